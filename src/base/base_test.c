@@ -1,0 +1,110 @@
+/* Unit tests of base/: each good case next to its hostile twin. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/base64.h"
+#include "base/utf8.h"
+
+static void numbers_are_bounded(void **state)
+{
+    (void)state;
+    uint64_t n;
+    struct view in = VIEW("4294967295x");
+    assert_int_equal(view_u64(&in, UINT32_MAX, &n), RC_OK);
+    assert_int_equal(n, UINT32_MAX);
+    assert_int_equal(in.n, 1);
+    in = VIEW("4294967296");
+    assert_int_equal(view_u64(&in, UINT32_MAX, &n), RC_LIMIT);
+    assert_int_equal(in.n, 10);
+    in = VIEW("99999999999999999999999");
+    assert_int_equal(view_u64(&in, UINT64_MAX, &n), RC_LIMIT);
+    in = VIEW("-1");
+    assert_int_equal(view_u64(&in, UINT64_MAX, &n), RC_SYNTAX);
+    in = VIEW("");
+    assert_int_equal(view_u64(&in, UINT64_MAX, &n), RC_SYNTAX);
+}
+
+static void search_folds_case(void **state)
+{
+    (void)state;
+    assert_int_equal(view_ifind(VIEW("xx NeeNeedle"), VIEW("needle")), 6);
+    assert_int_equal(view_ifind(VIEW("needl"), VIEW("needle")), VIEW_NONE);
+    assert_int_equal(view_ifind(VIEW("NEEDLE"), VIEW("nEEDLe")), 0);
+    assert_int_equal(view_ifind(VIEW("12341235"), VIEW("1235")), 4);
+    assert_int_equal(view_ifind(VIEW(""), VIEW("a")), VIEW_NONE);
+}
+
+static void base64_is_strict_for_sasl(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 100);
+    assert_int_equal(base64_decode(VIEW("AGEAYg=="), &b), RC_OK);
+    assert_true(view_eq(buf_view(&b), VIEW("\0a\0b")));
+    buf_reset(&b);
+    assert_int_equal(base64_decode(VIEW("AGEAYg="), &b), RC_SYNTAX);
+    assert_int_equal(base64_decode(VIEW("AG=AYgAA"), &b), RC_SYNTAX);
+    buf_reset(&b);
+    base64_encode(VIEW("any carnal pleas"), &b);
+    assert_true(view_eq(buf_view(&b), VIEW("YW55IGNhcm5hbCBwbGVhcw==")));
+    buf_reset(&b);
+    base64_decode_mime(VIEW("YW55\r\n IGNh*cm5hbCBwbGVhcw=="), &b);
+    assert_true(view_eq(buf_view(&b), VIEW("any carnal pleas")));
+    buf_clear(&b);
+}
+
+static void utf8_refuses_overlong_and_surrogates(void **state)
+{
+    (void)state;
+    assert_true(utf8_is_valid(VIEW("h\xc3\xa9llo w\xc3\xb6rld \xf0\x9f\x92\x8c")));
+    assert_false(utf8_is_valid(VIEW("\xc0\xaf")));
+    assert_false(utf8_is_valid(VIEW("\xe0\x80\xaf")));
+    assert_false(utf8_is_valid(VIEW("\xed\xa0\x80")));
+    assert_false(utf8_is_valid(VIEW("\xf4\x90\x80\x80")));
+    assert_false(utf8_is_valid(VIEW("abcdefgh\xc3")));
+}
+
+static void buffers_remember_failure(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 8);
+    buf_str(&b, "12345678");
+    assert_int_equal(buf_rc(&b), RC_OK);
+    buf_chr(&b, '9');
+    assert_int_equal(buf_rc(&b), RC_LIMIT);
+    buf_reset(&b);
+    buf_line_part(&b, VIEW("a\r\nb"));
+    assert_int_equal(buf_rc(&b), RC_SYNTAX);
+    buf_clear(&b);
+}
+
+static void arenas_have_a_cap(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 100000);
+    for (int round = 0; round < 3; round++) {
+        assert_non_null(arena_alloc(&a, 60000));
+        assert_null(arena_alloc(&a, 60000));
+        assert_non_null(arena_alloc(&a, 3));
+        assert_null(arena_array(&a, SIZE_MAX / 2, 3));
+        arena_reset(&a);
+    }
+    arena_clear(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_bounded),       cmocka_unit_test(search_folds_case),
+        cmocka_unit_test(base64_is_strict_for_sasl), cmocka_unit_test(utf8_refuses_overlong_and_surrogates),
+        cmocka_unit_test(buffers_remember_failure),  cmocka_unit_test(arenas_have_a_cap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
