@@ -1,0 +1,50 @@
+/* net/tls: TLS contexts for both sides. OpenSSL stays inside net/ and crypto/.
+ * The private key of a server context is not here: signatures come from a function that app/ hands in (the
+ * vault). Contexts are immutable after tls_*_new and counted, so that a reload swaps them while sessions go on.
+ * Any thread. RFC 9325, RFC 8446. */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "base/buf.h"
+
+struct tls_server; /* certificate chain(s), suites, tickets */
+struct tls_client; /* trust anchors for checking others */
+
+enum tls_sign_kind {
+    TLS_SIGN_ECDSA,     /* input: digest; output: DER ECDSA-Sig-Value */
+    TLS_SIGN_RSA_PKCS1, /* input: DigestInfo (EMSA-PKCS1 without padding); output: signature */
+    TLS_SIGN_RSA_RAW,   /* input: modulus-sized block, padded by PSS; output: signature */
+};
+/* Signs with the private key that belongs to `key` (the SHA-256 of its SubjectPublicKeyInfo). Blocks; any thread.
+ * RC_TEMP: the vault does not answer. */
+typedef enum rc (*tls_sign_fn)(void *ctx, const uint8_t key[32], enum tls_sign_kind kind, struct view input,
+                               struct buf *signature);
+
+struct tls_server_settings {
+    const char *const *chain_pem; /* NULL-ended list of PEM texts, each a certificate with its chain; first is the default */
+    tls_sign_fn sign;
+    void *sign_ctx;
+    const char *alpn; /* comma-separated protocols we accept, or NULL */
+};
+/* RC_SYNTAX with *why (static text) when a certificate cannot be read. */
+enum rc tls_server_new(const struct tls_server_settings *set, struct tls_server **out, const char **why);
+struct tls_server *tls_server_ref(struct tls_server *t);
+void tls_server_free(struct tls_server *t); /* drops one reference; accepts NULL */
+
+/* System authorities, and those in extra_ca_pem (PEM text, may be NULL). */
+enum rc tls_client_new(const char *extra_ca_pem, struct tls_client **out, const char **why);
+struct tls_client *tls_client_ref(struct tls_client *t);
+void tls_client_free(struct tls_client *t);
+
+/* What a finished handshake says. Strings are owned by the connection. */
+struct tls_info {
+    const char *version;     /* "TLSv1.3" */
+    const char *cipher;      /* "TLS_AES_256_GCM_SHA384" */
+    int bits;                /* secret bits of the cipher */
+    const char *server_name; /* SNI from the client, or "" */
+    const char *alpn;        /* chosen, or "" */
+    bool peer_verified;      /* client side: chain and name hold (RFC 9525) */
+    const char *peer_error;  /* why not, in words; "" when verified */
+};
+
+#endif
