@@ -1,0 +1,65 @@
+/* store/directory: domains, accounts and aliases, and what an address leads to.
+ * Addresses are kept and compared in one normal form: local part lower-cased (ASCII and UTF-8 simple folding), domain
+ * as lower-case U-label text or A-label as given by idn (see directory_normalise). Any thread. */
+#ifndef STORE_DIRECTORY_H
+#define STORE_DIRECTORY_H
+
+#include "store/store.h"
+
+#define DIRECTORY_TARGETS_MAX 1000 /* an alias leads to at most so many */
+#define DIRECTORY_DEPTH_MAX   10   /* aliases to aliases */
+
+enum directory_role { ROLE_USER, ROLE_OWNER, ROLE_OPERATOR };
+struct directory_account {
+    uint64_t id;         /* never reused; shard key */
+    struct view address; /* normal form */
+    enum directory_role role;
+    int64_t created_s;
+    uint64_t quota;      /* bytes; 0: none */
+    bool disabled;
+};
+struct directory_target {
+    uint64_t account;    /* 0: a foreign address */
+    struct view address; /* the account's own, or the foreign one */
+    struct view detail;  /* of user+detail@, for the account; or empty */
+    bool via_alias;      /* reached through an alias: for foreign ones we forward */
+};
+
+/* Normal form of "local@domain" into the arena. RC_SYNTAX: not an address. */
+enum rc directory_normalise(struct view address, struct arena *a, struct view *out);
+
+/* Where mail for the address goes: exact alias or account, then without +detail, then postmaster (always: to the
+ * domain's alias if set, else to the first operator, else the first account), then catch-all "@domain".
+ * RC_DENIED: the domain is not ours. RC_NOTFOUND: ours, but no such mailbox. RC_LIMIT: aliases run in circles or too far. */
+enum rc directory_route(struct store *s, struct view address, struct arena *a, struct directory_target **out, size_t *n);
+enum rc directory_has_domain(struct store *s, struct view domain, bool *out);
+/* The account that may log in under this name (its address, case-insensitive). RC_NOTFOUND; RC_DENIED: disabled. */
+enum rc directory_login(struct store *s, struct view name, struct arena *a, struct directory_account *out);
+/* May this account use the address as sender? Its own (also with +detail), aliases that lead to it, a catch-all that
+ * leads to it. RC_OK or RC_DENIED. */
+enum rc directory_may_send(struct store *s, uint64_t account, struct view address);
+
+enum rc directory_domain_add(struct store *s, struct view domain);    /* RC_EXISTS, RC_SYNTAX */
+enum rc directory_domain_remove(struct store *s, struct view domain); /* RC_NOTFOUND; RC_EXISTS: has accounts or aliases */
+enum rc directory_domains(struct store *s, struct arena *a, struct view **out, size_t *n);
+/* Makes the account's database with INBOX, Drafts, Sent, Junk, Trash, Archive (RFC 6154). RC_NOTFOUND: domain not ours. */
+enum rc directory_account_add(struct store *s, struct view address, uint64_t *id);
+/* Removes rows and database; its blobs die at the next compaction. */
+enum rc directory_account_remove(struct store *s, struct view address, uint64_t *id);
+enum rc directory_account(struct store *s, struct view address, struct arena *a, struct directory_account *out);
+enum rc directory_account_by_id(struct store *s, uint64_t id, struct arena *a, struct directory_account *out);
+/* All, or those of one domain (empty: all), by address. */
+enum rc directory_accounts(struct store *s, struct view domain, struct arena *a, struct directory_account **out, size_t *n);
+enum rc directory_account_set_role(struct store *s, struct view address, enum directory_role role);
+struct directory_alias {
+    struct view address; /* "info@ici.test", or "@ici.test" for the catch-all */
+    struct view *targets;
+    size_t n_targets;
+};
+/* Replaces the targets. RC_NOTFOUND: domain not ours. RC_EXISTS: is an account (an account's own mail cannot be aliased away). */
+enum rc directory_alias_set(struct store *s, struct view address, const struct view *targets, size_t n);
+/* n = 0: the whole alias. */
+enum rc directory_alias_remove(struct store *s, struct view address, const struct view *targets, size_t n);
+enum rc directory_aliases(struct store *s, struct view domain, struct arena *a, struct directory_alias **out, size_t *n);
+
+#endif

@@ -1,0 +1,39 @@
+/* store: everything that is kept. Folder layout below `data`:
+ *     facteur.db            domains, accounts, aliases, the queue (SQLite, WAL, FULL)
+ *     accounts/NN/ID.db     one database an account: folders, items, change log (WAL)
+ *     blobs/SEGMENT         message bodies, append-only with checksums (store/blob.h)
+ * Nobody above store/ knows that it is SQLite, nor how blobs lie in files.
+ *
+ * Several processes (mta, access, commands) may have one store open at once. Within one process one struct store
+ * serves all threads. Calls block on the disk, never on the network.
+ *
+ * RC_FULL: the disk is full. RC_TEMP: busy for too long, I/O error, no memory (logged where it arose).
+ * RC_CORRUPT: logged with the file; `facteur store salvage` helps. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+struct store;
+struct store_settings {
+    const char *data;      /* folder; made if missing, mode 0700 */
+    const char *node;      /* name of this process for blob segments and the log: "mta", "access", "cli" */
+    size_t segment_bytes;  /* 0: 64 MiB */
+    unsigned max_open;     /* open account databases kept; 0: 64 */
+};
+
+/* Opens, creates or migrates forward. *why (arena or static text) says what failed: e.g. the database is newer than
+ * this program (RC_DENIED), the folder is not ours. */
+enum rc store_open(const struct store_settings *set, struct arena *a, struct store **out, const char **why);
+void store_close(struct store *s);
+
+/* All that mailbox_deliver committed before this call (in this process) is on the disk when it returns RC_OK. Cheap
+ * when nothing is dirty. */
+enum rc store_settle(struct store *s);
+
+/* Housekeeping that the mta process calls every minute or so: checkpoints databases, closes idle ones, compacts blob
+ * segments of which much is dead. Bounded work a call. */
+enum rc store_maintain(struct store *s);
+
+#endif
