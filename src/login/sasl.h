@@ -1,0 +1,49 @@
+/* login/sasl: server side of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, 7677, 9266), for
+ * SMTP, IMAP and POP3 alike. Knows mechanisms, not protocols: base64 and line framing are the caller's, texts in and out
+ * are decoded bytes. Calls the vault and the directory; blocks for these. One exchange belongs to one thread. */
+#ifndef LOGIN_SASL_H
+#define LOGIN_SASL_H
+
+#include "net/conn.h"
+#include "store/directory.h"
+#include "vault/vault.h"
+
+#define SASL_MESSAGE_MAX 8192 /* decoded; RFC 4954 §4 asks for 12288 base64 octets */
+
+struct sasl_settings {
+    struct vault *vault;
+    struct store *store;
+    bool plain_without_tls; /* only where the connection is to be trusted otherwise: loopback */
+};
+
+/* Space-separated names to offer on this connection now: nothing without TLS unless allowed; -PLUS only with TLS. */
+enum rc sasl_mechanisms(const struct sasl_settings *set, struct conn *c, struct buf *out);
+
+struct sasl;
+/* RC_NOTFOUND: unknown mechanism; RC_DENIED: not on this connection (TLS first). */
+enum rc sasl_new(const struct sasl_settings *set, struct conn *c, struct view mechanism, struct sasl **out);
+/* The mechanism wants the client to speak first (all but LOGIN): without initial response send an empty challenge. */
+bool sasl_client_first(const struct sasl *s);
+enum sasl_step {
+    SASL_CONTINUE,  /* send *challenge and read another response */
+    SASL_DONE,      /* logged in: *account, *address. A challenge that is not empty must still be sent where the protocol can
+                       (SCRAM's v=...; then read an empty response) */
+    SASL_WRONG,     /* credentials do not fit, or the account is unknown or disabled: all the same to the client */
+    SASL_SLOW,      /* too many failures from this address: 421/[LIMIT] and end */
+    SASL_MALFORMED, /* not what the mechanism says */
+    SASL_TEMP,      /* cannot tell now */
+};
+/* challenge borrows from the exchange until the next call. For LOGIN the first call has an empty response and gives "Username:"
+ * (or takes the initial response as user name). */
+enum sasl_step sasl_next(struct sasl *s, struct view response, struct view *challenge);
+/* After SASL_DONE: valid until sasl_free. */
+const struct directory_account *sasl_account(const struct sasl *s);
+/* The name that was tried, for the log; may be empty. */
+struct view sasl_name(const struct sasl *s);
+void sasl_free(struct sasl *s); /* wipes; accepts NULL */
+
+/* IMAP LOGIN and POP3 USER/PASS: same checks, same counting. */
+enum sasl_step sasl_password(const struct sasl_settings *set, struct conn *c, struct view name, struct view password,
+                             struct arena *a, struct directory_account *out);
+
+#endif

@@ -1,0 +1,44 @@
+/* vault: the client's side of the process that alone holds private keys and password verifiers.
+ * Each call is one request and one answer on one of a few SEQPACKET channels; it blocks for at most VAULT_TIMEOUT_MS.
+ * Any thread. RC_TEMP: the vault does not answer (it restarts): say "try again later" (454 4.7.0), never "wrong password". */
+#ifndef VAULT_VAULT_H
+#define VAULT_VAULT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+#define VAULT_TIMEOUT_MS 20000
+#define VAULT_PASSWORD_MAX 1024 /* longer ones are refused */
+
+struct vault;
+/* Channels (connected SEQPACKET sockets) come from the parent; more may be added later, dead ones are dropped. */
+enum rc vault_new(struct vault **out);
+enum rc vault_add_channel(struct vault *v, int fd); /* owns fd */
+void vault_free(struct vault *v);
+
+/* --- passwords --- */
+/* The vault counts failures by (peer address) and by (account, peer address); it slows answers, then refuses for a
+ * while, so that guessing is dear and the real owner is not locked out from elsewhere.
+ * account 0 (unknown name) costs the same time and is always denied.
+ * RC_OK; RC_DENIED: wrong; RC_LIMIT: too many failures from there, not even looked at. */
+struct vault_login {
+    uint64_t account;
+    uint8_t peer[16]; /* addr_rate_key */
+};
+enum rc vault_check_password(struct vault *v, const struct vault_login *who, struct view password);
+
+/* SCRAM-SHA-256 (RFC 5802, 7677). Start: salt and iteration count of the account, or stable fake ones for account 0 /
+ * without verifier, derived from `name`. Finish: does ClientProof fit AuthMessage? Gives ServerSignature (32 bytes). */
+enum rc vault_scram_start(struct vault *v, const struct vault_login *who, struct view name, struct buf *salt,
+                          uint32_t *iterations);
+enum rc vault_scram_finish(struct vault *v, const struct vault_login *who, struct view auth_message, const uint8_t proof[32],
+                           uint8_t server_signature[32]);
+
+/* --- keys --- */
+/* Matches tls_sign_fn of net/tls.h, ctx = struct vault *; kind is enum tls_sign_kind's value. */
+enum rc vault_tls_sign(void *vault, const uint8_t key[32], int kind, struct view input, struct buf *signature);
+/* PEM of all certificate chains configured (the vault reads them beside the keys), each NUL-ended, in the arena;
+ * NULL-ended list. For tls_server_settings.chain_pem. */
+enum rc vault_tls_chains(struct vault *v, struct arena *a, const char *const **out);
+
+#endif
