@@ -57,15 +57,16 @@ enum rc mailq_submit(struct store *s, struct mailq_message *m, struct mailq_rcpt
 typedef void (*mailq_wake_fn)(void *ctx, const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n);
 void mailq_set_wake(struct store *s, mailq_wake_fn fn, void *ctx);
 
-/* READY rows due at or before now, by due time, up to max, each with its message id: */
+/* READY rows due at or before now, by (due time, id) and after the pair (after_ms, after_rcpt), up to max: the scheduler
+ * walks forward and meets each row once; (0, 0) begins. Each with its message id: */
 struct mailq_due {
     uint64_t rcpt, message, account;
     struct view route;
     int64_t due_ms;
     int priority;
 };
-enum rc mailq_due(struct store *s, int64_t now_ms, uint64_t after_rcpt, size_t max, struct arena *a, struct mailq_due **out,
-                  size_t *n);
+enum rc mailq_due(struct store *s, int64_t after_ms, uint64_t after_rcpt, int64_t now_ms, size_t max, struct arena *a,
+                  struct mailq_due **out, size_t *n);
 /* READY rows of one route that are due, for a connection that is open anyway. */
 enum rc mailq_due_route(struct store *s, struct view route, int64_t now_ms, size_t max, struct arena *a, struct mailq_due **out,
                         size_t *n);
