@@ -72,7 +72,8 @@ enum rc hmac_sha256(struct view key, struct view v, uint8_t out[SHA256_SIZE])
     return hmac_of(DIGEST_SHA256, key, v, out);
 }
 
-enum rc pbkdf2(enum digest_kind kind, struct view password, struct view salt, uint32_t iterations, uint8_t *out)
+enum rc pbkdf2(enum digest_kind kind, struct view password, struct view salt, uint32_t iterations,
+               uint8_t *out)
 {
     const EVP_MD *md = md_of(kind);
     if (iterations == 0)
@@ -80,8 +81,8 @@ enum rc pbkdf2(enum digest_kind kind, struct view password, struct view salt, ui
     if (!md || password.n > INT_MAX || salt.n > INT_MAX || iterations > INT_MAX)
         return RC_TEMP;
     const char *pw = password.n > 0 ? password.p : "";
-    int ok = PKCS5_PBKDF2_HMAC(pw, (int)password.n, (const unsigned char *)salt.p, (int)salt.n, (int)iterations,
-                               md, (int)digest_size(kind), out);
+    int ok = PKCS5_PBKDF2_HMAC(pw, (int)password.n, (const unsigned char *)salt.p, (int)salt.n,
+                               (int)iterations, md, (int)digest_size(kind), out);
     return ok == 1 ? RC_OK : RC_TEMP;
 }
 

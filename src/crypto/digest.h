@@ -1,5 +1,5 @@
-/* crypto/digest: hashes and what is built of them, by OpenSSL's EVP. Pure; any thread (one digest: one thread).
- * FIPS 180-4; RFC 2104 (HMAC); RFC 8018 §5.2 (PBKDF2). SHA-1 is here for protocols that leave no
+/* crypto/digest: hashes and what is built of them, by OpenSSL's EVP. Pure; any thread (one digest: one
+ * thread). FIPS 180-4; RFC 2104 (HMAC); RFC 8018 §5.2 (PBKDF2). SHA-1 is here for protocols that leave no
  * choice (SCRAM-SHA-1); MD5 is not. */
 #ifndef CRYPTO_DIGEST_H
 #define CRYPTO_DIGEST_H
@@ -23,7 +23,8 @@ enum rc sha256(struct view v, uint8_t out[SHA256_SIZE]);
 enum rc hmac_sha1(struct view key, struct view v, uint8_t out[SHA1_SIZE]);
 enum rc hmac_sha256(struct view key, struct view v, uint8_t out[SHA256_SIZE]);
 /* Derives digest_size(kind) bytes; RC_SYNTAX: iterations are 0. Slow on purpose. */
-enum rc pbkdf2(enum digest_kind kind, struct view password, struct view salt, uint32_t iterations, uint8_t *out);
+enum rc pbkdf2(enum digest_kind kind, struct view password, struct view salt, uint32_t iterations,
+               uint8_t *out);
 
 /* In pieces. The first failure is remembered until digest_end. */
 struct digest;
