@@ -1,0 +1,10 @@
+/* app/commands: one function a subcommand; see struct command in app/app.h. */
+#ifndef APP_COMMANDS_H
+#define APP_COMMANDS_H
+
+#include "app/app.h"
+
+int cmd_config(struct app *app, int argc, char **argv);
+int cmd_domain(struct app *app, int argc, char **argv);
+
+#endif

@@ -1,0 +1,642 @@
+#include "app/config.h"
+
+#include <confuse.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONFIG_ARENA (8u << 20)
+#define DAY_MS       (24 * 3600 * 1000LL)
+
+/* How the text of a value becomes a field of struct config. Every option is a string to libconfuse, so that all values
+ * pass through here and errors carry our words with its line number. */
+enum kind {
+    KIND_TEXT,
+    KIND_HOSTNAME,
+    KIND_PATH,
+    KIND_PATHS,
+    KIND_NAMES_ONLY, /* one of a fixed set: `only` */
+    KIND_LEVEL,
+    KIND_FLAG,
+    KIND_NUMBER,
+    KIND_SIZE,
+    KIND_TIME,
+    KIND_TIMES,
+    KIND_NETS,
+    KIND_ADDRS,  /* endpoints; `min` is the port where none is given */
+    KIND_LISTEN, /* endpoint of service `min` */
+    KIND_RELAY_HOST,
+};
+struct key {
+    const char *section; /* "" for the top */
+    const char *name;
+    enum kind kind;
+    bool list;
+    size_t offset;
+    uint64_t min, max;
+    const char *only;
+};
+#define AT(field) offsetof(struct config, field)
+
+static const struct key keys[] = {
+    {"", "hostname", KIND_HOSTNAME, false, AT(hostname)},
+    {"", "data", KIND_PATH, false, AT(data)},
+    {"", "user", KIND_TEXT, false, AT(user)},
+    {"", "vault-user", KIND_TEXT, false, AT(vault_user)},
+    {"", "store", KIND_NAMES_ONLY, false, AT(store), .only = "sqlite"},
+    {"", "blobs", KIND_NAMES_ONLY, false, AT(blobs), .only = "segments"},
+    {"", "log-level", KIND_LEVEL, false, AT(log_level)},
+    {"", "relay-from", KIND_NETS, true, AT(relay_from)},
+    {"", "relay-any-sender", KIND_FLAG, false, AT(relay_any_sender)},
+    {"", "proxy-from", KIND_NETS, true, AT(proxy_from)},
+    {"", "plaintext-login", KIND_FLAG, false, AT(plaintext_login)},
+    {"listen", "smtp", KIND_LISTEN, true, 0, SERVICE_SMTP},
+    {"listen", "submission", KIND_LISTEN, true, 0, SERVICE_SUBMISSION},
+    {"listen", "submissions", KIND_LISTEN, true, 0, SERVICE_SUBMISSIONS},
+    {"listen", "imap", KIND_LISTEN, true, 0, SERVICE_IMAP},
+    {"listen", "imaps", KIND_LISTEN, true, 0, SERVICE_IMAPS},
+    {"listen", "pop3", KIND_LISTEN, true, 0, SERVICE_POP3},
+    {"listen", "pop3s", KIND_LISTEN, true, 0, SERVICE_POP3S},
+    {"listen", "sieve", KIND_LISTEN, true, 0, SERVICE_SIEVE},
+    {"listen", "http", KIND_LISTEN, true, 0, SERVICE_HTTP},
+    {"listen", "https", KIND_LISTEN, true, 0, SERVICE_HTTPS},
+    {"tls", "certificate", KIND_PATHS, true, AT(tls.certificate)},
+    {"tls", "key", KIND_PATHS, true, AT(tls.key)},
+    {"tls", "trust", KIND_PATHS, true, AT(tls.trust)},
+    {"dns", "servers", KIND_ADDRS, true, AT(dns.servers), 53},
+    {"dns", "trust-anchor", KIND_PATH, false, AT(dns.trust_anchor)},
+    {"outbound", "bind", KIND_ADDRS, true, AT(outbound.bind), 0},
+    {"outbound", "port", KIND_NUMBER, false, AT(outbound.port), 1, 65535},
+    {"outbound", "connections", KIND_NUMBER, false, AT(outbound.connections), 1, 10000},
+    {"outbound", "connections-per-destination", KIND_NUMBER, false, AT(outbound.per_destination), 1, 1000},
+    {"relay", "host", KIND_RELAY_HOST, false, AT(relay.host)},
+    {"relay", "username", KIND_TEXT, false, AT(relay.username)},
+    {"relay", "password-file", KIND_PATH, false, AT(relay.password_file)},
+    {"limits", "message-size", KIND_SIZE, false, AT(limits.message_size), 65536, 1ull << 30},
+    {"limits", "recipients", KIND_NUMBER, false, AT(limits.recipients), 100, 100000},
+    {"limits", "connections-per-address", KIND_NUMBER, false, AT(limits.connections_per_address), 1, 1000000},
+    {"limits", "connections", KIND_NUMBER, false, AT(limits.connections), 1, 1000000},
+    {"limits", "workers", KIND_NUMBER, false, AT(limits.workers), 2, 10000},
+    {"queue", "retry", KIND_TIMES, true, AT(queue.retry), 1000, 30 * DAY_MS},
+    {"queue", "delay-notice", KIND_TIME, false, AT(queue.delay_notice), 1000, 365 * DAY_MS},
+    {"queue", "expire", KIND_TIME, false, AT(queue.expire), 1000, 365 * DAY_MS},
+};
+#define N_KEYS (sizeof keys / sizeof *keys)
+
+struct mistake {
+    int line;
+    const char *text;
+};
+struct parse {
+    struct config *config;
+    struct arena *arena;
+    struct mistake mistakes[CONFIG_ERRORS_MAX];
+    size_t n_mistakes;
+    int set_at[N_KEYS];  /* line of the first setting; 0: none */
+    int unknown_line;    /* libconfuse gave up here because of an unknown name */
+    bool no_memory;
+};
+/* libconfuse hands no context to its callbacks. */
+static _Thread_local struct parse *now;
+
+static const char *const service_names[SERVICE_COUNT] = {"smtp",  "submission", "submissions", "imap", "imaps",
+                                                         "pop3",  "pop3s",      "sieve",       "http", "https"};
+
+const char *config_service_name(enum config_service service)
+{
+    return service < SERVICE_COUNT ? service_names[service] : "?";
+}
+
+bool config_service_is_tls(enum config_service service)
+{
+    return service == SERVICE_SUBMISSIONS || service == SERVICE_IMAPS || service == SERVICE_POP3S || service == SERVICE_HTTPS;
+}
+
+/* --- values --- */
+
+static enum rc number_with_unit(struct view v, const char *const *units, const uint64_t *factors, size_t n, uint64_t max,
+                                uint64_t *out)
+{
+    uint64_t number;
+    enum rc rc = view_u64(&v, UINT64_MAX, &number);
+    if (rc != RC_OK)
+        return rc;
+    v = view_trim(v);
+    for (size_t i = 0; i < n; i++) {
+        if (!view_ieq(v, view_str(units[i])))
+            continue;
+        if (__builtin_mul_overflow(number, factors[i], out) || *out > max)
+            return RC_LIMIT;
+        return RC_OK;
+    }
+    return RC_SYNTAX;
+}
+
+enum rc config_size(struct view v, uint64_t max, uint64_t *out)
+{
+    static const char *const units[] = {"", "b", "kb", "mb", "gb"};
+    static const uint64_t factors[] = {1, 1, 1ull << 10, 1ull << 20, 1ull << 30};
+    return number_with_unit(v, units, factors, sizeof units / sizeof *units, max, out);
+}
+
+enum rc config_duration(struct view v, int64_t max_ms, int64_t *out_ms)
+{
+    static const char *const units[] = {"ms", "s", "min", "h", "d"};
+    static const uint64_t factors[] = {1, 1000, 60 * 1000, 3600 * 1000, DAY_MS};
+    uint64_t ms;
+    enum rc rc = number_with_unit(v, units, factors, sizeof units / sizeof *units, (uint64_t)max_ms, &ms);
+    if (rc == RC_OK)
+        *out_ms = (int64_t)ms;
+    return rc;
+}
+
+static void add_mistake(struct parse *p, int line, const char *text)
+{
+    if (!text)
+        p->no_memory = true;
+    else if (p->n_mistakes < CONFIG_ERRORS_MAX)
+        p->mistakes[p->n_mistakes++] = (struct mistake){line, text};
+}
+
+/* Letters, digits, hyphens and dots; the rest is for DNS to say. */
+static bool is_hostname(struct view v)
+{
+    if (v.n == 0 || v.n > 253 || view_starts(v, VIEW("-")) || view_starts(v, VIEW(".")) || view_find(v, VIEW("..")) != VIEW_NONE)
+        return false;
+    for (size_t i = 0; i < v.n; i++)
+        if (!is_alnum((unsigned char)v.p[i]) && v.p[i] != '-' && v.p[i] != '.')
+            return false;
+    return true;
+}
+
+/* A path beside the configuration file. NULL: no memory. */
+static const char *path_beside(struct parse *p, const char *value)
+{
+    struct view file = view_str(p->config->file);
+    size_t slash = view_rchr(file, '/');
+    if (*value == '/' || slash == VIEW_NONE)
+        return arena_cstr(p->arena, view_str(value));
+    return arena_printf(p->arena, "%.*s/%s", VIEW_FMT(view_slice(file, 0, slash)), value);
+}
+
+static bool take_number(const struct key *k, struct view v, uint32_t *out, const char **why)
+{
+    uint64_t n;
+    if (!view_is_u64(v, UINT32_MAX, &n) || n < k->min || n > k->max) {
+        *why = arena_printf(now->arena, "'%s' must be a number from %llu to %llu, not '%.*s'", k->name,
+                            (unsigned long long)k->min, (unsigned long long)k->max, VIEW_FMT(v));
+        return false;
+    }
+    *out = (uint32_t)n;
+    return true;
+}
+
+static bool take_time(const struct key *k, struct view v, int64_t *out, const char **why)
+{
+    if (config_duration(v, (int64_t)k->max, out) == RC_OK && *out >= (int64_t)k->min)
+        return true;
+    *why = arena_printf(now->arena, "'%s' must be a time such as 30s, 5min, 4h or 5d (1s to %lld days), not '%.*s'", k->name,
+                        (long long)(k->max / DAY_MS), VIEW_FMT(v));
+    return false;
+}
+
+static bool take_size(const struct key *k, struct view v, uint64_t *out, const char **why)
+{
+    if (config_size(v, k->max, out) == RC_OK && *out >= k->min)
+        return true;
+    *why = arena_printf(now->arena, "'%s' must be a size such as 50mb (%llu kb to %llu mb), not '%.*s'", k->name,
+                        (unsigned long long)k->min >> 10, (unsigned long long)k->max >> 20, VIEW_FMT(v));
+    return false;
+}
+
+static bool take_flag(const struct key *k, struct view v, bool *out, const char **why)
+{
+    bool yes = view_ieq(v, VIEW("yes")) || view_ieq(v, VIEW("true")) || view_ieq(v, VIEW("on"));
+    bool no = view_ieq(v, VIEW("no")) || view_ieq(v, VIEW("false")) || view_ieq(v, VIEW("off"));
+    *out = yes;
+    if (!yes && !no)
+        *why = arena_printf(now->arena, "'%s' must be yes or no, not '%.*s'", k->name, VIEW_FMT(v));
+    return yes || no;
+}
+
+static bool take_level(struct view v, enum log_level *out, const char **why)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (unsigned i = 0; i < 4; i++) {
+        if (view_ieq(v, view_str(names[i]))) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    *why = "'log-level' must be debug, info, warn or error";
+    return false;
+}
+
+/* "host", "host:587"; an IPv6 address has no place here: certificates name hosts. */
+static bool take_relay_host(struct config *c, struct view v, const char **why)
+{
+    struct view host;
+    uint64_t port = 587;
+    bool has_port = view_split(&v, ':', &host);
+    if (!is_hostname(host) || (has_port && (!view_is_u64(v, 65535, &port) || port == 0))) {
+        *why = "'host' must be a host name, or host name and port such as \"smarthost.example:587\"";
+        return false;
+    }
+    c->relay.host = arena_cstr(now->arena, host);
+    c->relay.port = (uint32_t)port;
+    return c->relay.host != NULL;
+}
+
+static bool take_addr(const struct key *k, struct view v, bool needs_port, struct addr *out, const char **why)
+{
+    if (addr_parse(v, out) == RC_OK)
+        return true;
+    if (!needs_port && addr_parse_ip(v, (unsigned)k->min, out) == RC_OK)
+        return true;
+    *why = arena_printf(now->arena, "'%s' must be an address%s such as \"127.0.0.2%s\" or \"[::1]%s\", not '%.*s'", k->name,
+                        needs_port ? " and port" : "", needs_port ? ":25" : "", needs_port ? ":25" : "", VIEW_FMT(v));
+    return false;
+}
+
+static bool take_net(const struct key *k, struct view v, struct addr_net *out, const char **why)
+{
+    if (addr_net_parse(v, out) == RC_OK)
+        return true;
+    *why = arena_printf(now->arena, "'%s' must be networks such as \"192.0.2.0/24\", not '%.*s'", k->name, VIEW_FMT(v));
+    return false;
+}
+
+/* Makes room for the n values of a list option. NULL: no memory. */
+static void *list_of(void *list, size_t n, size_t size)
+{
+    struct config_strings *l = list; /* all lists are a pointer and a count */
+    l->v = arena_array(now->arena, n, size);
+    l->n = l->v ? n : 0;
+    return l->v;
+}
+
+/* Value i of n of option k. False: *why says what is wrong; NULL there: no memory. */
+static bool take_value(const struct key *k, const char *value, size_t i, size_t n, const char **why)
+{
+    struct config *c = now->config;
+    struct view v = view_str(value);
+    char *field = (char *)c + k->offset;
+
+    switch (k->kind) {
+    case KIND_TEXT:
+        *why = v.n > 0 ? NULL : arena_printf(now->arena, "'%s' is empty", k->name);
+        *(const char **)field = arena_cstr(now->arena, v);
+        return v.n > 0 && *(const char **)field != NULL;
+    case KIND_HOSTNAME:
+        *why = is_hostname(v) ? NULL : arena_printf(now->arena, "'%s' must be a host name, not '%s'", k->name, value);
+        *(const char **)field = arena_cstr(now->arena, v);
+        return is_hostname(v) && *(const char **)field != NULL;
+    case KIND_NAMES_ONLY:
+        *why = arena_printf(now->arena, "'%s' can only be \"%s\" in this version, not '%s'", k->name, k->only, value);
+        *(const char **)field = k->only;
+        return view_eq(v, view_str(k->only));
+    case KIND_PATH:
+        *why = v.n > 0 ? NULL : arena_printf(now->arena, "'%s' is empty", k->name);
+        *(const char **)field = path_beside(now, value);
+        return v.n > 0 && *(const char **)field != NULL;
+    case KIND_PATHS: {
+        struct config_strings *list = (struct config_strings *)field;
+        if (i == 0 && !list_of(list, n, sizeof *list->v))
+            return false;
+        *why = v.n > 0 ? NULL : arena_printf(now->arena, "'%s' is empty", k->name);
+        list->v[i] = path_beside(now, value);
+        return v.n > 0 && list->v[i] != NULL;
+    }
+    case KIND_LEVEL: return take_level(v, (enum log_level *)field, why);
+    case KIND_FLAG: return take_flag(k, v, (bool *)field, why);
+    case KIND_NUMBER: return take_number(k, v, (uint32_t *)field, why);
+    case KIND_SIZE: return take_size(k, v, (uint64_t *)field, why);
+    case KIND_TIME: return take_time(k, v, (int64_t *)field, why);
+    case KIND_TIMES: {
+        struct config_times *list = (struct config_times *)field;
+        if (i == 0 && !list_of(list, n, sizeof *list->v))
+            return false;
+        return take_time(k, v, &list->v[i], why);
+    }
+    case KIND_NETS: {
+        struct config_nets *list = (struct config_nets *)field;
+        if (i == 0 && !list_of(list, n, sizeof *list->v))
+            return false;
+        return take_net(k, v, &list->v[i], why);
+    }
+    case KIND_ADDRS: {
+        struct config_addrs *list = (struct config_addrs *)field;
+        if (i == 0 && !list_of(list, n, sizeof *list->v))
+            return false;
+        return take_addr(k, v, false, &list->v[i], why);
+    }
+    case KIND_LISTEN: {
+        if (i == 0) { /* each key brings its own; they are joined in one list */
+            struct config_listener *more = arena_new_array(now->arena, c->n_listeners + n, struct config_listener);
+            if (!more)
+                return false;
+            if (c->n_listeners > 0)
+                memcpy(more, c->listeners, c->n_listeners * sizeof *more);
+            c->listeners = more;
+        }
+        struct config_listener *l = &c->listeners[c->n_listeners];
+        l->service = (enum config_service)k->min;
+        if (!take_addr(k, v, true, &l->addr, why))
+            return false;
+        c->n_listeners++;
+        return true;
+    }
+    case KIND_RELAY_HOST: return take_relay_host(c, v, why);
+    }
+    return false;
+}
+
+/* --- libconfuse --- */
+
+static int key_index(const char *section, const char *name)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* Called by libconfuse when an option got its value. Always goes on, so that one run tells all mistakes. */
+static int option_set(cfg_t *cfg, cfg_opt_t *opt)
+{
+    int i = key_index(strcmp(cfg->name, "root") == 0 ? "" : cfg->name, opt->name);
+    bug_if(i < 0);
+    const struct key *k = &keys[i];
+    unsigned n = cfg_opt_size(opt);
+
+    if (now->set_at[i]) {
+        add_mistake(now, cfg->line,
+                    arena_printf(now->arena, "'%s' was set before, on line %d", k->name, now->set_at[i]));
+        return 0;
+    }
+    now->set_at[i] = cfg->line;
+    for (unsigned j = 0; j < n; j++) {
+        const char *value = cfg_opt_getnstr(opt, j), *why = NULL;
+        if (!take_value(k, value ? value : "", j, n, &why)) {
+            add_mistake(now, cfg->line, why);
+            break;
+        }
+    }
+    return 0;
+}
+
+static void library_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+    char text[256];
+    vsnprintf(text, sizeof text, fmt, ap);
+    if (strncmp(text, "no such option", 14) == 0)
+        now->unknown_line = cfg->line;
+    for (char *c = text; *c; c++) /* bytes of the file must not make lines of their own */
+        if (iscntrl((unsigned char)*c))
+            *c = '?';
+    add_mistake(now, cfg->line, arena_cstr(now->arena, view_str(text)));
+}
+
+/* Fills opts with those keys of one section; returns how many. */
+static size_t options_of(const char *section, cfg_opt_t *opts)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(keys[i].section, section) != 0)
+            continue;
+        if (keys[i].list)
+            opts[n++] = (cfg_opt_t)CFG_STR_LIST(keys[i].name, NULL, CFGF_NODEFAULT);
+        else
+            opts[n++] = (cfg_opt_t)CFG_STR(keys[i].name, NULL, CFGF_NODEFAULT);
+    }
+    return n;
+}
+
+/* One run of libconfuse over the text; mistakes are left in `now`. */
+static void run_library(const char *text)
+{
+    static const char *const sections[] = {"listen", "tls", "dns", "outbound", "relay", "limits", "queue"};
+    enum { N_SECTIONS = sizeof sections / sizeof *sections };
+    cfg_opt_t inner[N_SECTIONS][16], top[32];
+    const cfg_opt_t end = CFG_END();
+
+    size_t n = options_of("", top);
+    for (size_t s = 0; s < N_SECTIONS; s++) {
+        inner[s][options_of(sections[s], inner[s])] = end;
+        top[n++] = (cfg_opt_t)CFG_SEC(sections[s], inner[s], CFGF_NONE);
+    }
+    top[n] = end;
+
+    cfg_t *cfg = cfg_init(top, CFGF_NONE);
+    if (!cfg) {
+        now->no_memory = true;
+        return;
+    }
+    cfg_set_error_function(cfg, library_error);
+    for (size_t i = 0; i < N_KEYS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s%s%s", keys[i].section, *keys[i].section ? "|" : "", keys[i].name);
+        cfg_set_validate_func(cfg, name, option_set);
+    }
+    if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && now->n_mistakes == 0)
+        add_mistake(now, cfg->line, "cannot be read");
+    cfg_free(cfg);
+}
+
+/* Blanks the statement that begins on this line, with its braces if it opens some, so that a further run gets past an
+ * unknown name. False: there is nothing to blank. */
+static bool blank_statement(char *text, int line)
+{
+    char *p = text;
+    for (int l = 1; l < line; l++) {
+        p = strchr(p, '\n');
+        if (!p)
+            return false;
+        p++;
+    }
+    int depth = 0;
+    bool any = false;
+    for (; *p && (depth > 0 || *p != '\n'); p++) {
+        if (*p == '{')
+            depth++;
+        else if (*p == '}' && --depth < 0)
+            break;
+        any |= *p != ' ' && *p != '\n';
+        if (*p != '\n')
+            *p = ' ';
+    }
+    return any;
+}
+
+static int by_line(const void *a, const void *b)
+{
+    return ((const struct mistake *)a)->line - ((const struct mistake *)b)->line;
+}
+
+/* --- the whole --- */
+
+static void set_defaults(struct config *c)
+{
+    static int64_t retry[] = {60000, 300000, 900000, 3600000, 4 * 3600000LL};
+    c->data = "/var/lib/facteur";
+    c->user = "facteur";
+    c->vault_user = "facteur-vault";
+    c->store = "sqlite";
+    c->blobs = "segments";
+    c->log_level = LOG_INFO;
+    c->outbound.port = 25;
+    c->outbound.connections = 200;
+    c->outbound.per_destination = 20;
+    c->limits.message_size = 50ull << 20;
+    c->limits.recipients = 1000;
+    c->limits.connections_per_address = 50;
+    c->limits.connections = 20000;
+    c->limits.workers = 512;
+    c->queue.retry = (struct config_times){retry, sizeof retry / sizeof *retry};
+    c->queue.delay_notice = 4 * 3600000LL;
+    c->queue.expire = 5 * DAY_MS;
+}
+
+static int line_of(const struct parse *p, const char *section, const char *name)
+{
+    int i = key_index(section, name);
+    return i >= 0 && p->set_at[i] ? p->set_at[i] : 1;
+}
+
+/* What only the whole shows. */
+static void check_whole(struct parse *p)
+{
+    struct config *c = p->config;
+    char name[256];
+
+    if (!c->hostname) {
+        if (gethostname(name, sizeof name) == 0 && memchr(name, 0, sizeof name) && is_hostname(view_str(name)))
+            c->hostname = arena_cstr(p->arena, view_str(name));
+        else
+            add_mistake(p, 1, "'hostname' is missing, and the system has no usable one");
+    }
+    if (c->tls.certificate.n != c->tls.key.n)
+        add_mistake(p, line_of(p, "tls", c->tls.certificate.n > c->tls.key.n ? "certificate" : "key"),
+                    arena_printf(p->arena, "%zu 'certificate' but %zu 'key': they go in pairs", c->tls.certificate.n,
+                                 c->tls.key.n));
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        const char *service = config_service_name(c->listeners[i].service);
+        if (config_service_is_tls(c->listeners[i].service) && c->tls.certificate.n == 0) {
+            add_mistake(p, line_of(p, "listen", service),
+                        arena_printf(p->arena, "'%s' needs a certificate and key in tls { }", service));
+            break;
+        }
+    }
+    if ((c->relay.username != NULL) != (c->relay.password_file != NULL))
+        add_mistake(p, line_of(p, "relay", c->relay.username ? "username" : "password-file"),
+                    "'username' and 'password-file' go together");
+    if (c->relay.username && !c->relay.host)
+        add_mistake(p, line_of(p, "relay", "username"), "relay { } needs a 'host'");
+    if (c->queue.retry.n == 0)
+        add_mistake(p, line_of(p, "queue", "retry"), "'retry' needs at least one time");
+}
+
+enum rc config_parse(const char *file, struct view text, struct config **out, struct buf *errors)
+{
+    size_t n_unknown = 0; /* told already, and blanked */
+    struct parse *p = calloc(1, sizeof *p);
+    char *copy = malloc(text.n + 1);
+    enum rc rc = RC_TEMP;
+
+    *out = NULL;
+    if (!p || !copy)
+        goto done;
+    if (text.n > 0)
+        memcpy(copy, text.p, text.n);
+    copy[text.n] = 0;
+    rc = RC_SYNTAX;
+    if (memchr(copy, 0, text.n)) {
+        buf_printf(errors, "%s:1: is not text: it contains a NUL byte\n", file);
+        goto done;
+    }
+    now = p;
+    for (;;) {
+        config_free(p->config);
+        *p = (struct parse){.config = calloc(1, sizeof *p->config)};
+        rc = RC_TEMP;
+        if (!p->config)
+            goto done;
+        p->arena = &p->config->arena;
+        arena_init(p->arena, CONFIG_ARENA);
+        set_defaults(p->config);
+        p->config->file = arena_cstr(p->arena, view_str(file));
+        if (!p->config->file || view_dup(p->arena, text, &p->config->text) != RC_OK)
+            goto done;
+        run_library(copy);
+        if (p->no_memory)
+            goto done;
+        if (!p->unknown_line || n_unknown == CONFIG_ERRORS_MAX || p->n_mistakes == 0)
+            break;
+        struct mistake *last = &p->mistakes[p->n_mistakes - 1];
+        if (!blank_statement(copy, p->unknown_line))
+            break;
+        buf_printf(errors, "%s:%d: %s\n", file, last->line, last->text);
+        n_unknown++;
+    }
+    check_whole(p);
+    qsort(p->mistakes, p->n_mistakes, sizeof *p->mistakes, by_line);
+    for (size_t i = 0; i < p->n_mistakes; i++)
+        buf_printf(errors, "%s:%d: %s\n", file, p->mistakes[i].line, p->mistakes[i].text);
+    rc = p->no_memory ? RC_TEMP : p->n_mistakes + n_unknown > 0 ? RC_SYNTAX : RC_OK;
+    if (rc == RC_OK) {
+        *out = p->config;
+        p->config = NULL;
+    }
+done:
+    now = NULL;
+    if (rc == RC_TEMP)
+        buf_printf(errors, "%s: out of memory\n", file);
+    config_free(p ? p->config : NULL);
+    free(p);
+    free(copy);
+    return rc;
+}
+
+enum rc config_load(const char *file, struct config **out, struct buf *errors)
+{
+    struct buf text;
+    enum rc rc = RC_OK;
+
+    *out = NULL;
+    buf_init(&text, CONFIG_TEXT_MAX);
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        rc = errno == ENOENT || errno == ENOTDIR ? RC_NOTFOUND : errno == EACCES || errno == EPERM ? RC_DENIED : RC_TEMP;
+        buf_printf(errors, "%s: %s\n", file, strerror(errno));
+        goto done;
+    }
+    for (ssize_t n = 1; n > 0;) {
+        char *room = buf_room(&text, 4096);
+        n = room ? read(fd, room, 4096) : -1;
+        if (n > 0)
+            buf_grew(&text, (size_t)n);
+        else if (n < 0) {
+            rc = room ? RC_TEMP : buf_rc(&text);
+            buf_printf(errors, "%s: %s\n", file, room ? strerror(errno) : "too long");
+            goto done;
+        }
+    }
+    rc = config_parse(file, buf_view(&text), out, errors);
+done:
+    if (fd >= 0)
+        close(fd);
+    buf_clear(&text);
+    return rc;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    arena_clear(&c->arena);
+    free(c);
+}

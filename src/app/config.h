@@ -1,0 +1,115 @@
+/* app/config: facteur.conf, read by libconfuse into one read-only struct. Only app/ knows this file; every module gets
+ * its own small settings struct made from here.
+ * Reading does no I/O beyond the file itself: certificates and the like are named here, not opened. A struct config never
+ * changes once made; a reload makes another. Any thread may read one; config_parse is for one thread at a time. */
+#ifndef APP_CONFIG_H
+#define APP_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "net/addr.h"
+
+#define CONFIG_TEXT_MAX   (1u << 20) /* bytes of the file */
+#define CONFIG_ERRORS_MAX 20         /* mistakes told at once */
+#define CONFIG_DEFAULT    "/etc/facteur/facteur.conf"
+
+enum config_service {
+    SERVICE_SMTP,
+    SERVICE_SUBMISSION,
+    SERVICE_SUBMISSIONS,
+    SERVICE_IMAP,
+    SERVICE_IMAPS,
+    SERVICE_POP3,
+    SERVICE_POP3S,
+    SERVICE_SIEVE,
+    SERVICE_HTTP,
+    SERVICE_HTTPS,
+    SERVICE_COUNT,
+};
+/* "smtp", "submission", ...: the key inside `listen`. */
+const char *config_service_name(enum config_service service);
+/* TLS from the first byte. */
+bool config_service_is_tls(enum config_service service);
+
+struct config_listener {
+    enum config_service service;
+    struct addr addr;
+};
+struct config_strings {
+    const char **v;
+    size_t n;
+};
+struct config_nets {
+    struct addr_net *v;
+    size_t n;
+};
+struct config_addrs {
+    struct addr *v;
+    size_t n;
+};
+struct config_times {
+    int64_t *v;
+    size_t n;
+};
+
+struct config {
+    struct arena arena;  /* owns all below */
+    const char *file;    /* as it was named */
+    struct view text;    /* what was read */
+
+    const char *hostname; /* default: the system's */
+    const char *data;
+    const char *user, *vault_user;
+    const char *store, *blobs;
+    enum log_level log_level;
+    struct config_nets relay_from, proxy_from;
+    bool relay_any_sender; /* relay-from may send for foreign domains also */
+    bool plaintext_login;  /* loopback clients may log in without TLS */
+
+    struct config_listener *listeners;
+    size_t n_listeners;
+
+    struct {
+        struct config_strings certificate, key; /* pairs by position */
+        struct config_strings trust;
+    } tls;
+    struct {
+        struct config_addrs servers; /* default port 53 */
+        const char *trust_anchor;    /* NULL: the root's */
+    } dns;
+    struct {
+        struct config_addrs bind; /* at most one an address family counts */
+        uint32_t port;
+        uint32_t connections;     /* deliveries at once, in all */
+        uint32_t per_destination;
+    } outbound;
+    struct {
+        const char *host; /* without port; NULL: no smarthost */
+        uint32_t port;
+        const char *username, *password_file;
+    } relay;
+    struct {
+        uint64_t message_size;
+        uint32_t recipients;
+        uint32_t connections_per_address, connections;
+        uint32_t workers;
+    } limits;
+    struct {
+        struct config_times retry; /* the last one repeats */
+        int64_t delay_notice, expire;
+    } queue;
+};
+
+/* Reads the file. *errors gets one line a mistake, "FILE:LINE: what", whatever the result.
+ * RC_NOTFOUND, RC_DENIED: cannot be opened. RC_SYNTAX: mistakes. RC_LIMIT: too long. RC_TEMP: no memory or I/O error. */
+enum rc config_load(const char *file, struct config **out, struct buf *errors);
+/* As above from memory; relative paths are taken from the folder of `file`. */
+enum rc config_parse(const char *file, struct view text, struct config **out, struct buf *errors);
+void config_free(struct config *c); /* accepts NULL */
+
+/* "50mb" and "4h", whole strings. RC_SYNTAX, RC_LIMIT: larger than max. A bare number is bytes; times need a unit. */
+enum rc config_size(struct view v, uint64_t max, uint64_t *out);
+enum rc config_duration(struct view v, int64_t max_ms, int64_t *out_ms);
+
+#endif

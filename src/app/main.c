@@ -1,0 +1,128 @@
+/* facteur [-c FILE] COMMAND ...: finds the subcommand and runs it. */
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "app/commands.h"
+
+static int cmd_help(struct app *app, int argc, char **argv);
+
+/* In the order in which `facteur help` tells them. */
+static const struct command commands[] = {
+    {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]", "the domains that we host"},
+    {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
+    {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},
+};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print_usage(FILE *to, const struct command *c)
+{
+    struct view rest = view_str(c->usage), line;
+    while (rest.n > 0) {
+        view_split(&rest, '\n', &line);
+        fprintf(to, "  facteur [-c FILE] %.*s\n", VIEW_FMT(line));
+    }
+}
+
+static void print_overview(FILE *to)
+{
+    fprintf(to, "usage: facteur [-c FILE] COMMAND ...   (FILE: %s)\n\n", CONFIG_DEFAULT);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-11s %s\n", commands[i].name, commands[i].summary);
+    fprintf(to, "\n`facteur help COMMAND` tells its forms; `facteur --version` the version.\n");
+}
+
+int app_usage(const struct app *app)
+{
+    fprintf(stderr, "usage:\n");
+    print_usage(stderr, app->command);
+    return EXIT_USAGE;
+}
+
+static int cmd_help(struct app *app, int argc, char **argv)
+{
+    if (argc > 2)
+        return app_usage(app);
+    if (argc == 1) {
+        print_overview(stdout);
+        return EXIT_DONE;
+    }
+    const struct command *c = find_command(argv[1]);
+    if (!c)
+        return app_fail("there is no command '%s'; `facteur help` lists them", argv[1]);
+    printf("%s\n", c->summary);
+    print_usage(stdout, c);
+    return EXIT_DONE;
+}
+
+/* Takes "--json" out of argv, wherever it stands before "--". */
+static bool take_json(int *argc, char **argv)
+{
+    bool found = false, over = false;
+    int n = 0;
+    for (int i = 0; i < *argc; i++) {
+        over |= strcmp(argv[i], "--") == 0;
+        if (!over && strcmp(argv[i], "--json") == 0)
+            found = true;
+        else
+            argv[n++] = argv[i];
+    }
+    argv[n] = NULL;
+    *argc = n;
+    return found;
+}
+
+int main(int argc, char **argv)
+{
+    struct app app = {.config_path = CONFIG_DEFAULT};
+    int i = 1;
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    log_set_process("facteur");
+    arena_init(&app.arena, SIZE_MAX / 2);
+
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+            app.config_path = argv[++i];
+        } else if (strcmp(argv[i], "--version") == 0) {
+            printf("facteur %s\n", FACTEUR_VERSION);
+            return EXIT_DONE;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_overview(stdout);
+            return EXIT_DONE;
+        } else {
+            print_overview(stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (i >= argc) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    app.command = find_command(argv[i]);
+    if (!app.command) {
+        fprintf(stderr, "facteur: there is no command '%s'; `facteur help` lists them\n", argv[i]);
+        return EXIT_USAGE;
+    }
+    argc -= i;
+    argv += i;
+    app.json = take_json(&argc, argv);
+    int code = app.command->run(&app, argc, argv);
+    if (fflush(stdout) != 0 && code == EXIT_DONE)
+        code = app_fail("cannot write the output");
+    store_close(app.store);
+    config_free(app.config);
+    arena_clear(&app.arena);
+    return code;
+}
