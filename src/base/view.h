@@ -83,6 +83,8 @@ static inline void view_skip(struct view *in, size_t n)
 {
     if (n > in->n)
         n = in->n;
+    if (n == 0)
+        return; /* a NULL may not be moved, not even by nothing */
     in->p += n;
     in->n -= n;
 }
