@@ -32,6 +32,7 @@ struct entry {
     bool has_local;    /* a word that may be a local part */
     bool has_domain;   /* an "@" outside brackets */
     bool domain_done;  /* and something after its domain */
+    bool local_is_odd; /* it holds what a local part cannot, which is of no matter in a name */
     bool joins;        /* the last token was a "." or "@": a word after a gap still belongs */
     bool has_angle;
     bool bad;
@@ -185,6 +186,15 @@ static void add_text(struct pool *p, struct token t)
         pool_add(p, t.text);
 }
 
+/* A quoted string is no part of a domain, nor a literal one of a local part; a literal is the whole domain. */
+static bool is_misplaced(const struct reader *r, bool in_domain, struct token t)
+{
+    struct view domain = pool_text(&r->domain);
+    if (!in_domain)
+        return t.kind == TOKEN_LITERAL;
+    return t.kind == TOKEN_QUOTED || (t.kind == TOKEN_LITERAL && domain.n > 0) || view_peek(domain) == '[';
+}
+
 static enum rc emit(struct reader *r, struct address what)
 {
     struct address *a = arena_new(r->arena, struct address);
@@ -260,6 +270,7 @@ static void read_angle(struct reader *r, struct entry *e)
             if (!e->has_domain)
                 pool_chr(side, ' ');
         }
+        e->bad |= is_misplaced(r, e->has_domain, t);
         add_text(side, t);
         joins = t.kind == TOKEN_SPECIAL;
     }
@@ -274,13 +285,17 @@ static void read_word(struct reader *r, struct entry *e, struct token t)
         pool_chr(&r->phrase, ' ');
     if (e->has_domain) {
         e->domain_done |= is_apart;
-        if (!e->domain_done)
+        if (!e->domain_done) {
+            e->bad |= is_misplaced(r, true, t);
             add_text(&r->domain, t);
+        }
     } else {
         if (is_apart && e->has_local) {
             pool_begin(&r->local);
+            e->local_is_odd = false;
             e->name_end = r->phrase.n;
         }
+        e->local_is_odd |= is_misplaced(r, false, t);
         add_text(&r->local, t);
         e->has_local = true;
     }
@@ -322,6 +337,8 @@ static enum rc finish_mailbox(struct reader *r, const struct entry *e)
         a.name = view_slice(phrase, 0, e->name_end > r->phrase.start ? e->name_end - r->phrase.start : 0);
     else if (e->name_end > 0)
         a.name = phrase; /* several words and no address */
+    a.bad |= !e->has_angle && e->local_is_odd;
+    a.bad |= r->no_quotes || r->no_comments || r->no_literals;
     a.bad |= a.local.n == 0 || a.domain.n == 0 || e->domain_done || (!e->has_angle && e->name_end > 0);
     a.name = view_trim(a.name);
     if (a.name.n == 0)
