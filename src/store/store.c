@@ -1,13 +1,19 @@
-#include "store/store_internal.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "store/directory_internal.h"
+#include "store/mailbox_internal.h"
+#include "store/mailq_internal.h"
+#include "store/schema.h"
+#include "store/store_internal.h"
 
 #define SEGMENT_BYTES (64u << 20)
 #define MAX_OPEN      64
+
+#define DIRECTORY_CACHE_KIB 128
+#define MAILQ_CACHE_KIB     1024
 
 char *store_path(const struct store *s, const char *name)
 {
@@ -48,6 +54,53 @@ static enum rc make_folder(char *path)
     return RC_OK;
 }
 
+/* A connection to facteur.db. */
+static enum rc open_domain_db(struct store *s, unsigned cache_kib, struct arena *a, struct db **out, const char **why)
+{
+    struct db_settings set = {.create = true, .page_bytes = 4096, .cache_kib = cache_kib, .checkpoint_kib = 4096};
+    char *path = store_path(s, "facteur.db");
+    enum rc rc;
+
+    set.path = path;
+    rc = path ? db_open(&set, out) : RC_TEMP;
+    if (rc == RC_OK)
+        rc = schema_bring(*out, &schema_domain, path, a, why);
+    else
+        *why = arena_printf(a, "cannot open the database %s", path ? path : "facteur.db");
+    free(path);
+    return rc;
+}
+
+static enum rc open_directory(struct store *s, struct arena *a, const char **why)
+{
+    s->directory = calloc(1, sizeof *s->directory);
+    if (!s->directory)
+        return RC_TEMP;
+    pthread_mutex_init(&s->directory->mutex, NULL);
+    return open_domain_db(s, DIRECTORY_CACHE_KIB, a, &s->directory->db, why);
+}
+
+static void close_directory(struct directory *d)
+{
+    if (!d)
+        return;
+    db_close(d->db);
+    pthread_mutex_destroy(&d->mutex);
+    free(d);
+}
+
+static enum rc open_mailq(struct store *s, struct arena *a, const char **why)
+{
+    struct db *db = NULL;
+    enum rc rc = open_domain_db(s, MAILQ_CACHE_KIB, a, &db, why);
+
+    if (rc == RC_OK)
+        rc = mailq_open(db, &s->mailq);
+    if (rc != RC_OK)
+        db_close(db);
+    return rc;
+}
+
 enum rc store_open(const struct store_settings *set, struct arena *a, struct store **out, const char **why)
 {
     enum rc rc = RC_TEMP;
@@ -67,13 +120,18 @@ enum rc store_open(const struct store_settings *set, struct arena *a, struct sto
         goto done;
     rc = make_folder(s->data);
     if (rc != RC_OK) {
-        *why = arena_printf(a, "cannot make the folder %s", s->data);
+        *why = arena_printf(a, "cannot make or use the folder %s", s->data);
         goto done;
     }
-    rc = bus_open(&s->bus);
-    if (rc != RC_OK)
-        goto done;
-    rc = blobs_open(s, a, &s->blobs, why);
+    rc = open_directory(s, a, why);
+    if (rc == RC_OK)
+        rc = open_mailq(s, a, why);
+    if (rc == RC_OK)
+        rc = bus_open(&s->bus);
+    if (rc == RC_OK)
+        rc = mailboxes_open(s, &s->mailboxes);
+    if (rc == RC_OK)
+        rc = blobs_open(s, a, &s->blobs, why);
 done:
     if (rc != RC_OK)
         store_close(s);
@@ -89,8 +147,24 @@ void store_close(struct store *s)
     if (!s)
         return;
     blobs_close(s->blobs);
+    mailboxes_close(s->mailboxes);
     bus_close(s->bus);
+    mailq_close(s->mailq);
+    close_directory(s->directory);
     free(s->data);
     free(s->node);
     free(s);
+}
+
+enum rc store_settle(struct store *s)
+{
+    return mailboxes_settle(s);
+}
+
+enum rc store_maintain(struct store *s)
+{
+    enum rc rc = mailboxes_maintain(s);
+    enum rc queue = mailq_sync(s);
+
+    return rc == RC_OK ? queue : rc;
 }

@@ -1,0 +1,32 @@
+/* store/mailq_internal: what the files of the mail queue share. */
+#ifndef STORE_MAILQ_INTERNAL_H
+#define STORE_MAILQ_INTERNAL_H
+
+#include <pthread.h>
+
+#include "store/db.h"
+#include "store/mailq.h"
+
+struct mailq_job;
+struct mailq {
+    pthread_mutex_t mutex; /* guards db while a statement runs */
+    struct db *db;
+
+    pthread_mutex_t gathering;          /* guards the four below */
+    struct mailq_job *first, **last;    /* submissions and results that wait for the next transaction */
+    bool leading;                       /* a thread is committing for others */
+    mailq_wake_fn wake;
+    void *wake_ctx;
+};
+
+enum rc mailq_look(struct store *s, db_fn fn, void *ctx);
+/* Durable on RC_OK. */
+enum rc mailq_txn(struct store *s, db_fn fn, void *ctx);
+
+enum rc mailq_open(struct db *db, struct mailq **out); /* owns db on success */
+void mailq_close(struct mailq *q);                     /* accepts NULL */
+enum rc mailq_sync(struct store *s);
+/* No waiting recipient has a lower number: UINT64_MAX where none waits. */
+enum rc mailq_oldest(struct store *s, uint64_t *out);
+
+#endif

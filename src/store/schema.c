@@ -1,0 +1,145 @@
+#include "store/schema.h"
+
+#include "base/log.h"
+
+/* What engines spell differently. SQLite finds a row whose key is one integer by that integer alone, and keeps tables
+ * in the order of a longer key only when asked. */
+#define ROW_ID    "INTEGER PRIMARY KEY"
+#define CLUSTERED " WITHOUT ROWID"
+
+static const char *const domain_1[] = {
+    "CREATE TABLE domain (name TEXT NOT NULL PRIMARY KEY, created_s BIGINT NOT NULL)" CLUSTERED,
+    "CREATE TABLE account (id " ROW_ID ", address TEXT NOT NULL, domain TEXT NOT NULL, role INTEGER NOT NULL,"
+    " created_s BIGINT NOT NULL, quota BIGINT NOT NULL, disabled INTEGER NOT NULL)",
+    "CREATE UNIQUE INDEX account_address ON account (address)",
+    "CREATE INDEX account_domain ON account (domain)",
+    "CREATE TABLE alias (address TEXT NOT NULL, place INTEGER NOT NULL, target TEXT NOT NULL, domain TEXT NOT NULL,"
+    " PRIMARY KEY (address, place))" CLUSTERED,
+    "CREATE INDEX alias_domain ON alias (domain)",
+    /* Numbers that are given out once: 'account', 'queue' (messages and recipients share one, see mailq.c). */
+    "CREATE TABLE counter (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL)" CLUSTERED,
+    "INSERT INTO counter (name, value) VALUES ('account', 1)",
+    /* One row: next number to give out, and the sums that would otherwise need a scan. */
+    "CREATE TABLE queue_state (one INTEGER NOT NULL PRIMARY KEY, next_id BIGINT NOT NULL, messages BIGINT NOT NULL,"
+    " rcpts BIGINT NOT NULL, held BIGINT NOT NULL, bytes BIGINT NOT NULL)" CLUSTERED,
+    "INSERT INTO queue_state (one, next_id, messages, rcpts, held, bytes) VALUES (1, 1, 0, 0, 0, 0)",
+    "CREATE TABLE queue_message (id " ROW_ID ", last_rcpt BIGINT NOT NULL, waiting INTEGER NOT NULL, blob BIGINT NOT NULL,"
+    " skip INTEGER NOT NULL, size BIGINT NOT NULL, sender TEXT NOT NULL, envid TEXT NOT NULL, ret INTEGER NOT NULL,"
+    " body INTEGER NOT NULL, smtputf8 INTEGER NOT NULL, require_tls INTEGER NOT NULL, priority INTEGER NOT NULL,"
+    " created_ms BIGINT NOT NULL, release_ms BIGINT NOT NULL, deliver_by_ms BIGINT NOT NULL,"
+    " deliver_by_return INTEGER NOT NULL, account BIGINT NOT NULL, peer TEXT NOT NULL)",
+    "CREATE TABLE queue_rcpt (id " ROW_ID ", message BIGINT NOT NULL, account BIGINT NOT NULL, route TEXT NOT NULL,"
+    " priority INTEGER NOT NULL, held INTEGER NOT NULL, due_ms BIGINT NOT NULL, attempts INTEGER NOT NULL,"
+    " delay_told INTEGER NOT NULL, notify INTEGER NOT NULL, forwarded INTEGER NOT NULL, address TEXT NOT NULL,"
+    " detail TEXT NOT NULL, orcpt TEXT NOT NULL, original TEXT NOT NULL, last_reply TEXT NOT NULL, last_mx TEXT NOT NULL,"
+    " last_attempt_ms BIGINT NOT NULL)",
+    "CREATE INDEX queue_rcpt_due ON queue_rcpt (due_ms, id) WHERE held = 0",
+    "CREATE INDEX queue_rcpt_route ON queue_rcpt (route, due_ms, id) WHERE held = 0 AND route <> ''",
+    NULL,
+};
+static const char *const *const domain_steps[] = {domain_1};
+const struct schema schema_domain = {"facteur.db", 1, domain_steps};
+
+/* Every table leads with its account, the shard key, though one database holds one account only: so the same rows fit
+ * into one database of many. The sequence of an account is the highest change.seq; ids below 256 are for what each
+ * account has (its standard folders). */
+static const char *const account_1[] = {
+    /* The GUIDs never change; a restored backup gets a new replica_guid, for its sequence goes back. Log entries that
+     * are not of vanished items are there from log_from on. */
+    "CREATE TABLE mailbox (account BIGINT NOT NULL PRIMARY KEY, mailbox_guid BYTEA NOT NULL, replica_guid BYTEA NOT NULL,"
+    " mapping_guid BYTEA NOT NULL, uidvalidity BIGINT NOT NULL, log_from BIGINT NOT NULL, created_s BIGINT NOT NULL)" CLUSTERED,
+    /* cn: number of the last change to the folder itself (name, parent); modseq: of the last one inside. */
+    "CREATE TABLE folder (account BIGINT NOT NULL, id BIGINT NOT NULL, parent BIGINT NOT NULL, name TEXT NOT NULL,"
+    " role INTEGER NOT NULL, kind INTEGER NOT NULL, container_class TEXT NOT NULL, subscribed INTEGER NOT NULL,"
+    " uidvalidity BIGINT NOT NULL, cn BIGINT NOT NULL, uidnext BIGINT NOT NULL, modseq BIGINT NOT NULL,"
+    " n_exists BIGINT NOT NULL, n_unseen BIGINT NOT NULL, n_deleted BIGINT NOT NULL, n_bytes BIGINT NOT NULL,"
+    " recent_from BIGINT NOT NULL, PRIMARY KEY (account, id))" CLUSTERED,
+    "CREATE UNIQUE INDEX folder_name ON folder (account, parent, name)",
+    /* Small rows in the order in which IMAP reads them. state: 0 live, 1 kept for a while after its deletion (deleted_on,
+     * origin), 2 gone for all but administrators. read_cn: last change of \Seen alone. mapi_id: the third identity, other
+     * than id after a move. is_associated: not shown to mail clients. */
+    "CREATE TABLE item (account BIGINT NOT NULL, folder BIGINT NOT NULL, uid BIGINT NOT NULL, id BIGINT NOT NULL,"
+    " modseq BIGINT NOT NULL, flags INTEGER NOT NULL, keywords TEXT NOT NULL, internaldate BIGINT NOT NULL,"
+    " sent_date BIGINT NOT NULL, blob BIGINT NOT NULL, skip INTEGER NOT NULL, size BIGINT NOT NULL, thread BIGINT NOT NULL,"
+    " state INTEGER NOT NULL DEFAULT 0, is_associated INTEGER NOT NULL DEFAULT 0, deleted_on BIGINT, origin BIGINT,"
+    " mapi_id BIGINT, read_cn BIGINT, PRIMARY KEY (account, folder, uid))" CLUSTERED,
+    /* What is computed once at delivery; large, written once, found by the item's id. */
+    "CREATE TABLE summary (id " ROW_ID ", account BIGINT NOT NULL, envelope BYTEA NOT NULL, structure BYTEA NOT NULL,"
+    " parts BYTEA NOT NULL, message_id BYTEA NOT NULL, subject_base BYTEA NOT NULL, refs BYTEA NOT NULL)",
+    /* The log. kind: 0 new, 1 flags, 2 gone from the folder, 3 the folder itself. source: the queue's recipient that was
+     * delivered by this entry; source_high: the highest source in the log up to here, so that the search for an older
+     * source can stop. */
+    "CREATE TABLE change (account BIGINT NOT NULL, seq BIGINT NOT NULL, folder BIGINT NOT NULL, item BIGINT NOT NULL,"
+    " uid BIGINT NOT NULL, kind INTEGER NOT NULL, source BIGINT NOT NULL, source_high BIGINT NOT NULL,"
+    " PRIMARY KEY (account, seq))" CLUSTERED,
+    /* For what comes later, so that old databases need no rewrite (SCHEMA of the design: 2, 7, 8). */
+    "CREATE TABLE reserved_range (account BIGINT NOT NULL, low BIGINT NOT NULL, high BIGINT NOT NULL, owner TEXT NOT NULL,"
+    " PRIMARY KEY (account, low))" CLUSTERED,
+    "CREATE TABLE named_property (account BIGINT NOT NULL, property INTEGER NOT NULL, guid BYTEA NOT NULL, lid BIGINT,"
+    " name TEXT, PRIMARY KEY (account, property))" CLUSTERED,
+    "CREATE TABLE item_property (account BIGINT NOT NULL, item BIGINT NOT NULL, property INTEGER NOT NULL,"
+    " type INTEGER NOT NULL, value BYTEA NOT NULL, PRIMARY KEY (account, item, property))" CLUSTERED,
+    NULL,
+};
+static const char *const *const account_steps[] = {account_1};
+const struct schema schema_account = {"the account's database", 1, account_steps};
+
+/* 0: an empty database. */
+static enum rc read_version(struct db *db, int *version)
+{
+    struct db_query *q = NULL;
+
+    *version = 0;
+    if (!db_has_table(db, "schema_info"))
+        return RC_OK;
+    enum rc rc = db_first(db, &q, "SELECT version FROM schema_info WHERE one = 1");
+    if (rc == RC_OK)
+        *version = (int)db_number(q, 0);
+    db_done(q);
+    return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
+}
+
+static enum rc take_steps(struct db *db, void *ctx)
+{
+    const struct schema *schema = ctx;
+    int from;
+    enum rc rc = read_version(db, &from); /* another process may have been here since */
+
+    if (rc == RC_OK && from == 0)
+        rc = db_define(db, "CREATE TABLE schema_info (one INTEGER NOT NULL PRIMARY KEY, version INTEGER NOT NULL)" CLUSTERED);
+    for (int v = from; v < schema->version; v++) {
+        for (const char *const *sql = schema->steps[v]; *sql && rc == RC_OK; sql++)
+            rc = db_define(db, *sql);
+    }
+    if (rc == RC_OK && from < schema->version)
+        rc = db_exec(db, "INSERT INTO schema_info (one, version) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET version = $1",
+                     DB_N(schema->version));
+    return rc;
+}
+
+enum rc schema_bring(struct db *db, const struct schema *schema, const char *path, struct arena *a, const char **why)
+{
+    int from;
+    enum rc rc = read_version(db, &from);
+
+    *why = "the database cannot be read or written; the log has the reason";
+    if (rc != RC_OK || from == schema->version)
+        return rc;
+    if (from > schema->version) {
+        *why = arena_printf(a, "%s has schema %d, this program knows %d: install the newer version", schema->name, from,
+                            schema->version);
+        return RC_DENIED;
+    }
+    if (from > 0) {
+        const char *copy = arena_printf(a, "%s.v%d-before-v%d", path, from, schema->version);
+        rc = copy ? db_copy(db, copy) : RC_TEMP;
+        if (rc != RC_OK) {
+            *why = arena_printf(a, "no copy of %s could be made before its schema is changed", schema->name);
+            return rc;
+        }
+        log_info("store.schema.migrating", F_CSTR("file", path), F_INT("from", from), F_INT("to", schema->version),
+                 F_CSTR("copy", copy));
+    }
+    rc = db_txn(db, take_steps, (void *)(uintptr_t)schema);
+    return rc == RC_OK ? db_sync(db) : rc;
+}
