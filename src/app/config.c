@@ -30,6 +30,7 @@ enum kind {
     KIND_ADDRS,  /* endpoints; `min` is the port where none is given */
     KIND_LISTEN, /* endpoint of service `min` */
     KIND_RELAY_HOST,
+    KIND_END, /* END_MARK was seen */
 };
 struct key {
     const char *section; /* "" for the top */
@@ -40,9 +41,13 @@ struct key {
     uint64_t min, max;
     const char *only;
 };
+/* libconfuse takes the end of the file for a missing brace. So a setting of our own follows the text: where it is
+ * not met at the top, something above was not closed. */
+#define END_MARK "end-of-file"
 #define AT(field) offsetof(struct config, field)
 
 static const struct key keys[] = {
+    {"", END_MARK, KIND_END, false, 0},
     {"", "hostname", KIND_HOSTNAME, false, AT(hostname)},
     {"", "data", KIND_PATH, false, AT(data)},
     {"", "user", KIND_TEXT, false, AT(user)},
@@ -96,7 +101,10 @@ struct parse {
     struct arena *arena;
     struct mistake mistakes[CONFIG_ERRORS_MAX];
     size_t n_mistakes;
-    int set_at[N_KEYS];  /* line of the first setting; 0: none */
+    int set_at[N_KEYS];  /* line of its setting; 0: none */
+    unsigned n_values[N_KEYS];
+    const char *last_value[N_KEYS];
+    bool twice[N_KEYS];  /* set again, and told */
     int unknown_line;    /* libconfuse gave up here because of an unknown name */
     bool no_memory;
 };
@@ -270,17 +278,23 @@ static bool take_net(const struct key *k, struct view v, struct addr_net *out, c
     return false;
 }
 
-/* Makes room for the n values of a list option. NULL: no memory. */
-static void *list_of(void *list, size_t n, size_t size)
+/* A zeroed place at the end of a list. NULL: no memory. */
+static void *list_push(void *list, size_t size)
 {
     struct config_strings *l = list; /* all lists are a pointer and a count */
-    l->v = arena_array(now->arena, n, size);
-    l->n = l->v ? n : 0;
-    return l->v;
+    if ((l->n & (l->n - 1)) == 0) { /* 0, 1, 2, 4, ...: full */
+        void *more = arena_array(now->arena, l->n ? l->n * 2 : 1, size);
+        if (!more)
+            return NULL;
+        if (l->n > 0)
+            memcpy(more, l->v, l->n * size);
+        l->v = more;
+    }
+    return (char *)l->v + l->n++ * size;
 }
 
-/* Value i of n of option k. False: *why says what is wrong; NULL there: no memory. */
-static bool take_value(const struct key *k, const char *value, size_t i, size_t n, const char **why)
+/* A value of option k. False: *why says what is wrong; NULL there: no memory. */
+static bool take_value(const struct key *k, const char *value, const char **why)
 {
     struct config *c = now->config;
     struct view v = view_str(value);
@@ -304,12 +318,9 @@ static bool take_value(const struct key *k, const char *value, size_t i, size_t 
         *(const char **)field = path_beside(now, value);
         return v.n > 0 && *(const char **)field != NULL;
     case KIND_PATHS: {
-        struct config_strings *list = (struct config_strings *)field;
-        if (i == 0 && !list_of(list, n, sizeof *list->v))
-            return false;
+        const char **path = list_push(field, sizeof *path);
         *why = v.n > 0 ? NULL : arena_printf(now->arena, "'%s' is empty", k->name);
-        list->v[i] = path_beside(now, value);
-        return v.n > 0 && list->v[i] != NULL;
+        return v.n > 0 && path && (*path = path_beside(now, value)) != NULL;
     }
     case KIND_LEVEL: return take_level(v, (enum log_level *)field, why);
     case KIND_FLAG: return take_flag(k, v, (bool *)field, why);
@@ -317,40 +328,26 @@ static bool take_value(const struct key *k, const char *value, size_t i, size_t 
     case KIND_SIZE: return take_size(k, v, (uint64_t *)field, why);
     case KIND_TIME: return take_time(k, v, (int64_t *)field, why);
     case KIND_TIMES: {
-        struct config_times *list = (struct config_times *)field;
-        if (i == 0 && !list_of(list, n, sizeof *list->v))
-            return false;
-        return take_time(k, v, &list->v[i], why);
+        int64_t *time = list_push(field, sizeof *time);
+        return time && take_time(k, v, time, why);
     }
     case KIND_NETS: {
-        struct config_nets *list = (struct config_nets *)field;
-        if (i == 0 && !list_of(list, n, sizeof *list->v))
-            return false;
-        return take_net(k, v, &list->v[i], why);
+        struct addr_net *net = list_push(field, sizeof *net);
+        return net && take_net(k, v, net, why);
     }
     case KIND_ADDRS: {
-        struct config_addrs *list = (struct config_addrs *)field;
-        if (i == 0 && !list_of(list, n, sizeof *list->v))
-            return false;
-        return take_addr(k, v, false, &list->v[i], why);
+        struct addr *addr = list_push(field, sizeof *addr);
+        return addr && take_addr(k, v, false, addr, why);
     }
     case KIND_LISTEN: {
-        if (i == 0) { /* each key brings its own; they are joined in one list */
-            struct config_listener *more = arena_new_array(now->arena, c->n_listeners + n, struct config_listener);
-            if (!more)
-                return false;
-            if (c->n_listeners > 0)
-                memcpy(more, c->listeners, c->n_listeners * sizeof *more);
-            c->listeners = more;
-        }
-        struct config_listener *l = &c->listeners[c->n_listeners];
-        l->service = (enum config_service)k->min;
-        if (!take_addr(k, v, true, &l->addr, why))
+        struct config_listener *l = list_push(&c->listen, sizeof *l);
+        if (!l)
             return false;
-        c->n_listeners++;
-        return true;
+        l->service = (enum config_service)k->min;
+        return take_addr(k, v, true, &l->addr, why);
     }
     case KIND_RELAY_HOST: return take_relay_host(c, v, why);
+    case KIND_END: return true;
     }
     return false;
 }
@@ -365,6 +362,13 @@ static int key_index(const char *section, const char *name)
     return -1;
 }
 
+/* The first value of a list takes the place of its default. */
+static void set_anew(const struct key *k)
+{
+    if (k->kind == KIND_TIMES)
+        *(struct config_times *)((char *)now->config + k->offset) = (struct config_times){0};
+}
+
 /* Called by libconfuse when an option got its value. Always goes on, so that one run tells all mistakes. */
 static int option_set(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -372,20 +376,25 @@ static int option_set(cfg_t *cfg, cfg_opt_t *opt)
     bug_if(i < 0);
     const struct key *k = &keys[i];
     unsigned n = cfg_opt_size(opt);
+    const char *value = n > 0 ? cfg_opt_getnstr(opt, n - 1) : "", *why = NULL;
 
-    if (now->set_at[i]) {
-        add_mistake(now, cfg->line,
-                    arena_printf(now->arena, "'%s' was set before, on line %d", k->name, now->set_at[i]));
+    /* For a list it calls after every value, and once more at the closing brace. */
+    if (now->set_at[i] && k->list && n == now->n_values[i] && now->last_value[i] && strcmp(value, now->last_value[i]) == 0)
         return 0;
+    if (now->set_at[i] && (!k->list || n != now->n_values[i] + 1)) {
+        if (!now->twice[i])
+            add_mistake(now, cfg->line, arena_printf(now->arena, "'%s' was set before, on line %d", k->name, now->set_at[i]));
+        now->twice[i] = true;
     }
+    if (now->twice[i])
+        return 0;
+    if (!now->set_at[i])
+        set_anew(k);
     now->set_at[i] = cfg->line;
-    for (unsigned j = 0; j < n; j++) {
-        const char *value = cfg_opt_getnstr(opt, j), *why = NULL;
-        if (!take_value(k, value ? value : "", j, n, &why)) {
-            add_mistake(now, cfg->line, why);
-            break;
-        }
-    }
+    now->n_values[i] = n;
+    now->last_value[i] = arena_cstr(now->arena, view_str(value));
+    if (n > 0 && !take_value(k, value ? value : "", &why))
+        add_mistake(now, cfg->line, why);
     return 0;
 }
 
@@ -393,11 +402,10 @@ static void library_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
     char text[256];
     vsnprintf(text, sizeof text, fmt, ap);
-    if (strncmp(text, "no such option", 14) == 0)
+    if (strstr(text, "'" END_MARK "'"))
+        snprintf(text, sizeof text, "a '}' is missing above");
+    else if (strncmp(text, "no such option", 14) == 0)
         now->unknown_line = cfg->line;
-    for (char *c = text; *c; c++) /* bytes of the file must not make lines of their own */
-        if (iscntrl((unsigned char)*c))
-            *c = '?';
     add_mistake(now, cfg->line, arena_cstr(now->arena, view_str(text)));
 }
 
@@ -444,6 +452,8 @@ static void run_library(const char *text)
     }
     if (cfg_parse_buf(cfg, text) != CFG_SUCCESS && now->n_mistakes == 0)
         add_mistake(now, cfg->line, "cannot be read");
+    else if (now->n_mistakes == 0 && !now->set_at[key_index("", END_MARK)])
+        add_mistake(now, cfg->line, "something above does not end: a quote, a comment or a brace");
     cfg_free(cfg);
 }
 
@@ -470,6 +480,14 @@ static bool blank_statement(char *text, int line)
             *p = ' ';
     }
     return any;
+}
+
+static void tell(const struct parse *p, const struct mistake *m, struct buf *errors)
+{
+    buf_printf(errors, "%s:%d: ", p->config->file, m->line);
+    for (const char *c = m->text; *c; c++) /* bytes of the file must not make lines of their own */
+        buf_chr(errors, iscntrl((unsigned char)*c) ? '?' : *c);
+    buf_chr(errors, '\n');
 }
 
 static int by_line(const void *a, const void *b)
@@ -523,9 +541,9 @@ static void check_whole(struct parse *p)
         add_mistake(p, line_of(p, "tls", c->tls.certificate.n > c->tls.key.n ? "certificate" : "key"),
                     arena_printf(p->arena, "%zu 'certificate' but %zu 'key': they go in pairs", c->tls.certificate.n,
                                  c->tls.key.n));
-    for (size_t i = 0; i < c->n_listeners; i++) {
-        const char *service = config_service_name(c->listeners[i].service);
-        if (config_service_is_tls(c->listeners[i].service) && c->tls.certificate.n == 0) {
+    for (size_t i = 0; i < c->listen.n; i++) {
+        const char *service = config_service_name(c->listen.v[i].service);
+        if (config_service_is_tls(c->listen.v[i].service) && c->tls.certificate.n == 0) {
             add_mistake(p, line_of(p, "listen", service),
                         arena_printf(p->arena, "'%s' needs a certificate and key in tls { }", service));
             break;
@@ -544,7 +562,8 @@ enum rc config_parse(const char *file, struct view text, struct config **out, st
 {
     size_t n_unknown = 0; /* told already, and blanked */
     struct parse *p = calloc(1, sizeof *p);
-    char *copy = malloc(text.n + 1);
+    static const char end[] = "\n" END_MARK " = 1\n";
+    char *copy = malloc(text.n + sizeof end);
     enum rc rc = RC_TEMP;
 
     *out = NULL;
@@ -552,7 +571,7 @@ enum rc config_parse(const char *file, struct view text, struct config **out, st
         goto done;
     if (text.n > 0)
         memcpy(copy, text.p, text.n);
-    copy[text.n] = 0;
+    memcpy(copy + text.n, end, sizeof end);
     rc = RC_SYNTAX;
     if (memchr(copy, 0, text.n)) {
         buf_printf(errors, "%s:1: is not text: it contains a NUL byte\n", file);
@@ -579,13 +598,13 @@ enum rc config_parse(const char *file, struct view text, struct config **out, st
         struct mistake *last = &p->mistakes[p->n_mistakes - 1];
         if (!blank_statement(copy, p->unknown_line))
             break;
-        buf_printf(errors, "%s:%d: %s\n", file, last->line, last->text);
+        tell(p, last, errors);
         n_unknown++;
     }
     check_whole(p);
     qsort(p->mistakes, p->n_mistakes, sizeof *p->mistakes, by_line);
     for (size_t i = 0; i < p->n_mistakes; i++)
-        buf_printf(errors, "%s:%d: %s\n", file, p->mistakes[i].line, p->mistakes[i].text);
+        tell(p, &p->mistakes[i], errors);
     rc = p->no_memory ? RC_TEMP : p->n_mistakes + n_unknown > 0 ? RC_SYNTAX : RC_OK;
     if (rc == RC_OK) {
         *out = p->config;

@@ -36,6 +36,10 @@ struct config_listener {
     enum config_service service;
     struct addr addr;
 };
+struct config_listeners {
+    struct config_listener *v;
+    size_t n;
+};
 struct config_strings {
     const char **v;
     size_t n;
@@ -67,8 +71,7 @@ struct config {
     bool relay_any_sender; /* relay-from may send for foreign domains also */
     bool plaintext_login;  /* loopback clients may log in without TLS */
 
-    struct config_listener *listeners;
-    size_t n_listeners;
+    struct config_listeners listen;
 
     struct {
         struct config_strings certificate, key; /* pairs by position */

@@ -12,7 +12,7 @@ struct addr {
     struct sockaddr_storage ss;
     socklen_t len; /* 0: none */
 };
-struct addr_net { /* "127.0.0.10/32", "2001:db8::/32"; a bare address is a network of one */
+struct addr_net {      /* "127.0.0.10/32", "2001:db8::/32"; a bare address is a network of one */
     uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d, so that mapped peers match */
     unsigned bits;     /* of the 128 */
 };

@@ -1,11 +1,12 @@
 /* net/conn: one TCP connection, plain or TLS, as linear code wants it: blocking calls with deadlines, one
  * bounded reader, one output buffer. The only place that ends lines, and only at CR LF.
- * A connection belongs to one worker thread at a time. Buffers are taken when used and given back when parked.
+ * A connection belongs to one worker thread at a time. Buffers are taken when used and given back when
+ * parked.
  *
  * Deadlines: every call that may block ends with RC_TIMEOUT at the deadline set by conn_deadline() (absolute,
  * base/clock.h), whatever trickles in; conn_progress() prolongs it for long transfers at a least data rate.
- * RC_CLOSED: the peer has gone (or sent garbage in TLS). After either the connection is only good for conn_free.
- * RFC 5321 §4.5.3.2 and others give the times; the sessions set them. */
+ * RC_CLOSED: the peer has gone (or sent garbage in TLS). After either the connection is only good for
+ * conn_free. RFC 5321 §4.5.3.2 and others give the times; the sessions set them. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
@@ -21,7 +22,7 @@ struct conn;
 const struct addr *conn_peer(const struct conn *c);  /* from the PROXY header where one was trusted */
 const struct addr *conn_local(const struct conn *c); /* likewise */
 const char *conn_peer_text(const struct conn *c);    /* IP address without port */
-uint64_t conn_id(const struct conn *c);              /* the session id of the log lines; unique on this machine */
+uint64_t conn_id(const struct conn *c); /* the session id of the log lines; unique on this machine */
 /* False while plain. */
 bool conn_tls(const struct conn *c, struct tls_info *out);
 
@@ -32,12 +33,14 @@ void conn_deadline(struct conn *c, int64_t deadline_ms);
 void conn_progress(struct conn *c, int64_t base_ms, size_t bytes_per_s, int64_t end_ms);
 
 /* --- reading --- */
-/* The next line without its CRLF. *out borrows until the next read. RC_LIMIT: longer than max (at most CONN_BUF)
- * before CRLF; the line is then eaten up to its CRLF, within the deadline, so the session can answer and go on. */
+/* The next line without its CRLF. *out borrows until the next read. RC_LIMIT: longer than max (at most
+ * CONN_BUF) before CRLF; the line is then eaten up to its CRLF, within the deadline, so the session can
+ * answer and go on. */
 enum rc conn_line(struct conn *c, size_t max, struct view *out);
 /* At least one unread byte; *out borrows all that is buffered. Nothing is consumed until conn_eat. */
 enum rc conn_fill(struct conn *c, struct view *out);
-/* As conn_fill, but waits for bytes beyond those that conn_fill showed last (never with a full buffer: RC_LIMIT). */
+/* As conn_fill, but waits for bytes beyond those that conn_fill showed last (never with a full buffer:
+ * RC_LIMIT). */
 enum rc conn_fill_more(struct conn *c, struct view *out);
 void conn_eat(struct conn *c, size_t n);
 /* Bytes wait in the buffer or in TLS: a further command was pipelined. Never blocks. */
@@ -55,18 +58,20 @@ enum rc conn_flush(struct conn *c);
  * the attack is named in RFC 9051 §11.1 also). */
 enum rc conn_start_tls(struct conn *c, struct tls_server *t);
 struct conn_tls_options {
-    const char *server_name;  /* for SNI and the certificate's name; NULL: none */
-    bool verify;              /* fail (RC_DENIED) unless chain and name hold */
-    const char *why;          /* out: static or connection-owned words when it fails */
+    const char *server_name; /* for SNI and the certificate's name; NULL: none */
+    bool verify;             /* fail (RC_DENIED) unless chain and name hold */
+    const char *why;         /* out: static or connection-owned words when it fails */
 };
-/* Client side. Without `verify` an unknown certificate is noted in tls_info and accepted (opportunistic, RFC 7435). */
+/* Client side. Without `verify` an unknown certificate is noted in tls_info and accepted (opportunistic, RFC
+ * 7435). */
 enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_tls_options *o);
 /* Channel bindings for SCRAM-PLUS: "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929 §4) and
  * "tls-unique" below TLS 1.3. RC_NOTFOUND: unknown type or no TLS. */
 enum rc conn_channel_binding(struct conn *c, struct view type, struct buf *out);
 
 /* --- life, for those who dial --- */
-/* Connects from `bind` (may be NULL) with the deadline. RC_TEMP: refused, unreachable; *why in words (static). */
+/* Connects from `bind` (may be NULL) with the deadline. RC_TEMP: refused, unreachable; *why in words
+ * (static). */
 enum rc conn_dial(const struct addr *to, const struct addr *bind, int64_t deadline_ms, struct conn **out,
                   const char **why);
 /* Wraps a connected socket, for tests and helpers; owns fd from then on, also on failure. */

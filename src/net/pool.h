@@ -1,9 +1,9 @@
 /* net/pool: listeners, parked connections and workers.
  * One thread waits in epoll over listeners and all parked connections. A connection that speaks is given to a
- * worker, which runs its service's plain blocking code and parks it again. Ten thousand idle connections cost ten
- * thousand structs and no threads. Workers grow on demand up to a limit and end after idling.
- * PROXY protocol v1 and v2 are read from trusted peers, and required of them, before anything else.
- * Signals are not handled here. */
+ * worker, which runs its service's plain blocking code and parks it again. Ten thousand idle connections cost
+ * ten thousand structs and no threads. Workers grow on demand up to a limit and end after idling. PROXY
+ * protocol v1 and v2 are read from trusted peers, and required of them, before anything else. Signals are not
+ * handled here. */
 #ifndef NET_POOL_H
 #define NET_POOL_H
 
@@ -20,14 +20,18 @@ enum pool_next { POOL_PARK, POOL_CLOSE };
 /* A protocol. All three run on a worker thread, one at a time for a connection. */
 struct pool_service {
     const char *name; /* "smtp", "imaps": for the log and per-service counts */
-    /* After accept (and the handshake for implicit TLS): make the session, greet. NULL session: refuse, closed. */
+    /* After accept (and the handshake for implicit TLS): make the session, greet. NULL session: refuse,
+     * closed. */
     void *(*open)(void *ctx, struct conn *c);
-    /* Run at least one command, and all that are already buffered (conn_has_input). Flush before returning. */
+    /* Run at least one command, and all that are already buffered (conn_has_input). Flush before returning.
+     */
     enum pool_next (*serve)(void *session, enum pool_why why);
-    /* Always called once after a session was made; the connection is still there, but may be dead. Not to block. */
+    /* Always called once after a session was made; the connection is still there, but may be dead. Not to
+     * block. */
     void (*close)(void *session);
     void *ctx;
-    /* Sent as it is before closing when the connection limits are hit: "421 4.7.0 Too many connections\r\n". */
+    /* Sent as it is before closing when the connection limits are hit: "421 4.7.0 Too many connections\r\n".
+     */
     const char *busy_reply;
 };
 
@@ -38,33 +42,36 @@ struct pool_listener {
 };
 
 struct pool_settings {
-    unsigned max_workers;          /* limits.workers */
-    unsigned max_connections;      /* in all */
-    unsigned max_per_address;      /* limits.connections-per-address (by addr_rate_key) */
+    unsigned max_workers;              /* limits.workers */
+    unsigned max_connections;          /* in all */
+    unsigned max_per_address;          /* limits.connections-per-address (by addr_rate_key) */
     const struct addr_net *proxy_from; /* who may speak the PROXY protocol */
     size_t n_proxy_from;
-    int64_t handshake_ms;          /* deadline for PROXY header and for each TLS handshake */
-    int64_t idle_ms;               /* parked longer without pool_park_until: POOL_TIMEOUT */
+    int64_t handshake_ms; /* deadline for PROXY header and for each TLS handshake */
+    int64_t idle_ms;      /* parked longer without pool_park_until: POOL_TIMEOUT */
 };
 
 struct pool;
 /* Starts the thread(s). The settings are copied. */
 enum rc pool_new(const struct pool_settings *set, struct pool **out);
 enum rc pool_listen(struct pool *p, const struct pool_listener *l);
-/* For new handshakes (implicit TLS and pool_tls); takes a reference. Also swaps limits at a reload. NULL: no TLS. */
+/* For new handshakes (implicit TLS and pool_tls); takes a reference. Also swaps limits at a reload. NULL: no
+ * TLS. */
 void pool_set_tls(struct pool *p, struct tls_server *t);
 /* The current server context with a reference for the caller, or NULL. For STARTTLS. */
 struct tls_server *pool_tls(struct pool *p);
 enum rc pool_reload(struct pool *p, const struct pool_settings *set);
-/* Stops accepting, gives every parked session POOL_DRAIN, waits for busy ones until the deadline, then cuts them. */
+/* Stops accepting, gives every parked session POOL_DRAIN, waits for busy ones until the deadline, then cuts
+ * them. */
 void pool_drain(struct pool *p, int64_t deadline_ms);
 void pool_free(struct pool *p); /* after pool_drain */
 
-/* From inside a session: when to be called with POOL_TIMEOUT if nothing comes (absolute; for the next park only). */
+/* From inside a session: when to be called with POOL_TIMEOUT if nothing comes (absolute; for the next park
+ * only). */
 void pool_park_until(struct conn *c, int64_t deadline_ms);
-/* From any thread, while the session is known to live (between its open and its close: the caller holds the lock
- * under which the session's close unregisters): run serve(POOL_EVENT) soon. Several calls may become one. If the
- * session is busy now, it is called right after it parks. Cheap, never blocks. */
+/* From any thread, while the session is known to live (between its open and its close: the caller holds the
+ * lock under which the session's close unregisters): run serve(POOL_EVENT) soon. Several calls may become
+ * one. If the session is busy now, it is called right after it parks. Cheap, never blocks. */
 void pool_wake(struct conn *c);
 /* Asks the session's worker or parked session to end, e.g. when an account goes. As pool_wake. */
 void pool_kick(struct conn *c);

@@ -1,7 +1,7 @@
 /* net/tls: TLS contexts for both sides. OpenSSL stays inside net/ and crypto/.
  * The private key of a server context is not here: signatures come from a function that app/ hands in (the
- * vault). Contexts are immutable after tls_*_new and counted, so that a reload swaps them while sessions go on.
- * Any thread. RFC 9325, RFC 8446. */
+ * vault). Contexts are immutable after tls_*_new and counted, so that a reload swaps them while sessions go
+ * on. Any thread. RFC 9325, RFC 8446. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
@@ -15,13 +15,14 @@ enum tls_sign_kind {
     TLS_SIGN_RSA_PKCS1, /* input: DigestInfo (EMSA-PKCS1 without padding); output: signature */
     TLS_SIGN_RSA_RAW,   /* input: modulus-sized block, padded by PSS; output: signature */
 };
-/* Signs with the private key that belongs to `key` (the SHA-256 of its SubjectPublicKeyInfo). Blocks; any thread.
- * RC_TEMP: the vault does not answer. */
+/* Signs with the private key that belongs to `key` (the SHA-256 of its SubjectPublicKeyInfo). Blocks; any
+ * thread. RC_TEMP: the vault does not answer. */
 typedef enum rc (*tls_sign_fn)(void *ctx, const uint8_t key[32], enum tls_sign_kind kind, struct view input,
                                struct buf *signature);
 
 struct tls_server_settings {
-    const char *const *chain_pem; /* NULL-ended list of PEM texts, each a certificate with its chain; first is the default */
+    const char *const *
+        chain_pem; /* NULL-ended list of PEM texts, each a certificate with its chain; first is the default */
     tls_sign_fn sign;
     void *sign_ctx;
     const char *alpn; /* comma-separated protocols we accept, or NULL */

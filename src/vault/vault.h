@@ -23,7 +23,8 @@ void vault_free(struct vault *v);
  * RC_OK; RC_DENIED: wrong; RC_LIMIT: too many failures from there, not even looked at. */
 struct vault_login {
     uint64_t account;
-    uint8_t peer[16]; /* addr_rate_key */
+    uint32_t name_hash; /* account 0: of the name that was tried, so that counts do not tell which names exist */
+    uint8_t peer[16];   /* addr_rate_key */
 };
 enum rc vault_check_password(struct vault *v, const struct vault_login *who, struct view password);
 

@@ -1,0 +1,317 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "net/conn_impl.h"
+#include "net/testcert.h"
+#include "net/tls_impl.h"
+#include "sys/thread.h"
+
+/* RSA and ECDSA for mx.test, ECDSA for other.test; the trust of the client is in all of them. */
+static struct testcert rsa, ec, other;
+static struct testcert *certs[] = {&rsa, &ec, &other, NULL};
+static struct tls_server *server;
+static struct tls_client *client, *stranger; /* the stranger trusts none of them */
+
+static int set_up(void **state)
+{
+    char trust[16384];
+    const char *why;
+    (void)state;
+    testcert_init(&rsa, true, "DNS:mx.test,DNS:alias.test");
+    testcert_init(&ec, false, "DNS:mx.test,DNS:alias.test");
+    testcert_init(&other, false, "DNS:*.other.test,IP:127.0.0.1");
+    const char *chains[] = {rsa.pem, ec.pem, other.pem, NULL};
+    struct tls_server_settings set = {
+        .chain_pem = chains, .sign = testcert_sign, .sign_ctx = certs, .alpn = "imap,pop3"};
+    snprintf(trust, sizeof trust, "%s%s%s", rsa.pem, ec.pem, other.pem);
+    return tls_server_new(&set, &server, &why) == RC_OK && tls_client_new(trust, &client, &why) == RC_OK &&
+                   tls_client_new(NULL, &stranger, &why) == RC_OK
+               ? 0
+               : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tls_server_free(server);
+    tls_client_free(client);
+    tls_client_free(stranger);
+    for (size_t i = 0; certs[i]; i++)
+        testcert_clear(certs[i]);
+    return 0;
+}
+
+/* A server that says "ready", speaks TLS, and sends back one line. */
+struct side {
+    struct conn *c;
+    enum rc rc;
+    struct tls_info info;
+    struct buf exporter, end_point, unique;
+};
+
+static void run_server(void *arg)
+{
+    struct side *s = arg;
+    struct view line;
+    conn_write(s->c, VIEW("ready\r\n"));
+    s->rc = conn_start_tls(s->c, server);
+    if (s->rc != RC_OK)
+        return;
+    conn_tls(s->c, &s->info);
+    conn_channel_binding(s->c, VIEW("tls-exporter"), &s->exporter);
+    conn_channel_binding(s->c, VIEW("tls-server-end-point"), &s->end_point);
+    conn_channel_binding(s->c, VIEW("tls-unique"), &s->unique);
+    s->rc = conn_line(s->c, 100, &line);
+    if (s->rc != RC_OK)
+        return;
+    conn_write(s->c, line);
+    conn_write(s->c, VIEW("\r\n"));
+    s->rc = conn_flush(s->c);
+}
+
+static void init_side(struct side *s, int fd)
+{
+    *s = (struct side){0};
+    assert_int_equal(conn_new(fd, &s->c), RC_OK);
+    conn_deadline(s->c, deadline_in(10000));
+    buf_init(&s->exporter, 100);
+    buf_init(&s->end_point, 100);
+    buf_init(&s->unique, 100);
+}
+
+static void clear_side(struct side *s)
+{
+    conn_free(s->c);
+    buf_clear(&s->exporter);
+    buf_clear(&s->end_point);
+    buf_clear(&s->unique);
+}
+
+/* Both sides of a connection; the client has read "ready". */
+static pthread_t begin(struct side *s, struct side *c)
+{
+    int fds[2];
+    struct view line;
+    pthread_t id;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    init_side(s, fds[0]);
+    init_side(c, fds[1]);
+    assert_int_equal(thread_start("server", run_server, s, &id), RC_OK);
+    assert_int_equal(conn_line(c->c, 100, &line), RC_OK);
+    assert_true(view_eq(line, VIEW("ready")));
+    return id;
+}
+
+static void finish(struct side *s, struct side *c, pthread_t id)
+{
+    conn_free(c->c);
+    c->c = NULL;
+    pthread_join(id, NULL);
+    clear_side(s);
+    clear_side(c);
+}
+
+/* What the client offers from now on. */
+static void offer(int min_version, int max_version, const char *ciphers12, const char *sigalgs)
+{
+    SSL_CTX_set_min_proto_version(client->ctx, min_version);
+    SSL_CTX_set_max_proto_version(client->ctx, max_version);
+    SSL_CTX_set_cipher_list(client->ctx, ciphers12);
+    SSL_CTX_set1_sigalgs_list(client->ctx, sigalgs);
+}
+
+static void offer_all(void)
+{
+    offer(TLS1_2_VERSION, 0, "DEFAULT", "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256");
+}
+
+static void test_signatures(void **state)
+{
+    static const struct {
+        int version;
+        const char *ciphers12, *sigalgs, *want;
+        struct testcert *by;
+    } cases[] = {
+        {TLS1_3_VERSION, "DEFAULT", "RSA-PSS+SHA256", "TLSv1.3", &rsa},
+        {TLS1_3_VERSION, "DEFAULT", "ECDSA+SHA256", "TLSv1.3", &ec},
+        {TLS1_2_VERSION, "ECDHE-RSA-AES128-GCM-SHA256", "RSA+SHA256:ECDSA+SHA256", "TLSv1.2", &rsa},
+        {TLS1_2_VERSION, "ECDHE-RSA-AES128-GCM-SHA256", "RSA-PSS+SHA384:ECDSA+SHA256", "TLSv1.2", &rsa},
+        {TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDSA+SHA256", "TLSv1.2", &ec},
+        {TLS1_2_VERSION, "ECDHE-ECDSA-AES256-SHA", "ECDSA+SHA256", "TLSv1.2", &ec},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct side s, c;
+        struct view line;
+        pthread_t id = begin(&s, &c);
+        unsigned before = cases[i].by->signatures;
+        struct conn_tls_options o = {.server_name = "mx.test", .verify = true};
+        offer(cases[i].version, cases[i].version, cases[i].ciphers12, cases[i].sigalgs);
+        assert_int_equal(conn_start_tls_client(c.c, client, &o), RC_OK);
+        assert_true(conn_tls(c.c, &c.info));
+        assert_string_equal(c.info.version, cases[i].want);
+        assert_true(c.info.peer_verified);
+        assert_string_equal(c.info.peer_error, "");
+        assert_int_equal(cases[i].by->signatures, before + 1);
+        conn_write(c.c, VIEW("over TLS\r\n"));
+        assert_int_equal(conn_line(c.c, 100, &line), RC_OK);
+        assert_true(view_eq(line, VIEW("over TLS")));
+
+        bool tls13 = cases[i].version == TLS1_3_VERSION;
+        assert_int_equal(conn_channel_binding(c.c, VIEW("tls-exporter"), &c.exporter),
+                         tls13 ? RC_OK : RC_NOTFOUND);
+        assert_int_equal(conn_channel_binding(c.c, VIEW("tls-unique"), &c.unique),
+                         tls13 ? RC_NOTFOUND : RC_OK);
+        assert_int_equal(conn_channel_binding(c.c, VIEW("tls-server-end-point"), &c.end_point), RC_OK);
+        assert_int_equal(conn_channel_binding(c.c, VIEW("tls-nonsense"), &c.unique), RC_NOTFOUND);
+        assert_true(view_eq(buf_view(&c.exporter), buf_view(&s.exporter)));
+        assert_true(view_eq(buf_view(&c.unique), buf_view(&s.unique)));
+        assert_true(view_eq(buf_view(&c.end_point), buf_view(&s.end_point)));
+        assert_int_equal(c.end_point.n, 32);
+        assert_string_equal(s.info.server_name, "mx.test");
+        assert_int_equal(s.rc, RC_OK);
+        finish(&s, &c, id);
+    }
+    offer_all();
+}
+
+static void test_old_versions_refused(void **state)
+{
+    struct side s, c;
+    pthread_t id = begin(&s, &c);
+    struct conn_tls_options o = {.server_name = "mx.test"};
+    (void)state;
+    offer(TLS1_1_VERSION, TLS1_1_VERSION, "ALL:@SECLEVEL=0", "RSA+SHA1");
+    assert_int_not_equal(conn_start_tls_client(c.c, client, &o), RC_OK);
+    assert_string_not_equal(o.why, "");
+    offer_all();
+    finish(&s, &c, id);
+}
+
+static void test_names(void **state)
+{
+    static const struct {
+        const char *name;
+        bool trusted, ok;
+        struct testcert *by; /* NULL: either of mx.test */
+    } cases[] = {
+        {"mx.test", true, true, NULL},        {"alias.test.", true, true, NULL},
+        {"a.other.test", true, true, &other}, {"a.b.other.test", true, false, NULL},
+        {"127.0.0.1", true, false, NULL},     {"unknown.test", true, false, NULL},
+        {"mx.test", false, false, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int verify = 0; verify < 2; verify++) {
+            struct side s, c;
+            pthread_t id = begin(&s, &c);
+            unsigned before = other.signatures;
+            struct conn_tls_options o = {.server_name = cases[i].name, .verify = verify};
+            enum rc rc = conn_start_tls_client(c.c, cases[i].trusted ? client : stranger, &o);
+            assert_int_equal(rc, verify && !cases[i].ok ? RC_DENIED : RC_OK);
+            assert_int_equal(other.signatures - before, cases[i].by == &other ? 1 : 0);
+            if (rc == RC_OK) {
+                assert_true(conn_tls(c.c, &c.info));
+                assert_int_equal(c.info.peer_verified, cases[i].ok);
+                assert_int_equal(*c.info.peer_error == '\0', cases[i].ok);
+            } else {
+                assert_string_not_equal(o.why, "");
+            }
+            finish(&s, &c, id);
+        }
+    struct side s, c;
+    pthread_t id = begin(&s, &c);
+    struct conn_tls_options o = {.verify = true};
+    assert_int_equal(conn_start_tls_client(c.c, client, &o), RC_DENIED);
+    finish(&s, &c, id);
+}
+
+/* RFC 3207 §4.2: what came before the handshake must not be taken for what came in it. */
+static void test_plaintext_behind_starttls(void **state)
+{
+    int fds[2];
+    struct conn *c;
+    struct view line;
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(conn_new(fds[0], &c), RC_OK);
+    assert_int_equal(write(fds[1], "STARTTLS\r\nRSET\r\n", 16), 16);
+    assert_int_equal(conn_line(c, 100, &line), RC_OK);
+    assert_int_equal(conn_start_tls(c, server), RC_SYNTAX);
+    assert_int_equal(conn_line(c, 100, &line), RC_OK); /* was there already, but nothing can be answered */
+    assert_int_equal(conn_flush(c), RC_SYNTAX);
+    conn_free(c);
+    close(fds[1]);
+}
+
+static void test_vault_away(void **state)
+{
+    struct side s, c;
+    pthread_t id = begin(&s, &c);
+    struct conn_tls_options o = {.server_name = "mx.test"};
+    (void)state;
+    rsa.broken = ec.broken = true;
+    assert_int_equal(conn_start_tls_client(c.c, client, &o), RC_CLOSED);
+    conn_free(c.c);
+    c.c = NULL;
+    pthread_join(id, NULL);
+    assert_int_equal(s.rc, RC_CLOSED);
+    rsa.broken = ec.broken = false;
+    clear_side(&s);
+    clear_side(&c);
+}
+
+static void test_handshake_deadline(void **state)
+{
+    int fds[2];
+    struct conn *c;
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(conn_new(fds[0], &c), RC_OK);
+    conn_deadline(c, deadline_in(50));
+    assert_int_equal(conn_start_tls(c, server), RC_TIMEOUT);
+    conn_free(c);
+    assert_int_equal(conn_new(fds[1], &c),
+                     RC_OK); /* garbage instead of a hello: the rest of a pair that has gone */
+    assert_int_equal(conn_start_tls(c, server), RC_CLOSED);
+    conn_free(c);
+}
+
+static void test_bad_settings(void **state)
+{
+    static const char *const bad[] = {"", "nonsense",
+                                      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"};
+    struct tls_server *t;
+    struct tls_client *k;
+    const char *why;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *chains[] = {bad[i], NULL};
+        struct tls_server_settings set = {.chain_pem = chains, .sign = testcert_sign};
+        assert_int_equal(tls_server_new(&set, &t, &why), RC_SYNTAX);
+        assert_null(t);
+        assert_string_not_equal(why, "");
+        assert_int_equal(tls_client_new(bad[i], &k, &why), RC_SYNTAX);
+        assert_null(k);
+    }
+    const char *none[] = {NULL};
+    assert_int_equal(tls_server_new(&(struct tls_server_settings){.chain_pem = none}, &t, &why), RC_SYNTAX);
+    tls_server_free(NULL);
+    tls_client_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_signatures),   cmocka_unit_test(test_old_versions_refused),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_plaintext_behind_starttls),
+        cmocka_unit_test(test_vault_away),   cmocka_unit_test(test_handshake_deadline),
+        cmocka_unit_test(test_bad_settings),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

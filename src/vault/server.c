@@ -1,0 +1,339 @@
+#include "vault/server.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "crypto/equal.h"
+#include "sys/fdpass.h"
+#include "sys/thread.h"
+#include "vault/failures.h"
+#include "vault/memo.h"
+#include "vault/vault.h"
+
+struct channel {
+    struct vault_server *server;
+    int fd;
+    struct channel *next;
+};
+struct vault_server {
+    struct credentials *credentials;
+    struct keys *keys;
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t changed;
+    struct failures *failures;
+    struct memo *memo;
+    unsigned hashing;
+    struct channel *channels;
+    char nobody[PASSWORD_HASH_MAX]; /* a hash to try for accounts that do not exist: the same time goes by */
+};
+
+enum rc vault_server_new(struct credentials *c, struct keys *k, struct vault_server **out)
+{
+    struct vault_server *s = calloc(1, sizeof *s);
+    enum rc rc = RC_TEMP;
+
+    *out = NULL;
+    if (!s) {
+        credentials_close(c);
+        keys_free(k);
+        return RC_TEMP;
+    }
+    s->credentials = c;
+    s->keys = k;
+    pthread_mutex_init(&s->lock, NULL);
+    thread_cond_init(&s->changed);
+    if ((rc = failures_new(&s->failures)) == RC_OK && (rc = memo_new(&s->memo)) == RC_OK)
+        rc = password_hash(VIEW("nobody has this one"), s->nobody);
+    if (rc != RC_OK)
+        vault_server_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+/* --- passwords --- */
+
+static bool begin_hash(struct vault_server *s)
+{
+    const int64_t deadline = deadline_in(VAULT_HASH_WAIT_MS);
+    pthread_mutex_lock(&s->lock);
+    while (s->hashing >= VAULT_HASHES)
+        if (!thread_cond_wait(&s->changed, &s->lock, deadline))
+            break;
+    bool mine = s->hashing < VAULT_HASHES;
+    s->hashing += mine;
+    pthread_mutex_unlock(&s->lock);
+    return mine;
+}
+
+static void end_hash(struct vault_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->hashing--;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Under which account failures count: names that do not exist get one of their own each. */
+static uint64_t counted_as(const struct vault_request *r)
+{
+    return r->account ? r->account : 1ull << 63 | r->n;
+}
+
+static enum rc look_at_failures(struct vault_server *s, const struct vault_request *r)
+{
+    pthread_mutex_lock(&s->lock);
+    enum rc rc = failures_look(s->failures, clock_mono_ms(), counted_as(r), r->peer);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* Counts what came of a login. Only RC_OK and RC_DENIED say something about who asks. */
+static void count_login(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    pthread_mutex_lock(&s->lock);
+    if (a->rc == RC_DENIED)
+        a->delay_ms = failures_add(s->failures, clock_mono_ms(), counted_as(r), r->peer);
+    else if (a->rc == RC_OK)
+        failures_clear(s->failures, counted_as(r), r->peer);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool remembers(struct vault_server *s, const struct vault_request *r, const char *hash)
+{
+    pthread_mutex_lock(&s->lock);
+    bool yes = memo_has(s->memo, clock_mono_ms(), r->account, hash, r->a);
+    pthread_mutex_unlock(&s->lock);
+    return yes;
+}
+
+static void remember(struct vault_server *s, const struct vault_request *r, const char *hash)
+{
+    pthread_mutex_lock(&s->lock);
+    memo_add(s->memo, clock_mono_ms(), r->account, hash, r->a);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static enum rc check_password(struct vault_server *s, const struct vault_request *r)
+{
+    struct credential c;
+    enum rc known = r->account ? credentials_get(s->credentials, r->account, &c) : RC_NOTFOUND, rc;
+
+    if (r->a.n > VAULT_PASSWORD_MAX)
+        return RC_DENIED;
+    if (known != RC_OK && known != RC_NOTFOUND)
+        return RC_TEMP;
+    if (known == RC_OK && remembers(s, r, c.hash)) {
+        wipe(&c, sizeof c);
+        return RC_OK;
+    }
+    if (!begin_hash(s)) {
+        log_warn("vault.busy", F_INT("hashes", VAULT_HASHES));
+        rc = RC_TEMP;
+    } else {
+        rc = password_verify(known == RC_OK ? c.hash : s->nobody, r->a);
+        end_hash(s);
+    }
+    if (known != RC_OK && rc == RC_OK)
+        rc = RC_DENIED;
+    if (rc == RC_CORRUPT) {
+        log_error("vault.hash.damaged", F_INT("account", r->account));
+        rc = RC_TEMP;
+    }
+    if (rc == RC_OK)
+        remember(s, r, c.hash);
+    wipe(&c, sizeof c);
+    return rc;
+}
+
+static void answer_password(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    a->rc = look_at_failures(s, r);
+    if (a->rc != RC_OK)
+        return;
+    a->rc = check_password(s, r);
+    count_login(s, r, a);
+}
+
+/* A salt for names without verifier: always the same for a name, and not to be told from a real one (RFC 5802 §5.1 asks
+ * nothing here; without it SCRAM tells which accounts exist). */
+static enum rc fake_salt(struct vault_server *s, struct view name, uint8_t salt[SCRAM_SALT])
+{
+    uint8_t secret[32], mac[SHA256_SIZE];
+    credentials_secret(s->credentials, secret);
+    enum rc rc = hmac_sha256(view_of(secret, sizeof secret), name, mac);
+    wipe(secret, sizeof secret);
+    if (rc == RC_OK)
+        memcpy(salt, mac, SCRAM_SALT);
+    return rc;
+}
+
+static void answer_scram_start(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct credential c;
+    uint8_t salt[SCRAM_SALT];
+
+    a->rc = look_at_failures(s, r);
+    if (a->rc != RC_OK)
+        return;
+    enum rc known = r->account ? credentials_get(s->credentials, r->account, &c) : RC_NOTFOUND;
+    if (known == RC_OK) {
+        buf_add(out, view_of(c.salt, sizeof c.salt));
+        a->n = c.iterations;
+    } else if (known == RC_NOTFOUND) {
+        a->rc = fake_salt(s, r->a, salt);
+        buf_add(out, view_of(salt, sizeof salt));
+        a->n = SCRAM_ITERATIONS;
+    } else {
+        a->rc = RC_TEMP;
+    }
+    if (a->rc == RC_OK)
+        a->rc = buf_rc(out);
+    wipe(&c, sizeof c);
+}
+
+static void answer_scram_finish(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct credential c = {0};
+    uint8_t signature[SCRAM_KEY];
+
+    a->rc = look_at_failures(s, r);
+    if (a->rc != RC_OK)
+        return;
+    enum rc known = r->account ? credentials_get(s->credentials, r->account, &c) : RC_NOTFOUND;
+    if (known != RC_OK && known != RC_NOTFOUND) {
+        a->rc = RC_TEMP;
+    } else {
+        a->rc = scram_verify(c.stored, c.server, r->a, r->key, signature);
+        if (known == RC_NOTFOUND && a->rc == RC_OK)
+            a->rc = RC_DENIED;
+        if (a->rc == RC_OK) {
+            buf_add(out, view_of(signature, sizeof signature));
+            a->rc = buf_rc(out);
+        }
+    }
+    count_login(s, r, a);
+    wipe(&c, sizeof c);
+}
+
+void vault_server_answer(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct view pem;
+
+    *a = (struct vault_answer){.seq = r->seq};
+    buf_reset(out);
+    switch (r->op) {
+    case VAULT_OP_PASSWORD: answer_password(s, r, a); break;
+    case VAULT_OP_SCRAM_START: answer_scram_start(s, r, a, out); break;
+    case VAULT_OP_SCRAM_FINISH: answer_scram_finish(s, r, a, out); break;
+    case VAULT_OP_TLS_SIGN: a->rc = keys_sign(s->keys, r->key, r->n, r->a, out); break;
+    case VAULT_OP_TLS_CHAIN:
+        a->rc = keys_chain(s->keys, r->n, &pem);
+        if (a->rc == RC_OK)
+            buf_add(out, pem);
+        break;
+    }
+    if (a->rc == RC_OK)
+        a->rc = buf_rc(out);
+    if (a->rc == RC_OK)
+        a->a = buf_view(out);
+}
+
+/* --- channels --- */
+
+/* Request after request until the client goes, or sends what no client of ours sends. */
+static void serve_channel(struct channel *c, char *in)
+{
+    struct buf out, message;
+    size_t n, n_fds;
+
+    buf_init(&out, KEYS_FILE_MAX);
+    buf_init(&message, VAULT_MESSAGE_MAX);
+    while (fdpass_recv(c->fd, in, VAULT_MESSAGE_MAX, &n, NULL, 0, &n_fds, NO_DEADLINE) == RC_OK) {
+        struct vault_request r;
+        struct vault_answer a;
+        if (vault_request_parse(view_of(in, n), &r) != RC_OK) {
+            log_error("vault.request.malformed", F_INT("bytes", n));
+            break;
+        }
+        vault_server_answer(c->server, &r, &a, &out);
+        wipe(in, n);
+        buf_reset(&message);
+        vault_answer_write(&a, &message);
+        if (buf_rc(&message) != RC_OK || fdpass_send(c->fd, buf_view(&message), NULL, 0, deadline_in(VAULT_TIMEOUT_MS)) != RC_OK)
+            break;
+        if (message.n > 4096) { /* a chain went out: that happens once */
+            buf_clear(&message);
+            buf_clear(&out);
+        }
+    }
+    buf_clear(&out);
+    buf_clear(&message);
+}
+
+static void run_channel(void *arg)
+{
+    struct channel *c = arg;
+    struct vault_server *s = c->server;
+    char *in = malloc(VAULT_MESSAGE_MAX);
+
+    if (in)
+        serve_channel(c, in);
+    free(in);
+    pthread_mutex_lock(&s->lock);
+    for (struct channel **p = &s->channels; *p; p = &(*p)->next) {
+        if (*p == c) {
+            *p = c->next;
+            break;
+        }
+    }
+    close(c->fd);
+    free(c);
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+enum rc vault_server_add_channel(struct vault_server *s, int fd)
+{
+    struct channel *c = malloc(sizeof *c);
+    if (!c) {
+        close(fd);
+        return RC_TEMP;
+    }
+    *c = (struct channel){.server = s, .fd = fd};
+    pthread_mutex_lock(&s->lock);
+    c->next = s->channels;
+    s->channels = c;
+    enum rc rc = thread_detach("channel", run_channel, c);
+    if (rc != RC_OK) {
+        s->channels = c->next;
+        close(fd);
+        free(c);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+void vault_server_free(struct vault_server *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (struct channel *c = s->channels; c; c = c->next)
+        shutdown(c->fd, SHUT_RD); /* the answer in hand still goes out */
+    while (s->channels)
+        pthread_cond_wait(&s->changed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    failures_free(s->failures);
+    memo_free(s->memo);
+    credentials_close(s->credentials);
+    keys_free(s->keys);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->changed);
+    free(s);
+}

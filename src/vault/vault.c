@@ -1,0 +1,264 @@
+#include "vault/vault.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sys/fdpass.h"
+#include "sys/thread.h"
+#include "vault/wire.h"
+
+#define CHANNELS_MAX  32
+#define CHAINS_MAX    64
+#define NO_CHANNEL_MS 5000 /* a vault that crashed is back within this, or something is badly wrong */
+
+struct channel {
+    int fd;       /* -1: free place */
+    uint32_t seq; /* of the last request */
+    bool busy;
+};
+struct vault {
+    pthread_mutex_t lock; /* guards all below; a busy channel belongs to the thread that took it */
+    pthread_cond_t changed;
+    struct channel channels[CHANNELS_MAX];
+    unsigned n, n_busy_slow;
+};
+
+enum rc vault_new(struct vault **out)
+{
+    struct vault *v = calloc(1, sizeof *v);
+    *out = v;
+    if (!v)
+        return RC_TEMP;
+    pthread_mutex_init(&v->lock, NULL);
+    thread_cond_init(&v->changed);
+    for (size_t i = 0; i < CHANNELS_MAX; i++)
+        v->channels[i].fd = -1;
+    return RC_OK;
+}
+
+enum rc vault_add_channel(struct vault *v, int fd)
+{
+    enum rc rc = RC_LIMIT;
+    pthread_mutex_lock(&v->lock);
+    for (size_t i = 0; i < CHANNELS_MAX && rc != RC_OK; i++) {
+        if (v->channels[i].fd < 0) {
+            v->channels[i] = (struct channel){.fd = fd};
+            v->n++;
+            rc = RC_OK;
+        }
+    }
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->lock);
+    if (rc != RC_OK)
+        close(fd);
+    return rc;
+}
+
+void vault_free(struct vault *v)
+{
+    if (!v)
+        return;
+    for (size_t i = 0; i < CHANNELS_MAX; i++)
+        if (v->channels[i].fd >= 0)
+            close(v->channels[i].fd);
+    pthread_mutex_destroy(&v->lock);
+    pthread_cond_destroy(&v->changed);
+    free(v);
+}
+
+/* Slow requests (password hashes) never hold the last half of the channels: guesses must not stop handshakes. */
+static struct channel *take_channel(struct vault *v, bool slow, int64_t deadline_ms)
+{
+    struct channel *got = NULL;
+    const int64_t none_until = deadline_in(NO_CHANNEL_MS);
+
+    pthread_mutex_lock(&v->lock);
+    for (;;) {
+        if (v->n > 0 && !(slow && v->n_busy_slow >= (v->n + 1) / 2)) {
+            for (size_t i = 0; i < CHANNELS_MAX && !got; i++)
+                if (v->channels[i].fd >= 0 && !v->channels[i].busy)
+                    got = &v->channels[i];
+        }
+        if (got)
+            break;
+        int64_t until = v->n == 0 && none_until < deadline_ms ? none_until : deadline_ms;
+        if (!thread_cond_wait(&v->changed, &v->lock, until) && (v->n == 0 || until == deadline_ms))
+            break;
+    }
+    if (got) {
+        got->busy = true;
+        got->seq++;
+        v->n_busy_slow += slow;
+    }
+    pthread_mutex_unlock(&v->lock);
+    return got;
+}
+
+static void give_back(struct vault *v, struct channel *c, bool slow, bool dead)
+{
+    pthread_mutex_lock(&v->lock);
+    c->busy = false;
+    v->n_busy_slow -= slow;
+    if (dead) {
+        close(c->fd);
+        c->fd = -1;
+        v->n--;
+    }
+    pthread_cond_broadcast(&v->changed);
+    pthread_mutex_unlock(&v->lock);
+}
+
+/* One try on one channel. RC_CLOSED: the vault has gone; another channel may lead to its successor. */
+static enum rc exchange(struct channel *c, struct vault_request *r, char *in, struct vault_answer *a, int64_t deadline_ms)
+{
+    struct buf message;
+    size_t n, n_fds;
+
+    r->seq = c->seq;
+    buf_init(&message, VAULT_MESSAGE_MAX);
+    vault_request_write(r, &message);
+    enum rc rc = buf_rc(&message);
+    if (rc == RC_OK)
+        rc = fdpass_send(c->fd, buf_view(&message), NULL, 0, deadline_ms);
+    buf_wipe(&message);
+    buf_clear(&message);
+    while (rc == RC_OK) {
+        rc = fdpass_recv(c->fd, in, VAULT_MESSAGE_MAX, &n, NULL, 0, &n_fds, deadline_ms);
+        if (rc == RC_OK && vault_answer_parse(view_of(in, n), a) != RC_OK)
+            rc = RC_CLOSED;
+        if (rc == RC_OK && a->seq == r->seq)
+            return RC_OK; /* others answer requests that were given up */
+    }
+    return rc;
+}
+
+/* RC_OK: *a is the vault's answer, whose view lies in *in (from malloc, the caller frees). RC_TEMP: none. */
+static enum rc call(struct vault *v, bool slow, struct vault_request *r, char **in, struct vault_answer *a)
+{
+    const int64_t deadline = deadline_in(VAULT_TIMEOUT_MS);
+    enum rc rc = RC_CLOSED;
+
+    *in = malloc(VAULT_MESSAGE_MAX);
+    if (!*in)
+        return RC_TEMP;
+    while (rc == RC_CLOSED) {
+        struct channel *c = take_channel(v, slow, deadline);
+        if (!c)
+            break;
+        rc = exchange(c, r, *in, a, deadline);
+        give_back(v, c, slow, rc == RC_CLOSED || rc == RC_TEMP);
+    }
+    if (rc == RC_OK)
+        return RC_OK;
+    log_warn("vault.silent", F_CSTR("reason", rc_name(rc)));
+    free(*in);
+    *in = NULL;
+    return RC_TEMP;
+}
+
+static void sleep_ms(uint32_t ms)
+{
+    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    nanosleep(&t, NULL);
+}
+
+static enum rc login_call(struct vault *v, const struct vault_login *who, bool slow, struct vault_request *r, char **in,
+                          struct vault_answer *a)
+{
+    r->account = who->account;
+    r->n = who->name_hash;
+    memcpy(r->peer, who->peer, sizeof r->peer);
+    enum rc rc = call(v, slow, r, in, a);
+    if (rc != RC_OK)
+        return rc;
+    if (a->delay_ms > 0) /* without a channel in hand */
+        sleep_ms(a->delay_ms < VAULT_TIMEOUT_MS ? a->delay_ms : VAULT_TIMEOUT_MS);
+    return a->rc;
+}
+
+enum rc vault_check_password(struct vault *v, const struct vault_login *who, struct view password)
+{
+    struct vault_request r = {.op = VAULT_OP_PASSWORD, .a = view_slice(password, 0, VAULT_PASSWORD_MAX + 1)};
+    struct vault_answer a;
+    char *in;
+    enum rc rc = login_call(v, who, true, &r, &in, &a);
+    free(in);
+    return rc;
+}
+
+enum rc vault_scram_start(struct vault *v, const struct vault_login *who, struct view name, struct buf *salt,
+                          uint32_t *iterations)
+{
+    struct vault_request r = {.op = VAULT_OP_SCRAM_START, .a = name};
+    struct vault_answer a;
+    char *in;
+    enum rc rc = login_call(v, who, false, &r, &in, &a);
+    if (rc == RC_OK) {
+        buf_add(salt, a.a);
+        *iterations = a.n;
+        rc = buf_rc(salt) == RC_OK ? RC_OK : RC_TEMP;
+    }
+    free(in);
+    return rc;
+}
+
+enum rc vault_scram_finish(struct vault *v, const struct vault_login *who, struct view auth_message, const uint8_t proof[32],
+                           uint8_t server_signature[32])
+{
+    struct vault_request r = {.op = VAULT_OP_SCRAM_FINISH, .a = auth_message};
+    struct vault_answer a;
+    char *in;
+    memcpy(r.key, proof, sizeof r.key);
+    enum rc rc = login_call(v, who, false, &r, &in, &a);
+    if (rc == RC_OK && a.a.n != 32)
+        rc = RC_TEMP;
+    if (rc == RC_OK)
+        memcpy(server_signature, a.a.p, 32);
+    free(in);
+    return rc;
+}
+
+enum rc vault_tls_sign(void *vault, const uint8_t key[32], int kind, struct view input, struct buf *signature)
+{
+    struct vault_request r = {.op = VAULT_OP_TLS_SIGN, .n = (uint32_t)kind, .a = input};
+    struct vault_answer a;
+    char *in;
+    memcpy(r.key, key, sizeof r.key);
+    enum rc rc = call(vault, false, &r, &in, &a);
+    if (rc != RC_OK)
+        return rc;
+    rc = a.rc;
+    if (rc == RC_OK) {
+        buf_add(signature, a.a);
+        rc = buf_rc(signature);
+    }
+    free(in);
+    return rc;
+}
+
+enum rc vault_tls_chains(struct vault *v, struct arena *arena, const char *const **out)
+{
+    const char **list = arena_new_array(arena, CHAINS_MAX + 1, const char *);
+    if (!list)
+        return RC_TEMP;
+    for (uint32_t i = 0; i < CHAINS_MAX; i++) {
+        struct vault_request r = {.op = VAULT_OP_TLS_CHAIN, .n = i};
+        struct vault_answer a;
+        char *in;
+        enum rc rc = call(v, false, &r, &in, &a);
+        if (rc == RC_OK && a.rc == RC_OK && !(list[i] = arena_cstr(arena, a.a)))
+            rc = RC_TEMP;
+        enum rc told = rc == RC_OK ? a.rc : rc;
+        free(in);
+        if (told == RC_NOTFOUND)
+            break;
+        if (told != RC_OK)
+            return RC_TEMP;
+    }
+    *out = list;
+    return RC_OK;
+}

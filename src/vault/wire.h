@@ -1,0 +1,42 @@
+/* vault/wire: requests and answers between the vault and its clients: one SEQPACKET message each (sys/fdpass.h).
+ * Both ends are this program, but the vault trusts no client: what it reads is checked like any other input.
+ * Pure; any thread. */
+#ifndef VAULT_WIRE_H
+#define VAULT_WIRE_H
+
+#include "base/buf.h"
+
+#define VAULT_MESSAGE_MAX 65536
+
+enum vault_op {
+    VAULT_OP_PASSWORD = 1, /* a: password; n: name_hash of struct vault_login, as in the next two */
+    VAULT_OP_SCRAM_START,  /* a: name */
+    VAULT_OP_SCRAM_FINISH, /* a: AuthMessage; key: ClientProof */
+    VAULT_OP_TLS_SIGN,     /* a: input; key: of which key; n: enum tls_sign_kind */
+    VAULT_OP_TLS_CHAIN,    /* n: which */
+};
+struct vault_request {
+    uint32_t seq;     /* comes back in the answer */
+    enum vault_op op;
+    uint32_t n;
+    uint64_t account;
+    uint8_t peer[16];
+    uint8_t key[32];
+    struct view a;
+};
+struct vault_answer {
+    uint32_t seq;
+    enum rc rc;
+    uint32_t n;        /* SCRAM_START: iterations */
+    uint32_t delay_ms; /* the client waits so long before it tells: the vault's threads are too dear for that */
+    struct view a;     /* salt, ServerSignature, signature, PEM */
+};
+
+/* Appended; a message that is too long is remembered by the buffer. */
+void vault_request_write(const struct vault_request *r, struct buf *out);
+void vault_answer_write(const struct vault_answer *r, struct buf *out);
+/* Views borrow from msg. RC_SYNTAX: not such a message. */
+enum rc vault_request_parse(struct view msg, struct vault_request *out);
+enum rc vault_answer_parse(struct view msg, struct vault_answer *out);
+
+#endif
