@@ -1,5 +1,7 @@
 #include "message/address.h"
 
+#include "message/encoded.h"
+
 /* Text collected while reading: each byte of input gives at most one here, so that one block is enough. */
 struct pool {
     char *p;
@@ -36,7 +38,7 @@ struct entry {
     bool joins;        /* the last token was a "." or "@": a word after a gap still belongs */
     bool has_angle;
     bool bad;
-    size_t name_end;   /* phrase up to here is a name in front of an address without brackets */
+    size_t name_end; /* phrase up to here is a name in front of an address without brackets */
     struct view route;
 };
 
@@ -186,7 +188,8 @@ static void add_text(struct pool *p, struct token t)
         pool_add(p, t.text);
 }
 
-/* A quoted string is no part of a domain, nor a literal one of a local part; a literal is the whole domain. */
+/* A quoted string is no part of a domain, nor a literal one of a local part; a literal is the whole domain.
+ */
 static bool is_misplaced(const struct reader *r, bool in_domain, struct token t)
 {
     struct view domain = pool_text(&r->domain);
@@ -426,31 +429,71 @@ const struct address *address_first_mailbox(const struct address *list)
     return list;
 }
 
+/* RFC 5322 §3.2.3 atext, with what RFC 6532 §3.2 adds. */
+static bool is_atext(unsigned char c)
+{
+    return is_alnum(c) || c >= 0x80 || view_chr(VIEW("!#$%&'*+-/=?^_`{|}~"), (char)c) != VIEW_NONE;
+}
+
 static bool is_dot_atom(struct view v)
 {
     bool after_dot = true;
     for (size_t i = 0; i < v.n; i++) {
-        unsigned char c = (unsigned char)v.p[i];
-        if (c == '.' ? after_dot : !is_alnum(c) && c < 0x80 && view_chr(VIEW("!#$%&'*+-/=?^_`{|}~"), (char)c) == VIEW_NONE)
+        if (v.p[i] == '.' ? after_dot : !is_atext((unsigned char)v.p[i]))
             return false;
-        after_dot = c == '.';
+        after_dot = v.p[i] == '.';
     }
     return v.n > 0 && !after_dot;
 }
 
+/* Atoms with one blank between any two. */
+static bool is_phrase(struct view v)
+{
+    bool after_blank = true;
+    for (size_t i = 0; i < v.n; i++) {
+        if (v.p[i] == ' ' ? after_blank : !is_atext((unsigned char)v.p[i]))
+            return false;
+        after_blank = v.p[i] == ' ';
+    }
+    return v.n > 0 && !after_blank;
+}
+
+static void write_quoted(struct view v, struct buf *out)
+{
+    buf_chr(out, '"');
+    for (size_t i = 0; i < v.n; i++) {
+        if (v.p[i] == '"' || v.p[i] == '\\')
+            buf_chr(out, '\\');
+        buf_line_part(out, view_slice(v, i, 1));
+    }
+    buf_chr(out, '"');
+}
+
 void address_write_spec(struct view local, struct view domain, struct buf *out)
 {
-    if (is_dot_atom(local)) {
+    if (is_dot_atom(local))
         buf_line_part(out, local);
-    } else {
-        buf_chr(out, '"');
-        for (size_t i = 0; i < local.n; i++) {
-            if (local.p[i] == '"' || local.p[i] == '\\')
-                buf_chr(out, '\\');
-            buf_line_part(out, view_slice(local, i, 1));
-        }
-        buf_chr(out, '"');
-    }
+    else
+        write_quoted(local, out);
     buf_chr(out, '@');
     buf_line_part(out, domain);
+}
+
+void address_write(struct view name, struct view local, struct view domain, struct buf *out)
+{
+    if (name.n == 0) {
+        address_write_spec(local, domain, out);
+        return;
+    }
+    if (view_has_ctl(name) || view_find(name, VIEW("=?")) != VIEW_NONE)
+        write_quoted(name, out); /* refuses line ends; inside quotes nothing is an encoded word */
+    else if (!view_is_ascii(name))
+        encoded_write(name, out);
+    else if (is_phrase(name))
+        buf_add(out, name);
+    else
+        write_quoted(name, out);
+    buf_str(out, " <");
+    address_write_spec(local, domain, out);
+    buf_chr(out, '>');
 }

@@ -10,7 +10,13 @@ static void check_spec(const struct address *a, struct arena *arena)
     buf_init(&out, 1 << 20);
     address_write_spec(a->local, a->domain, &out);
     if (buf_rc(&out) == RC_OK && address_list_parse(buf_view(&out), arena, &again) == RC_OK)
-        bug_if(!again || again->next || !view_eq(again->local, a->local) || !view_eq(again->domain, a->domain));
+        bug_if(!again || again->next || !view_eq(again->local, a->local) ||
+               !view_eq(again->domain, a->domain));
+    buf_reset(&out);
+    address_write(a->name, a->local, a->domain, &out);
+    if (buf_rc(&out) == RC_OK && address_list_parse(buf_view(&out), arena, &again) == RC_OK)
+        bug_if(!again || again->next || !view_eq(again->local, a->local) ||
+               !view_eq(again->domain, a->domain));
     buf_clear(&out);
 }
 

@@ -3,7 +3,8 @@
 
 #include "message/address.h"
 
-/* Lists come back as "name|route|local|domain" for a mailbox, "name:" and ";" for a group; "!" marks bad ones. */
+/* Lists come back as "name|route|local|domain" for a mailbox, "name:" and ";" for a group; "!" marks bad
+ * ones. */
 static const struct {
     const char *text, *want;
 } lists[] = {
@@ -14,7 +15,8 @@ static const struct {
     {"A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;",
      "A Group:\nEd Jones||c|a.test\n||joe|where.test\nJohn||jdoe|one.test\n;"},
     {"Undisclosed recipients:;", "Undisclosed recipients:\n;"},
-    {"Pete(A nice \n \\\n ) chap) <pete(his\n account)@silly\n .test(his host)>", "Pete chap)||pete|silly.test"},
+    {"Pete(A nice \n \\\n ) chap) <pete(his\n account)@silly\n .test(his host)>",
+     "Pete chap)||pete|silly.test"},
     {"(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;", "Hidden recipients:\n;"},
     {"Joe Q. Public <john.q.public@example.com>", "Joe Q. Public||john.q.public|example.com"},
     {"Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
@@ -94,7 +96,8 @@ static void lists_are_read_best_effort(void **state)
 static void hostile_lists_are_bounded(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"a,", "(", "\"", "<", "a@b<", "[", "<@", ":", ";", "a:", "@", "\\", "a ", ". ", ".a"};
+    static const char *const pieces[] = {"a,", "(",  "\"", "<",  "a@b<", "[",  "<@", ":",
+                                         ";",  "a:", "@",  "\\", "a ",   ". ", ".a"};
     const size_t n_pieces = sizeof pieces / sizeof pieces[0];
     for (size_t i = 0; i < 3 * n_pieces; i++) {
         struct buf in;
@@ -139,11 +142,35 @@ static void specs_are_quoted_where_they_must_be(void **state)
     buf_clear(&out);
 }
 
+static void names_are_quoted_or_encoded(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        {"", "a@x.test"},
+        {"Mary Smith", "Mary Smith <a@x.test>"},
+        {"Smith, Mary", "\"Smith, Mary\" <a@x.test>"},
+        {"two  blanks", "\"two  blanks\" <a@x.test>"},
+        {"\xc3\xa9", "=?utf-8?B?w6k=?= <a@x.test>"},
+        {"x =? y", "\"x =? y\" <a@x.test>"},
+        {"a\r\nBcc: b@y.test", NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct buf out;
+        buf_init(&out, 200);
+        address_write(view_str(table[i][0]), VIEW("a"), VIEW("x.test"), &out);
+        assert_int_equal(buf_rc(&out), table[i][1] ? RC_OK : RC_SYNTAX);
+        if (table[i][1])
+            expect_text(buf_view(&out), table[i][1]);
+        buf_clear(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_are_read_best_effort),
         cmocka_unit_test(hostile_lists_are_bounded),
+        cmocka_unit_test(names_are_quoted_or_encoded),
         cmocka_unit_test(specs_are_quoted_where_they_must_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,12 +49,12 @@ static const struct {
 
 /* What mail is written in, beside the above. */
 static const char *const common[] = {
-    "ISO-8859-2",  "ISO-8859-3",  "ISO-8859-4",  "ISO-8859-5",  "ISO-8859-6",  "ISO-8859-7",  "ISO-8859-8",
-    "ISO-8859-9",  "ISO-8859-10", "ISO-8859-11", "ISO-8859-13", "ISO-8859-14", "ISO-8859-15", "ISO-8859-16",
-    "CP1250",      "CP1251",      "CP1253",      "CP1254",      "CP1255",      "CP1256",      "CP1257",
-    "CP1258",      "KOI8-R",      "KOI8-U",      "GB18030",     "BIG5-HKSCS",  "CP949",       "CP932",
-    "EUC-JP",      "EUC-TW",      "ISO-2022-JP", "ISO-2022-KR", "ISO-2022-CN", "TIS-620",     "UTF-7",
-    "UTF-16",      "UTF-32",      "MACINTOSH",   "IBM850",      "IBM437",      "CP866",
+    "ISO-8859-2", "ISO-8859-3",  "ISO-8859-4",  "ISO-8859-5",  "ISO-8859-6",  "ISO-8859-7",  "ISO-8859-8",
+    "ISO-8859-9", "ISO-8859-10", "ISO-8859-11", "ISO-8859-13", "ISO-8859-14", "ISO-8859-15", "ISO-8859-16",
+    "CP1250",     "CP1251",      "CP1253",      "CP1254",      "CP1255",      "CP1256",      "CP1257",
+    "CP1258",     "KOI8-R",      "KOI8-U",      "GB18030",     "BIG5-HKSCS",  "CP949",       "CP932",
+    "EUC-JP",     "EUC-TW",      "ISO-2022-JP", "ISO-2022-KR", "ISO-2022-CN", "TIS-620",     "UTF-7",
+    "UTF-16",     "UTF-32",      "MACINTOSH",   "IBM850",      "IBM437",      "CP866",
 };
 #define N_COMMON (sizeof common / sizeof common[0])
 
@@ -212,6 +212,6 @@ bool charset_is_ascii_superset(struct view charset)
         return true; /* unknown ones are read as if unnamed */
     struct view v = view_str(name);
     /* Of the multi-byte ones only the EUC family keeps ASCII bytes to itself. */
-    return view_istarts(v, VIEW("iso-8859-")) || view_istarts(v, VIEW("koi8-")) || view_istarts(v, VIEW("cp125")) ||
-           view_istarts(v, VIEW("euc-"));
+    return view_istarts(v, VIEW("iso-8859-")) || view_istarts(v, VIEW("koi8-")) ||
+           view_istarts(v, VIEW("cp125")) || view_istarts(v, VIEW("euc-"));
 }

@@ -169,7 +169,8 @@ static struct view take_charset(struct view *text)
 }
 
 /* The parameter named name, then `section` ("*", "*0", "*0*"). */
-static enum rc find_section(struct view params, struct view name, const char *section, struct content_param *out)
+static enum rc find_section(struct view params, struct view name, const char *section,
+                            struct content_param *out)
 {
     struct content_param p;
     for (int i = 0; i < CONTENT_PARAMS_MAX && content_param_next(&params, &p); i++) {

@@ -64,7 +64,8 @@ static void parameters_come_in_sections(void **state)
         {"; name*0*=iso-8859-1''%A3; name*1=\" and \"; name*2*=%E9", "\xc2\xa3 and \xc3\xa9"},
         {"; name*1=b; name*0=a", "ab"},
         {"; name*=no marks", "no marks"},
-        {"; name=\"=?iso-8859-1?B?4Q==?= =?utf-8?B?w6k=?= =?iso-8859-1?q?=ED?=.jpeg\"", "\xc3\xa1\xc3\xa9\xc3\xad.jpeg"},
+        {"; name=\"=?iso-8859-1?B?4Q==?= =?utf-8?B?w6k=?= =?iso-8859-1?q?=ED?=.jpeg\"",
+         "\xc3\xa1\xc3\xa9\xc3\xad.jpeg"},
         {"; name*=utf-8''%zz%4", "%zz%4"},
         {"; name*0*=x", "x"},
     };
@@ -163,7 +164,8 @@ static void encoded_words_are_read(void **state)
         {" Fwd: \n\tSaying \n Hello\r\n", "Fwd: \tSaying  Hello"},
         {"=?iso-8859-1?q?this is some text?=", "this is some text"},
         {"=?iso-8859-1?q?this=20is=20some=20text?=", "this is some text"},
-        {" =?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?=\n     =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=",
+        {" =?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?=\n     "
+         "=?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=",
          "If you can read this you understand the example."},
         {"=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=", "ab"},
         {"=?ISO-8859-1?Q?a?= b", "a b"},
@@ -179,7 +181,9 @@ static void encoded_words_are_read(void **state)
         {"=?utf-8?q?a?", "=?utf-8?q?a?"},
         {"=?utf-8?q?a=?=", "a="},
         {"=?utf-8?x?a?=", "=?utf-8?x?a?="},
-        {"=?utf-8?q?" "?=", ""},
+        {"=?utf-8?q?"
+         "?=",
+         ""},
         {"a\xe9", "a\xc3\xa9"},
         {"", ""},
     };
@@ -198,9 +202,12 @@ static void encoded_words_are_written_and_read_back(void **state)
 {
     (void)state;
     static const char *const table[] = {
-        "plain", "\xc3\xa9", "a =? b", "",
-        "\xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xf0\x9f\x98\x80"
-        "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80 end",
+        "plain",
+        "\xc3\xa9",
+        "a =? b",
+        "",
+        "\xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+        "a line for two words, with one euro (\xe2\x82\xac) in the middle",
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct buf out, back;
@@ -223,9 +230,12 @@ static void encoded_words_are_written_and_read_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_are_read_as_they_are_met), cmocka_unit_test(parameters_come_in_sections),
-        cmocka_unit_test(transfer_encodings_are_undone),  cmocka_unit_test(charsets_become_utf8),
-        cmocka_unit_test(encoded_words_are_read),         cmocka_unit_test(encoded_words_are_written_and_read_back),
+        cmocka_unit_test(types_are_read_as_they_are_met),
+        cmocka_unit_test(parameters_come_in_sections),
+        cmocka_unit_test(transfer_encodings_are_undone),
+        cmocka_unit_test(charsets_become_utf8),
+        cmocka_unit_test(encoded_words_are_read),
+        cmocka_unit_test(encoded_words_are_written_and_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@ static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char weekdays[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
-/* RFC 5322 §4.3, and some that are met often. The military letters but Z mean "unknown" there, as does any other. */
+/* RFC 5322 §4.3, and some that are met often. Military letters but Z mean "unknown", as does any other. */
 static const struct {
     struct view name;
     int minutes;
@@ -157,7 +157,7 @@ static bool is_time_next(struct view in, bool has_month)
     return in.p[0] == ':' || (in.p[0] == '.' && has_month);
 }
 
-/* A number: a part of the time, or the next of day, month (where written as a number) and year; ISO order too. */
+/* A number: part of the time, or the next of day, month (where it is a number) and year; ISO order too. */
 static enum rc parse_number(struct view *in, struct civil *c)
 {
     struct view digits = view_take_while(in, is_digit);
@@ -260,8 +260,8 @@ void date_write(struct date d, struct buf *out)
     struct civil c;
     break_down(d, &c);
     int64_t days = date_days_from_civil(c.year, c.month, c.day);
-    buf_printf(out, "%s, %d %s %04d %02d:%02d:%02d", weekdays[((days + 4) % 7 + 7) % 7], c.day, months[c.month - 1],
-               c.year, c.hour, c.minute, c.second);
+    buf_printf(out, "%s, %d %s %04d %02d:%02d:%02d", weekdays[((days + 4) % 7 + 7) % 7], c.day,
+               months[c.month - 1], c.year, c.hour, c.minute, c.second);
     write_zone(d.zone_minutes, out);
 }
 
@@ -314,7 +314,8 @@ void date_write_internal(struct date d, struct buf *out)
 {
     struct civil c;
     break_down(d, &c);
-    buf_printf(out, "%02d-%s-%04d %02d:%02d:%02d", c.day, months[c.month - 1], c.year, c.hour, c.minute, c.second);
+    buf_printf(out, "%02d-%s-%04d %02d:%02d:%02d", c.day, months[c.month - 1], c.year, c.hour, c.minute,
+               c.second);
     write_zone(d.zone_minutes, out);
 }
 

@@ -1,6 +1,6 @@
-/* message/date: RFC 5322 §3.3 and §4.3 dates as they are met, and the dates of IMAP (RFC 3501 §9 date-time, date).
- * Reading takes comments, obsolete zones, two-digit years, missing weekdays, seconds and zones, asctime and ISO
- * order; weekdays are ignored. Pure: no I/O, no globals, no locale, any thread. */
+/* message/date: RFC 5322 §3.3 and §4.3 dates as they are met, and the dates of IMAP (RFC 3501 §9 date-time,
+ * date). Reading takes comments, obsolete zones, two-digit years, missing weekdays, seconds and zones,
+ * asctime and ISO order; weekdays are ignored. Pure: no I/O, no globals, no locale, any thread. */
 #ifndef MESSAGE_DATE_H
 #define MESSAGE_DATE_H
 
@@ -21,7 +21,8 @@ enum rc date_parse(struct view text, struct date *out);
 /* Appends "Sun, 22 Nov 2026 00:40:00 +0000", in that zone. Years outside the limits are cut to them. */
 void date_write(struct date d, struct buf *out);
 
-/* The inside of "22-Nov-2026 00:40:00 +0000" (day with blank or zero before one digit, or without). Strict: RC_SYNTAX. */
+/* The inside of "22-Nov-2026 00:40:00 +0000" (day with blank or zero before one digit, or without). Strict:
+ * RC_SYNTAX. */
 enum rc date_parse_internal(struct view text, struct date *out);
 /* Appends it, always 26 bytes, without quotes. */
 void date_write_internal(struct date d, struct buf *out);

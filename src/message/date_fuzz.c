@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&out, 100);
     if (date_parse(text, &d) == RC_OK) {
         date_write(d, &out);
-        bug_if(date_parse(buf_view(&out), &again) != RC_OK || again.utc != d.utc || again.zone_minutes != d.zone_minutes);
+        bug_if(date_parse(buf_view(&out), &again) != RC_OK || again.utc != d.utc ||
+               again.zone_minutes != d.zone_minutes);
     }
     buf_reset(&out);
     if (date_parse_internal(text, &d) == RC_OK) {

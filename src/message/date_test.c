@@ -74,12 +74,18 @@ static void internal_dates_are_strict(void **state)
         int64_t utc;
         enum rc rc;
     } table[] = {
-        {"22-Nov-2026 00:40:00 +0000", 1795308000, RC_OK}, {"22-nov-2026 02:40:00 +0200", 1795308000, RC_OK},
-        {" 1-Jan-1970 00:00:00 +0000", 0, RC_OK},          {"01-Jan-1970 00:00:00 -0100", 3600, RC_OK},
-        {"1-Jan-1970 00:00:00 +0000", 0, RC_OK},           {"1-Jan-70 00:00:00 +0000", 0, RC_SYNTAX},
-        {"01-Jan-1970 0:00:00 +0000", 0, RC_SYNTAX},       {"01-Jan-1970 00:00:00 0000", 0, RC_SYNTAX},
-        {"01-Jan-1970 00:00:00 +00000", 0, RC_SYNTAX},     {"31-Feb-1970 00:00:00 +0000", 0, RC_SYNTAX},
-        {"01-Jan-1970 00:00:00", 0, RC_SYNTAX},            {"", 0, RC_SYNTAX},
+        {"22-Nov-2026 00:40:00 +0000", 1795308000, RC_OK},
+        {"22-nov-2026 02:40:00 +0200", 1795308000, RC_OK},
+        {" 1-Jan-1970 00:00:00 +0000", 0, RC_OK},
+        {"01-Jan-1970 00:00:00 -0100", 3600, RC_OK},
+        {"1-Jan-1970 00:00:00 +0000", 0, RC_OK},
+        {"1-Jan-70 00:00:00 +0000", 0, RC_SYNTAX},
+        {"01-Jan-1970 0:00:00 +0000", 0, RC_SYNTAX},
+        {"01-Jan-1970 00:00:00 0000", 0, RC_SYNTAX},
+        {"01-Jan-1970 00:00:00 +00000", 0, RC_SYNTAX},
+        {"31-Feb-1970 00:00:00 +0000", 0, RC_SYNTAX},
+        {"01-Jan-1970 00:00:00", 0, RC_SYNTAX},
+        {"", 0, RC_SYNTAX},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct view v = exact(view_str(table[i].text));

@@ -12,14 +12,14 @@ static const struct {
     uint16_t first, last, step;
     int16_t distance;
 } capitals[] = {
-    {0x00c0, 0x00d6, 1, 32},    {0x00d8, 0x00de, 1, 32},    {0x0100, 0x012e, 2, 1},     {0x0130, 0x0130, 1, -199},
-    {0x0132, 0x0136, 2, 1},     {0x0139, 0x0147, 2, 1},     {0x014a, 0x0176, 2, 1},     {0x0178, 0x0178, 1, -121},
-    {0x0179, 0x017d, 2, 1},     {0x017f, 0x017f, 1, -268},  {0x01cd, 0x01db, 2, 1},     {0x01de, 0x01ee, 2, 1},
-    {0x01f8, 0x021e, 2, 1},     {0x0222, 0x0232, 2, 1},     {0x0386, 0x0386, 1, 38},    {0x0388, 0x038a, 1, 37},
-    {0x038c, 0x038c, 1, 64},    {0x038e, 0x038f, 1, 63},    {0x0391, 0x03a1, 1, 32},    {0x03a3, 0x03ab, 1, 32},
-    {0x03c2, 0x03c2, 1, 1},     {0x0400, 0x040f, 1, 80},    {0x0410, 0x042f, 1, 32},    {0x0460, 0x0480, 2, 1},
-    {0x048a, 0x04be, 2, 1},     {0x04c1, 0x04cd, 2, 1},     {0x04d0, 0x052e, 2, 1},     {0x0531, 0x0556, 1, 48},
-    {0x1e00, 0x1e94, 2, 1},     {0x1ea0, 0x1efe, 2, 1},     {0x2160, 0x216f, 1, 16},    {0x24b6, 0x24cf, 1, 26},
+    {0x00c0, 0x00d6, 1, 32}, {0x00d8, 0x00de, 1, 32},   {0x0100, 0x012e, 2, 1},  {0x0130, 0x0130, 1, -199},
+    {0x0132, 0x0136, 2, 1},  {0x0139, 0x0147, 2, 1},    {0x014a, 0x0176, 2, 1},  {0x0178, 0x0178, 1, -121},
+    {0x0179, 0x017d, 2, 1},  {0x017f, 0x017f, 1, -268}, {0x01cd, 0x01db, 2, 1},  {0x01de, 0x01ee, 2, 1},
+    {0x01f8, 0x021e, 2, 1},  {0x0222, 0x0232, 2, 1},    {0x0386, 0x0386, 1, 38}, {0x0388, 0x038a, 1, 37},
+    {0x038c, 0x038c, 1, 64}, {0x038e, 0x038f, 1, 63},   {0x0391, 0x03a1, 1, 32}, {0x03a3, 0x03ab, 1, 32},
+    {0x03c2, 0x03c2, 1, 1},  {0x0400, 0x040f, 1, 80},   {0x0410, 0x042f, 1, 32}, {0x0460, 0x0480, 2, 1},
+    {0x048a, 0x04be, 2, 1},  {0x04c1, 0x04cd, 2, 1},    {0x04d0, 0x052e, 2, 1},  {0x0531, 0x0556, 1, 48},
+    {0x1e00, 0x1e94, 2, 1},  {0x1ea0, 0x1efe, 2, 1},    {0x2160, 0x216f, 1, 16}, {0x24b6, 0x24cf, 1, 26},
     {0xff21, 0xff3a, 1, 32},
 };
 
@@ -29,8 +29,9 @@ static uint32_t fold_code_point(uint32_t cp)
         return to_lower((unsigned char)cp);
     for (size_t i = 0; i < sizeof capitals / sizeof capitals[0] && cp >= capitals[i].first; i++)
         if (cp <= capitals[i].last)
-            return (cp - capitals[i].first) % capitals[i].step == 0 ? (uint32_t)((int32_t)cp + capitals[i].distance)
-                                                                   : cp;
+            return (cp - capitals[i].first) % capitals[i].step == 0
+                       ? (uint32_t)((int32_t)cp + capitals[i].distance)
+                       : cp;
     return cp;
 }
 
@@ -92,6 +93,19 @@ enum rc decode_field_contains(struct view value, const struct decode_needle *nee
     return rc;
 }
 
+enum rc decode_named_contains(struct view header, struct view name, const struct decode_needle *needle,
+                              bool *found)
+{
+    struct header_field field;
+    enum rc rc = RC_OK;
+    *found = false;
+    header = view_slice(header, 0, HEADER_MAX);
+    for (int i = 0; rc == RC_OK && !*found && i < HEADER_FIELDS_MAX && header_next(&header, &field); i++)
+        if (view_ieq(field.name, name))
+            rc = decode_field_contains(field.value, needle, found);
+    return rc;
+}
+
 enum rc decode_header_contains(struct view header, const struct decode_needle *needle, bool *found)
 {
     struct header_field field;
@@ -126,7 +140,8 @@ static void read_charset(struct view message, const struct mime_index_part *part
 }
 
 /* Text of a part; where `raw` bytes will do, its charset is left alone. */
-static enum rc decode_text(struct view message, const struct mime_index_part *part, bool raw_will_do, struct buf *out)
+static enum rc decode_text(struct view message, const struct mime_index_part *part, bool raw_will_do,
+                           struct buf *out)
 {
     struct buf charset, decoded;
     struct view body = part_body(message, part), text = body;
@@ -176,7 +191,8 @@ static enum rc part_contains(struct view message, const struct mime_index_part *
     return rc;
 }
 
-enum rc decode_body_contains(struct view message, struct view index, const struct decode_needle *needle, bool *found)
+enum rc decode_body_contains(struct view message, struct view index, const struct decode_needle *needle,
+                             bool *found)
 {
     unsigned n;
     enum rc rc = mime_index_count(index, message.n, &n);

@@ -93,7 +93,8 @@ static size_t blank_length(struct view in)
     return n;
 }
 
-/* Encoded words that follow each other, in one charset: joined before conversion, since writers cut characters. */
+/* Encoded words that follow each other, in one charset: joined before conversion, since writers cut
+ * characters. */
 static void decode_run(struct view *in, struct word first, struct buf *out)
 {
     struct buf raw;
@@ -158,7 +159,8 @@ void encoded_write(struct view text, struct buf *out)
 {
     bool is_plain = view_find(text, VIEW("=?")) == VIEW_NONE;
     for (size_t i = 0; i < text.n && is_plain; i++)
-        is_plain = is_printable((unsigned char)text.p[i]) ? !((unsigned char)text.p[i] & 0x80) : text.p[i] == ' ';
+        is_plain =
+            is_printable((unsigned char)text.p[i]) ? !((unsigned char)text.p[i] & 0x80) : text.p[i] == ' ';
     if (is_plain) {
         buf_add(out, text);
         return;

@@ -1,8 +1,9 @@
-/* message/header: the header section of a message or MIME part (RFC 5322 §2.2), found and cut without copying.
- * Tolerant of any bytes. Lines end at LF, a CR before it belongs to the end; a bare CR is an ordinary byte. The
- * section ends at the first empty line, or where the bytes end. A line without a colon is a field without a name: it
- * stays where it is and matches nothing. What a field's value means is for address, date, encoded and content.
- * Pure: no I/O, no globals, any thread. All views borrow the bytes given. */
+/* message/header: the header section of a message or MIME part (RFC 5322 §2.2), found and cut without
+ * copying. Tolerant of any bytes. Lines end at LF, a CR before it belongs to the end; a bare CR is an
+ * ordinary byte. The section ends at the first empty line, or where the bytes end. A line without a colon is
+ * a field without a name: it stays where it is and matches nothing. What a field's value means is for
+ * address, date, encoded and content. Pure: no I/O, no globals, any thread. All views borrow the bytes given.
+ */
 #ifndef MESSAGE_HEADER_H
 #define MESSAGE_HEADER_H
 
@@ -39,8 +40,8 @@ unsigned header_count(struct view section, struct view name);
 /* Trimmed value of the first field so named; the empty view where there is none. Folds are kept. */
 struct view header_value(struct view section, struct view name);
 
-/* Appends the value on one line: line ends before blanks removed, other CR, LF and NUL become blanks, ends trimmed
- * (RFC 5322 §2.2.3). */
+/* Appends the value on one line: line ends before blanks removed, other CR, LF and NUL become blanks, ends
+ * trimmed (RFC 5322 §2.2.3). */
 void header_unfold(struct view value, struct buf *out);
 
 /* Bytes to leave out of a message, ascending, so that a writer can copy what stands between. */
@@ -51,8 +52,9 @@ struct header_cut {
 enum rc header_cuts(struct view message, const struct view *names, size_t n_names, struct header_cut *cuts,
                     size_t max_cuts, size_t *n_cuts);
 
-/* Appends "Name: value" CRLF, folded at blanks of the value so that lines stay within HEADER_LINE_FOLD where it has
- * blanks. A CR, LF or NUL in either is remembered in out as RC_SYNTAX. Encoded words are for encoded_write. */
+/* Appends "Name: value" CRLF, folded at blanks of the value so that lines stay within HEADER_LINE_FOLD where
+ * it has blanks. A CR, LF or NUL in either is remembered in out as RC_SYNTAX. Encoded words are for
+ * encoded_write. */
 void header_write(struct buf *out, struct view name, struct view value);
 
 #endif

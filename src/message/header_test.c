@@ -6,8 +6,9 @@
 static void fields_are_found_with_their_folds(void **state)
 {
     (void)state;
-    struct view m = exact(VIEW("From: a\r\nSubject : one\r\n\ttwo\r\n  \r\nno colon here\r\nX: \rbare\r\nfrom: b\r\n"
-                               "\r\nbody: not a field\r\n"));
+    struct view m =
+        exact(VIEW("From: a\r\nSubject : one\r\n\ttwo\r\n  \r\nno colon here\r\nX: \rbare\r\nfrom: b\r\n"
+                   "\r\nbody: not a field\r\n"));
     struct header_field f;
     struct view in = m;
     assert_int_equal(header_length(m), 70);
@@ -44,9 +45,9 @@ static void odd_ends_are_tolerated(void **state)
         const char *text;
         size_t header, fields;
     } table[] = {
-        {"", 0, 0},          {"\r\n", 2, 0},      {"\n", 1, 0},           {"A:", 2, 1},   {"A: b\n\nc", 6, 1},
-        {"A: b\r\n", 6, 1},  {" x\n\n", 4, 1},    {"A: b\r\n\r", 7, 2},   {":\n\n", 3, 1}, {"\r\r\n\n", 4, 1},
-        {"A: b\n c\n\n", 9, 1},
+        {"", 0, 0},          {"\r\n", 2, 0},     {"\n", 1, 0},           {"A:", 2, 1},
+        {"A: b\n\nc", 6, 1}, {"A: b\r\n", 6, 1}, {" x\n\n", 4, 1},       {"A: b\r\n\r", 7, 2},
+        {":\n\n", 3, 1},     {"\r\r\n\n", 4, 1}, {"A: b\n c\n\n", 9, 1},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct view m = exact(view_str(table[i].text)), in = m;
@@ -107,8 +108,12 @@ static void written_fields_are_folded_and_safe(void **state)
     header_write(&out, VIEW("Subject"), VIEW(" short one "));
     expect_text(buf_view(&out), "Subject: short one\r\n");
     buf_reset(&out);
-    header_write(&out, VIEW("To"), VIEW("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb c"));
-    expect_text(buf_view(&out), "To: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb c\r\n");
+    header_write(
+        &out, VIEW("To"),
+        VIEW("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb c"));
+    expect_text(
+        buf_view(&out),
+        "To: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb c\r\n");
     buf_reset(&out);
     header_write(&out, VIEW("X"), VIEW(""));
     expect_text(buf_view(&out), "X:\r\n");
@@ -121,8 +126,10 @@ static void written_fields_are_folded_and_safe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fields_are_found_with_their_folds), cmocka_unit_test(odd_ends_are_tolerated),
-        cmocka_unit_test(values_come_on_one_line),           cmocka_unit_test(bcc_is_cut_out),
+        cmocka_unit_test(fields_are_found_with_their_folds),
+        cmocka_unit_test(odd_ends_are_tolerated),
+        cmocka_unit_test(values_come_on_one_line),
+        cmocka_unit_test(bcc_is_cut_out),
         cmocka_unit_test(written_fields_are_folded_and_safe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

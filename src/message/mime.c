@@ -14,7 +14,7 @@ struct parser {
     struct view message, rest; /* all; what is still to be read */
     struct arena *arena;
     struct mime *mime;
-    struct mime_part *current;   /* whose header or body is being read */
+    struct mime_part *current; /* whose header or body is being read */
     struct level levels[MIME_DEPTH_MAX];
     unsigned n_levels;
     bool in_header;
@@ -99,7 +99,8 @@ static enum rc find_boundary(struct parser *p, const struct mime_part *part, str
 
 static void set_default_type(struct mime_part *part, struct view type, struct view subtype)
 {
-    part->type = (struct content_type){.type = type, .subtype = subtype, .params = VIEW(""), .is_default = true};
+    part->type =
+        (struct content_type){.type = type, .subtype = subtype, .params = VIEW(""), .is_default = true};
 }
 
 /* The header is complete: says what the part is, and opens what it contains. */

@@ -1,10 +1,10 @@
-/* message/mime: the parts of a message with their byte offsets, found in one pass (RFC 2045, RFC 2046), and a compact
- * index of them to keep beside the message, from which a part is found without parsing again.
- * Any bytes give a structure, never an error: a multipart without a usable boundary is text/plain (RFC 2045 §5.2), a
- * multipart in which no part begins gets one empty text/plain part, and past the limits below what follows belongs
- * to the last part. A boundary ends at the longest boundary that the line begins with (RFC 2046 §5.1.1); the line
- * end before it belongs to it. Time is linear in the length, whatever the bytes.
- * Pure: no I/O, no globals, any thread. */
+/* message/mime: the parts of a message with their byte offsets, found in one pass (RFC 2045, RFC 2046), and a
+ * compact index of them to keep beside the message, from which a part is found without parsing again. Any
+ * bytes give a structure, never an error: a multipart without a usable boundary is text/plain (RFC 2045
+ * §5.2), a multipart in which no part begins gets one empty text/plain part, and past the limits below what
+ * follows belongs to the last part. A boundary ends at the longest boundary that the line begins with (RFC
+ * 2046 §5.1.1); the line end before it belongs to it. Time is linear in the length, whatever the bytes. Pure:
+ * no I/O, no globals, any thread. */
 #ifndef MESSAGE_MIME_H
 #define MESSAGE_MIME_H
 
@@ -12,10 +12,10 @@
 #include "base/buf.h"
 #include "message/content.h"
 
-#define MIME_DEPTH_MAX    32          /* parts within parts; deeper ones are not taken apart */
-#define MIME_PARTS_MAX    1000        /* of one message, nested ones counted */
-#define MIME_BOUNDARY_MAX 200         /* RFC 2046 §5.1.1 allows 70 */
-#define MIME_MESSAGE_MAX  UINT32_MAX  /* bytes of one message: offsets are 32 bits wide */
+#define MIME_DEPTH_MAX    32                   /* parts within parts; deeper ones are not taken apart */
+#define MIME_PARTS_MAX    1000                 /* of one message, nested ones counted */
+#define MIME_BOUNDARY_MAX 200                  /* RFC 2046 §5.1.1 allows 70 */
+#define MIME_MESSAGE_MAX  UINT32_MAX           /* bytes of one message: offsets are 32 bits wide */
 #define MIME_SECTION_MAX  (MIME_DEPTH_MAX * 2) /* numbers in one section such as "1.2.3" */
 
 enum mime_kind {
@@ -45,8 +45,8 @@ struct mime {
     unsigned n_parts; /* the root included */
 };
 
-/* Parses a whole message; parts live in `a` and borrow its bytes. RC_TEMP: the arena is full (it needs 256 KiB for
- * MIME_PARTS_MAX parts). RC_LIMIT: longer than MIME_MESSAGE_MAX. */
+/* Parses a whole message; parts live in `a` and borrow its bytes. RC_TEMP: the arena is full (it needs 256
+ * KiB for MIME_PARTS_MAX parts). RC_LIMIT: longer than MIME_MESSAGE_MAX. */
 enum rc mime_parse(struct view message, struct arena *a, struct mime *out);
 /* The part after this one, parents before their children; NULL after the last. */
 const struct mime_part *mime_next(const struct mime_part *part);
@@ -72,11 +72,13 @@ void mime_index_write(const struct mime *mime, struct buf *out);
 enum rc mime_index_count(struct view index, uint64_t message_size, unsigned *out);
 /* The part at a place; index must have passed mime_index_count, and place be below its count. */
 void mime_index_get(struct view index, unsigned place, struct mime_index_part *out);
-/* The part of a section as FETCH numbers them ("1.2"; RFC 3501 §6.4.5). The empty section is the root. RC_NOTFOUND: no such
- * part. RC_SYNTAX: not numbers parted by dots. The index must have passed mime_index_count. */
+/* The part of a section as FETCH numbers them ("1.2"; RFC 3501 §6.4.5). The empty section is the root.
+ * RC_NOTFOUND: no such part. RC_SYNTAX: not numbers parted by dots. The index must have passed
+ * mime_index_count. */
 enum rc mime_index_find(struct view index, struct view section, struct mime_index_part *out);
-/* The root of the message that a MIME_MESSAGE part holds: its header and body are what HEADER and TEXT ask for.
- * RC_NOTFOUND: the part holds none. */
-enum rc mime_index_message(struct view index, const struct mime_index_part *part, struct mime_index_part *out);
+/* The root of the message that a MIME_MESSAGE part holds: its header and body are what HEADER and TEXT ask
+ * for. RC_NOTFOUND: the part holds none. */
+enum rc mime_index_message(struct view index, const struct mime_index_part *part,
+                           struct mime_index_part *out);
 
 #endif

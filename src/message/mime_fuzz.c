@@ -1,4 +1,5 @@
-/* Any bytes as a message: its summary is made, keeps its limits, and can be read again; its text can be searched. */
+/* Any bytes as a message: its summary is made, keeps its limits, and can be read again; its text can be
+ * searched. */
 #include "message/decode.h"
 #include "message/summary.h"
 

@@ -88,8 +88,8 @@ enum rc mime_index_count(struct view index, uint64_t message_size, unsigned *out
     for (unsigned i = 0; i < n; i++) {
         struct mime_index_part p;
         mime_index_get(index, i, &p);
-        if ((i == 0 ? p.parent != 0 : p.parent >= i) || p.kind > MIME_MULTIPART || p.encoding > ENCODING_UNKNOWN ||
-            (uint64_t)p.header_offset + p.header_len > message_size ||
+        if ((i == 0 ? p.parent != 0 : p.parent >= i) || p.kind > MIME_MULTIPART ||
+            p.encoding > ENCODING_UNKNOWN || (uint64_t)p.header_offset + p.header_len > message_size ||
             (uint64_t)p.body_offset + p.body_len > message_size)
             return RC_CORRUPT;
     }
@@ -99,7 +99,8 @@ enum rc mime_index_count(struct view index, uint64_t message_size, unsigned *out
 
 void mime_index_get(struct view index, unsigned place, struct mime_index_part *out)
 {
-    read_part(view_slice(index, INDEX_HEAD + (size_t)place * MIME_INDEX_PART, MIME_INDEX_PART), (uint16_t)place, out);
+    read_part(view_slice(index, INDEX_HEAD + (size_t)place * MIME_INDEX_PART, MIME_INDEX_PART),
+              (uint16_t)place, out);
 }
 
 static enum rc find_child(struct view index, const struct mime_index_part *parent, uint32_t number,

@@ -4,16 +4,17 @@
 #include "message/decode.h"
 #include "message/mime.h"
 
-static const char nested[] = "Subject: =?koi8-r?B?8PLp?=\r\n"
-                             "Content-Type: multipart/mixed; boundary=a\r\n\r\n"
-                             "--a\r\n\r\nfirst\r\n"
-                             "--a\r\nContent-Type: message/rfc822\r\n\r\n"
-                             "Subject: inner\r\nContent-Type: multipart/alternative; boundary=ab\r\n\r\n"
-                             "--ab\r\nContent-Type: text/plain; charset=windows-1251\r\n\r\n\xef\xf0\xe8\r\n"
-                             "--ab\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n"
-                             "--ab--\r\n"
-                             "--a\r\nContent-Type: message/rfc822\r\n\r\nSubject: plain\r\n\r\nlast\r\n\r\n"
-                             "--a--\r\n";
+static const char nested[] =
+    "Subject: =?koi8-r?B?8PLp?=\r\n"
+    "Content-Type: multipart/mixed; boundary=a\r\n\r\n"
+    "--a\r\n\r\nfirst\r\n"
+    "--a\r\nContent-Type: message/rfc822\r\n\r\n"
+    "Subject: inner\r\nContent-Type: multipart/alternative; boundary=ab\r\n\r\n"
+    "--ab\r\nContent-Type: text/plain; charset=windows-1251\r\n\r\n\xef\xf0\xe8\r\n"
+    "--ab\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n"
+    "--ab--\r\n"
+    "--a\r\nContent-Type: message/rfc822\r\n\r\nSubject: plain\r\n\r\nlast\r\n\r\n"
+    "--a--\r\n";
 
 static struct view index_of(struct view message, struct arena *a)
 {
@@ -112,7 +113,8 @@ static void a_damaged_index_is_refused(void **state)
         release(copy);
     }
     assert_int_equal(mime_index_count(index, m.n - 1, &n), RC_CORRUPT);
-    for (size_t i = 0; i < index.n; i++) { /* any byte may be wrong: nothing may be read outside the message */
+    for (size_t i = 0; i < index.n;
+         i++) { /* any byte may be wrong: nothing may be read outside the message */
         struct mime_index_part p;
         struct buf b;
         buf_init(&b, index.n);
@@ -165,11 +167,14 @@ static void boundaries_follow_the_rules(void **state)
         {"Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a--\n--a\n\nnot a part\n", 2},
         {"Content-Type: multipart/mixed; boundary=a\n\n --a\n\nx\nx--a\n", 2},
         {"Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\n", 1},
-        {"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n1\n--a\n\n2\n--b\n", 4},
+        {"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; "
+         "boundary=b\n\n--b\n\n1\n--a\n\n2\n--b\n",
+         4},
         {"Content-Type: multipart/mixed; boundary=a\n--a\n--a\n", 2},
         {"Content-Type: multipart/mixed; boundary=a\n\n--a", 2},
         {"Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\ny\n--a--", 3},
-        {"Content-Type: multipart/digest; boundary=a\n\n--a\nContent-Type: text\n\nSubject: x\n\ny\n--a--", 2},
+        {"Content-Type: multipart/digest; boundary=a\n\n--a\nContent-Type: text\n\nSubject: x\n\ny\n--a--",
+         2},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct view m = exact(view_str(table[i].message));
@@ -208,6 +213,16 @@ static bool header_has(struct view m, const char *text)
     return found;
 }
 
+static bool named_has(struct view m, const char *name, const char *text)
+{
+    struct decode_needle needle;
+    bool found = false;
+    assert_int_equal(decode_needle_init(&needle, view_str(text)), RC_OK);
+    assert_int_equal(decode_named_contains(m, view_str(name), &needle, &found), RC_OK);
+    decode_needle_clear(&needle);
+    return found;
+}
+
 static void searches_look_behind_encodings(void **state)
 {
     (void)state;
@@ -223,6 +238,10 @@ static void searches_look_behind_encodings(void **state)
     assert_false(body_has(m, index, "firsst"));
     assert_true(header_has(m, "\xd0\xbf\xd1\x80\xd0\xb8"));
     assert_false(header_has(m, "inner"));
+    assert_true(named_has(m, "SUBJECT", "\xd0\xbf\xd1\x80\xd0\xb8"));
+    assert_true(named_has(m, "subject", ""));
+    assert_false(named_has(m, "from", ""));
+    assert_false(named_has(m, "content-type", "koi8"));
     arena_clear(&a);
     release(m);
     struct decode_needle needle;
@@ -234,8 +253,13 @@ static void case_is_folded_in_every_alphabet(void **state)
 {
     (void)state;
     static const char *const table[][2] = {
-        {"AbZ[", "abz["}, {"\xc3\x89\xc3\x97", "\xc3\xa9\xc3\x97"}, {"\xc5\xb8\xc4\xb9", "\xc3\xbf\xc4\xba"},
-        {"\xce\xa3\xcf\x82", "\xcf\x83\xcf\x83"}, {"\xd0\x81\xd0\xaf", "\xd1\x91\xd1\x8f"}, {"\xc5\xbf", "s"}, {"\xff", "\xef\xbf\xbd"},
+        {"AbZ[", "abz["},
+        {"\xc3\x89\xc3\x97", "\xc3\xa9\xc3\x97"},
+        {"\xc5\xb8\xc4\xb9", "\xc3\xbf\xc4\xba"},
+        {"\xce\xa3\xcf\x82", "\xcf\x83\xcf\x83"},
+        {"\xd0\x81\xd0\xaf", "\xd1\x91\xd1\x8f"},
+        {"\xc5\xbf", "s"},
+        {"\xff", "\xef\xbf\xbd"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct view v = exact(view_str(table[i][0]));
@@ -251,9 +275,12 @@ static void case_is_folded_in_every_alphabet(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sections_lead_to_their_bytes), cmocka_unit_test(a_message_that_is_one_part_has_section_1),
-        cmocka_unit_test(a_damaged_index_is_refused),   cmocka_unit_test(nesting_is_bounded),
-        cmocka_unit_test(boundaries_follow_the_rules),  cmocka_unit_test(searches_look_behind_encodings),
+        cmocka_unit_test(sections_lead_to_their_bytes),
+        cmocka_unit_test(a_message_that_is_one_part_has_section_1),
+        cmocka_unit_test(a_damaged_index_is_refused),
+        cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(boundaries_follow_the_rules),
+        cmocka_unit_test(searches_look_behind_encodings),
         cmocka_unit_test(case_is_folded_in_every_alphabet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

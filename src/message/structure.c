@@ -4,7 +4,8 @@
 #include "message/header.h"
 #include "message/summary.h"
 
-#define SCRATCH_MAX (8u << 20) /* address_list_parse on ADDRESS_TEXT_MAX bytes with ADDRESS_LIST_MAX entries */
+#define SCRATCH_MAX                                                                                          \
+    (8u << 20) /* address_list_parse on ADDRESS_TEXT_MAX bytes with ADDRESS_LIST_MAX entries */
 
 struct writer {
     struct view message;
@@ -281,7 +282,8 @@ static void write_single(struct writer *w, const struct mime_part *part)
     buf_printf(w->out, " %u", part->body_len);
     if (part->kind == MIME_MESSAGE) {
         struct structure_header h;
-        structure_header_read(view_slice(w->message, part->child->header_offset, part->child->header_len), &h);
+        structure_header_read(view_slice(w->message, part->child->header_offset, part->child->header_len),
+                              &h);
         buf_chr(w->out, ' ');
         write_envelope(w, &h);
         buf_chr(w->out, ' ');

@@ -1,5 +1,5 @@
-/* message/structure: writes ENVELOPE and BODYSTRUCTURE (RFC 3501 §7.4.2) for summary.h, which is what others use.
- * Pure: no I/O, no globals, any thread. */
+/* message/structure: writes ENVELOPE and BODYSTRUCTURE (RFC 3501 §7.4.2) for summary.h, which is what others
+ * use. Pure: no I/O, no globals, any thread. */
 #ifndef MESSAGE_STRUCTURE_H
 #define MESSAGE_STRUCTURE_H
 
@@ -14,7 +14,8 @@ struct structure_header {
 
 /* Reads a message's header in one pass. */
 void structure_header_read(struct view header, struct structure_header *out);
-/* Appends the envelope. Lean: short strings and no addresses, a few hundred bytes at most. Failures in out. */
+/* Appends the envelope. Lean: short strings and no addresses, a few hundred bytes at most. Failures in out.
+ */
 void structure_write_envelope(const struct structure_header *h, bool lean, struct buf *out);
 /* Appends the structure of a part with its extension data. Lean: without parameters and other texts. */
 void structure_write_body(struct view message, const struct mime_part *part, bool lean, struct buf *out);

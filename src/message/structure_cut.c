@@ -100,7 +100,8 @@ static enum rc cut_body(struct view *in, int depth, struct buf *out)
             rc = copy_values(in, 1, false, out);
     } else {
         head = *in;
-        if (take_value(&head, &type) != RC_OK || !view_take_chr(&head, ' ') || take_value(&head, &subtype) != RC_OK)
+        if (take_value(&head, &type) != RC_OK || !view_take_chr(&head, ' ') ||
+            take_value(&head, &subtype) != RC_OK)
             return RC_CORRUPT;
         bool is_message = view_ieq(type, VIEW("\"message\"")) && view_ieq(subtype, VIEW("\"rfc822\""));
         rc = copy_values(in, 7, true, out);

@@ -118,7 +118,8 @@ bool summary_next_id(struct view *in, struct view *out)
     }
 }
 
-/* Ids in order; of too many the first, and the last ones before the end, are kept, for they tie the thread. */
+/* Ids in order; of too many the first, and the last ones before the end, are kept, for they tie the thread.
+ */
 static enum rc read_references(struct view value, struct arena *a, struct summary *out)
 {
     struct view in = value, id;

@@ -1,9 +1,8 @@
-/* message/summary: what is computed once at delivery and kept in the item's row, so that listing a mailbox never opens a
- * blob: IMAP's ENVELOPE and BODYSTRUCTURE as they go out (RFC 3501 §7.4.2), the part index of mime.h, and what
- * sorting and threading compare (RFC 5256 §2).
- * Strings of IMAP are quoted where they are printable ASCII, else literals "{n}" CRLF with the bytes as they are
- * (NUL, which no literal may hold, becomes a blank). Encoded words stay encoded.
- * Pure: no I/O, no globals, any thread. */
+/* message/summary: what is computed once at delivery and kept in the item's row, so that listing a mailbox
+ * never opens a blob: IMAP's ENVELOPE and BODYSTRUCTURE as they go out (RFC 3501 §7.4.2), the part index of
+ * mime.h, and what sorting and threading compare (RFC 5256 §2). Strings of IMAP are quoted where they are
+ * printable ASCII, else literals "{n}" CRLF with the bytes as they are (NUL, which no literal may hold,
+ * becomes a blank). Encoded words stay encoded. Pure: no I/O, no globals, any thread. */
 #ifndef MESSAGE_SUMMARY_H
 #define MESSAGE_SUMMARY_H
 
@@ -35,7 +34,8 @@ struct summary {
 /* All of it, in `a`. RC_TEMP: no memory. RC_LIMIT: longer than MIME_MESSAGE_MAX. */
 enum rc summary_make(struct view message, struct arena *a, struct summary *out);
 
-/* BODY from BODYSTRUCTURE: appends it without its extension data. RC_CORRUPT: these bytes are no such structure. */
+/* BODY from BODYSTRUCTURE: appends it without its extension data. RC_CORRUPT: these bytes are no such
+ * structure. */
 enum rc summary_body_from_structure(struct view structure, struct buf *out);
 
 /* Appends the base subject of a raw Subject value; says whether it is that of a reply or forward. */

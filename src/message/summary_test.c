@@ -8,7 +8,8 @@ static const struct {
 } messages[] = {
     {"From: A <a@x.test>\r\nTo: b@y.test\r\nSubject: hi\r\nDate: Tue, 1 Jul 2003 10:52:37 +0200\r\n"
      "Message-ID: <1@x.test>\r\n\r\nHello\r\nthere\r\n",
-     "(\"Tue, 1 Jul 2003 10:52:37 +0200\" \"hi\" ((\"A\" NIL \"a\" \"x.test\")) ((\"A\" NIL \"a\" \"x.test\")) "
+     "(\"Tue, 1 Jul 2003 10:52:37 +0200\" \"hi\" ((\"A\" NIL \"a\" \"x.test\")) ((\"A\" NIL \"a\" "
+     "\"x.test\")) "
      "((\"A\" NIL \"a\" \"x.test\")) ((NIL NIL \"b\" \"y.test\")) NIL NIL NIL \"<1@x.test>\")",
      "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 14 2 NIL NIL NIL NIL)",
      "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 14 2)"},
@@ -27,18 +28,22 @@ static const struct {
      "Content-Disposition: attachment; filename=\"x.png\"\r\nContent-ID: <c1>\r\nContent-MD5: abc==\r\n"
      "Content-Description: a picture\r\nContent-Location: http://x/\r\n\r\nAAAA\r\n\r\n--b--\r\nepilogue\r\n",
      "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
-     "((\"text\" \"html\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 3 0 NIL NIL (\"en\" \"fr\") NIL)"
+     "((\"text\" \"html\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 3 0 NIL NIL (\"en\" \"fr\") "
+     "NIL)"
      "(\"image\" \"png\" (\"name\" \"x.png\") \"<c1>\" \"a picture\" \"BASE64\" 6 \"abc==\" "
-     "(\"attachment\" (\"filename\" \"x.png\")) NIL \"http://x/\") \"mixed\" (\"boundary\" \"b\") NIL NIL NIL)",
+     "(\"attachment\" (\"filename\" \"x.png\")) NIL \"http://x/\") \"mixed\" (\"boundary\" \"b\") NIL NIL "
+     "NIL)",
      "((\"text\" \"html\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 3 0)"
      "(\"image\" \"png\" (\"name\" \"x.png\") \"<c1>\" \"a picture\" \"BASE64\" 6) \"mixed\")"},
     {"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nx\r\n",
      "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
      "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 18 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) "
-     "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1 NIL NIL NIL NIL) 3 NIL NIL NIL NIL)",
+     "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1 NIL NIL NIL NIL) 3 NIL NIL NIL "
+     "NIL)",
      "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 18 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL) "
      "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1) 3)"},
-    {"Content-Type: multipart/mixed; boundary=b\n\nno part begins\n", "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
+    {"Content-Type: multipart/mixed; boundary=b\n\nno part begins\n",
+     "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
      "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL) \"mixed\" "
      "(\"boundary\" \"b\") NIL NIL NIL)",
      "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) \"mixed\")"},
@@ -114,8 +119,11 @@ static void threads_are_tied_by_ids(void **state)
     struct arena a;
     struct summary s;
     arena_init(&a, SUMMARY_ARENA_MAX);
-    assert_int_equal(summary_make(VIEW("References: <1@x> junk <2@x>\n <3@x> <broken\nIn-Reply-To: <9@x>\n"
-                                       "Message-Id: (c) <m@x>\nDate: Tue, 1 Jul 2003 10:52:37 +0200\nSubject: Re: s\n\n"), &a, &s), RC_OK);
+    assert_int_equal(
+        summary_make(VIEW("References: <1@x> junk <2@x>\n <3@x> <broken\nIn-Reply-To: <9@x>\n"
+                          "Message-Id: (c) <m@x>\nDate: Tue, 1 Jul 2003 10:52:37 +0200\nSubject: Re: s\n\n"),
+                     &a, &s),
+        RC_OK);
     assert_int_equal(s.n_references, 3);
     expect_text(s.references[2], "3@x");
     expect_text(s.message_id, "m@x");
@@ -151,8 +159,10 @@ static void hostile_messages_stay_small(void **state)
         {"To:", " a,"},
         {"From: \"", "\\\""},
         {"Content-Type: multipart/mixed; boundary=b\n\n", "--b\n"},
-        {"Content-Type: multipart/mixed; boundary=b\n\n", "--b\nContent-Type: multipart/mixed; boundary=b\n\n"},
-        {"Content-Type: multipart/digest; boundary=b\n\n", "--b\n\nTo: a,a,a,a,a,a,a,a,a,a,a,a,a,a\nSubject: \"\"\"\"\"\"\n\n"},
+        {"Content-Type: multipart/mixed; boundary=b\n\n",
+         "--b\nContent-Type: multipart/mixed; boundary=b\n\n"},
+        {"Content-Type: multipart/digest; boundary=b\n\n",
+         "--b\n\nTo: a,a,a,a,a,a,a,a,a,a,a,a,a,a\nSubject: \"\"\"\"\"\"\n\n"},
         {"", "Content-Type: message/rfc822\n\n"},
         {"Content-Type: text/plain", "; a=\"\"\"\""},
         {"Content-Type: text/plain; a=", "a "},
