@@ -53,8 +53,8 @@ def port_open(ip, port):
 class Dns:
     """Knot DNS that is authoritative for the root, so every name is either in `records` or does not exist."""
 
-    def __init__(self, folder, ip):
-        self.dir, self.ip, self.records, self.serial, self.process = folder, ip, {}, 0, None
+    def __init__(self, folder, ip, port):
+        self.dir, self.ip, self.port, self.records, self.serial, self.process = folder, ip, port, {}, 0, None
         os.makedirs(folder)
         self.conf = os.path.join(folder, "knot.conf")
         with open(self.conf, "w") as f:
@@ -78,7 +78,7 @@ template:
 zone:
   - domain: .
     file: root.zone
-""" % (ip, DNS_PORT, folder, folder, folder, folder))
+""" % (ip, port, folder, folder, folder, folder))
 
     def zone(self):
         lines = ["$TTL 1", ". SOA ns.lab.test. hostmaster.lab.test. %d 3600 600 86400 1" % self.serial,
@@ -117,7 +117,7 @@ zone:
     def start(self):
         self.publish()
         self.process = subprocess.Popen(["knotd", "-c", self.conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for("knotd on %s" % self.ip, lambda: port_open(self.ip, DNS_PORT))
+        wait_for("knotd on %s" % self.ip, lambda: port_open(self.ip, self.port))
 
     def stop(self):
         if self.process:
@@ -150,7 +150,7 @@ class Facteur:
         lines.append("listen {")
         lines += ['    %s = "%s:%d"' % (s, ip, PORTS[s]) for s in services]
         lines += ["}", "tls {", '    certificate = "cert.pem"', '    key = "key.pem"', '    trust = "%s"' % lab.ca, "}",
-                  "dns {", '    servers = {"%s:%d"}' % (lab.dns.ip, DNS_PORT), "}",
+                  "dns {", '    servers = {"%s:%d"}' % (lab.dns.ip, lab.dns.port), "}",
                   "outbound {", '    bind = "%s"' % ip, "    port = %d" % PORTS["smtp"], "}"]
         self.write("\n".join(lines) + "\n" + extra)
 
@@ -359,25 +359,32 @@ class Postfix:
 
 
 class Lab:
-    def __init__(self, keep=False):
+    """fixed: (net, DNS address, DNS port) instead of a /24 of its own, for ./demo."""
+
+    def __init__(self, keep=False, fixed=None):
         self.dir = tempfile.mkdtemp(prefix="facteur-lab-")
         os.chmod(self.dir, 0o755)
         self.keep, self.parts, self.last_ip = keep, [], 1
-        for _ in range(100):  # a /24 of our own: whoever can bind its marker owns it
-            self.net = "127.%d.%d." % (random.randint(16, 250), random.randint(1, 250))
-            self.marker = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                self.marker.bind((self.net + "254", 9999))
-                break
-            except OSError:
-                self.marker.close()
+        self.marker = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.net, dns_ip, dns_port = fixed or self.own_net()
         self.ca = os.path.join(self.dir, "ca.pem")
         self.ca_key = os.path.join(self.dir, "ca.key")
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
                      "/CN=Lab CA", "-keyout", self.ca_key, "-out", self.ca)
-        self.dns = Dns(os.path.join(self.dir, "dns"), self.net + "53")
-        self.dns.start()
+        self.dns = Dns(os.path.join(self.dir, "dns"), dns_ip, dns_port)
         self.parts.append(self.dns)
+        self.dns.start()
+
+    def own_net(self):
+        """Whoever can bind a net's marker owns it."""
+        for _ in range(100):
+            net = "127.%d.%d." % (random.randint(16, 250), random.randint(1, 250))
+            try:
+                self.marker.bind((net + "254", 9999))
+                return net, net + "53", DNS_PORT
+            except OSError:
+                pass
+        raise AssertionError("no free /24 below 127.0.0.0/8")
 
     def openssl(self, *args):
         subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=60)

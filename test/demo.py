@@ -1,0 +1,84 @@
+"""What ./demo runs once everything is installed and built."""
+import email
+import email.policy
+import os
+import re
+import signal
+import sys
+import time
+
+import lab as lab_module
+from lab import IS_ROOT, PORTS, SHIFT
+
+BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+def show(message):
+    """The letter's way, read from what the servers wrote into it."""
+    parsed = email.message_from_bytes(message, policy=email.policy.default)
+    say("%s%s%s, from %s to %s" % (BOLD, parsed["Subject"], PLAIN, parsed["From"], parsed["To"]))
+    for i, hop in enumerate(reversed(parsed.get_all("Received")), 1):
+        hop = re.sub(r"\s+", " ", str(hop))
+        say("  hop %d: %s" % (i, hop))
+        tls = re.search(r"TLSv1\.\d[^);]*", hop)
+        say("         encrypted: %s" % (tls.group().strip() if tls else "no"))
+    say("  envelope sender: %s" % parsed["Return-Path"])
+    for line in parsed.get_all("Authentication-Results") or ["SPF, DKIM and DMARC are not part of this version yet"]:
+        say("  sender checks: %s" % line)
+
+
+def main():
+    once = "--once" in sys.argv[1:]
+    say("%sA small internet on this machine%s" % (BOLD, PLAIN))
+    lab = lab_module.Lab(fixed=("127.0.0.", "127.0.0.1", 5300 + SHIFT))
+    try:
+        ici = lab.facteur("ici.test", accounts=("anne",))
+        labas = lab.facteur("labas.test", accounts=("bert",))
+        for server, domain in ((ici, "ici.test"), (labas, "labas.test")):
+            lab.dns.load(server.run("dns", domain))
+            say("  %s is served by %s at %s" % (domain, server.hostname, server.ip))
+        say("  the DNS is Knot at %s:%d\n" % (lab.dns.ip, lab.dns.port))
+
+        began = time.monotonic()
+        with ici.submission("anne@ici.test") as s:
+            s.sendmail("anne@ici.test", ["bert@labas.test"], (
+                "From: Anne <anne@ici.test>\r\nTo: Bert <bert@labas.test>\r\nSubject: =?utf-8?q?Une_lettre_d=27ici?=\r\n\r\n"
+                "Bonjour Bert,\r\n\r\nit works: handed in by submission, carried by SMTP, read by IMAP.\r\n\r\nAnne\r\n"))
+        got = labas.wait_messages("bert@labas.test", seconds=30)[0]
+        say("A letter went from ici.test to labas.test and was read back by IMAP in %.0f ms:" % ((time.monotonic() - began) * 1000))
+        show(got)
+        if once:
+            return 0
+
+        say("\n%sTry it yourself%s (accounts anne@ici.test and bert@labas.test, password: secret)" % (BOLD, PLAIN))
+        for server, user in ((ici, "anne@ici.test"), (labas, "bert@labas.test")):
+            say("  %s: IMAP %s port %d (TLS), submission %s port %d (TLS), POP3 port %d (TLS)" % (
+                user, server.ip, PORTS["imaps"], server.ip, PORTS["submissions"], PORTS["pop3s"]))
+        say("  curl -k --user anne@ici.test:secret imaps://%s:%d/INBOX" % (ici.ip, PORTS["imaps"]))
+        say("  %s -c %s queue list" % (os.path.relpath(lab_module.BIN), ici.conf))
+        say("  the certificates are signed by %s" % lab.ca)
+        say("  logs: %s and %s" % (ici.log, labas.log))
+        if not IS_ROOT:
+            say("  (ports are 10000 higher than usual, because this is not run as root)")
+        say("\nServing until Ctrl-C.")
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        return 0
+    finally:
+        say("stopping ...")
+        lab.close()
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 1
+    except AssertionError as e:
+        print("demo: %s" % e, file=sys.stderr)
+        code = 1
+    sys.exit(code)
