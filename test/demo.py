@@ -65,7 +65,10 @@ def main():
         if not IS_ROOT:
             say("  (ports are 10000 higher than usual, because this is not run as root)")
         say("\nServing until Ctrl-C.")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            say()
         return 0
     finally:
         say("stopping ...")
@@ -73,7 +76,7 @@ def main():
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main()
     except KeyboardInterrupt:
