@@ -1,0 +1,258 @@
+#include "smtp/session.h"
+
+#include "base/log.h"
+#include "crypto/random.h"
+#include "smtp/received.h"
+#include "smtp/submission.h"
+#include "store/directory.h"
+
+void smtp_intake_clear(struct smtp_intake *in)
+{
+    blob_abort(in->blob);
+    buf_clear(&in->header);
+    *in = (struct smtp_intake){0};
+}
+
+void smtp_intake_refuse(struct smtp_session *s, int code, const char *status, const char *text)
+{
+    struct smtp_intake *in = &s->tx.in;
+    if (in->refusal.code)
+        return; /* the first reason counts */
+    in->refusal = (struct smtp_refusal){code, status, text};
+    blob_abort(in->blob);
+    in->blob = NULL;
+    buf_clear(&in->header);
+}
+
+static void refuse_store(struct smtp_session *s, enum rc rc)
+{
+    if (rc == RC_FULL)
+        smtp_intake_refuse(s, 452, "4.3.1", "No room for the message now");
+    else
+        smtp_intake_refuse(s, 451, "4.3.0", "The message cannot be stored now, please try again later");
+}
+
+static void append(struct smtp_session *s, struct view bytes)
+{
+    struct smtp_intake *in = &s->tx.in;
+    if (in->refusal.code || bytes.n == 0)
+        return;
+    enum rc rc = blob_append(in->blob, bytes);
+    if (rc != RC_OK)
+        refuse_store(s, rc);
+}
+
+/* --- what we put in front --- */
+
+static void append_trace(struct smtp_session *s)
+{
+    struct smtp_tx *tx = &s->tx;
+    struct tls_info tls;
+    char id[64];
+    struct buf id_text = {.max = sizeof id}, b;
+    struct smtp_received r = {
+        .helo = view_str(s->helo),
+        .peer = conn_peer_text(s->c),
+        .hostname = s->set->hostname,
+        .tls = conn_tls(s->c, &tls) ? &tls : NULL,
+        .esmtp = s->esmtp,
+        .login = s->account != 0,
+        .utf8 = tx->mail.params & PARAM_SMTPUTF8,
+        .now_s = clock_real_s(),
+    };
+    buf_printf(&id_text, "%llx.%x", (unsigned long long)conn_id(s->c), s->n_mail);
+    r.id = buf_view(&id_text);
+    if (tx->n_rcpt == 1 && (r.utf8 || view_is_ascii(tx->first_rcpt)))
+        r.recipient = tx->first_rcpt;
+    buf_init(&b, SMTP_RECEIVED_MAX);
+    smtp_return_path_write(tx->sender, &b);
+    tx->in.skip = (uint32_t)b.n;
+    smtp_received_write(&r, &b);
+    if (buf_rc(&b) == RC_OK && buf_rc(&id_text) == RC_OK)
+        append(s, buf_view(&b));
+    else
+        refuse_store(s, RC_TEMP);
+    buf_clear(&b);
+    buf_clear(&id_text);
+}
+
+/* The account whose segment of the store it may lie near: the first local one. */
+static uint64_t first_account(const struct smtp_tx *tx)
+{
+    for (size_t i = 0; i < tx->n; i++)
+        if (tx->rcpts[i].account)
+            return tx->rcpts[i].account;
+    return 0;
+}
+
+enum rc smtp_intake_begin(struct smtp_session *s)
+{
+    struct smtp_tx *tx = &s->tx;
+    struct smtp_intake *in = &tx->in;
+    enum rc rc = blob_begin(s->srv->store, first_account(tx), &in->blob);
+    if (rc != RC_OK)
+        return rc;
+    in->open = true;
+    smtp_text_init(&in->text, tx->mail.body == SMTP_BODY_BINARYMIME);
+    buf_init(&in->header, SUBMISSION_HEADER_MAX);
+    in->in_header = s->account || s->trusted;
+    append_trace(s);
+    return RC_OK;
+}
+
+/* --- the header of a submission --- */
+
+static enum rc may_send(void *ctx, struct view address)
+{
+    struct smtp_session *s = ctx;
+    enum rc rc = directory_may_send(s->srv->store, s->account, address);
+    return rc == RC_SYNTAX || rc == RC_NOTFOUND ? RC_DENIED : rc;
+}
+
+static void mend_header(struct smtp_session *s)
+{
+    struct smtp_intake *in = &s->tx.in;
+    const char *why = "";
+    struct submission_rules rules = {
+        .may_send = s->account ? may_send : NULL,
+        .ctx = s,
+        .hostname = s->set->hostname,
+        .now_s = clock_real_s(),
+        .unique = {random_u64(), random_u64()},
+    };
+    struct buf out;
+
+    in->in_header = false;
+    buf_init(&out, 2 * SUBMISSION_HEADER_MAX);
+    switch (submission_fix(buf_view(&in->header), &rules, &out, &why)) {
+    case RC_OK:     append(s, buf_view(&out)); break;
+    case RC_DENIED: smtp_intake_refuse(s, 550, "5.7.1", why); break;
+    case RC_SYNTAX: smtp_intake_refuse(s, 550, "5.6.0", why); break;
+    default:        smtp_intake_refuse(s, 451, "4.3.0", "Please try again later"); break;
+    }
+    buf_clear(&out);
+    buf_clear(&in->header);
+}
+
+/* Collects until the empty line has come; gives what follows it. */
+static struct view collect_header(struct smtp_session *s, struct view content)
+{
+    struct smtp_intake *in = &s->tx.in;
+    size_t n = content.n;
+    if (!in->text.in_header)
+        n = (size_t)(in->text.header_n - (in->text.n - content.n)); /* the rest of the header in this piece */
+    buf_add(&in->header, view_slice(content, 0, n));
+    if (buf_rc(&in->header) == RC_LIMIT)
+        smtp_intake_refuse(s, 552, "5.3.4", "Header too large");
+    else if (buf_rc(&in->header) != RC_OK)
+        refuse_store(s, RC_TEMP);
+    else if (!in->text.in_header)
+        mend_header(s);
+    return view_from(content, n);
+}
+
+void smtp_intake_add(struct smtp_session *s, struct view content)
+{
+    struct smtp_intake *in = &s->tx.in;
+    if (in->refusal.code) {
+        in->refused_n += content.n;
+        return;
+    }
+    smtp_text_add(&in->text, content);
+    if (in->text.n > s->set->message_size)
+        smtp_intake_refuse(s, 552, "5.3.4", "Message too large");
+    else if (smtp_text_is_bare(&in->text)) /* RFC 5321 §2.3.8; see SECURITY on smuggling */
+        smtp_intake_refuse(s, 550, "5.6.0", "A line ends in a bare CR or LF");
+    else if (in->text.n_received > s->set->hops) /* RFC 5321 §6.3 */
+        smtp_intake_refuse(s, 554, "5.4.6", "Too many hops: the message goes in circles");
+    else if (in->in_header)
+        content = collect_header(s, content);
+    if (!in->in_header)
+        append(s, content);
+}
+
+/* --- the end --- */
+
+static void log_message(const struct smtp_session *s, uint64_t id, uint64_t size)
+{
+    const struct smtp_tx *tx = &s->tx;
+    const struct smtp_refusal *r = &tx->in.refusal;
+    struct tls_info tls;
+    const char *version = conn_tls(s->c, &tls) ? tls.version : "";
+    if (r->code)
+        log_info("smtp.message.rejected", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail), F_CSTR("peer", conn_peer_text(s->c)),
+                 F_VIEW("sender", tx->sender), F_INT("code", r->code), F_CSTR("reason", r->text));
+    else
+        log_info("smtp.message.accepted", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail), F_ID("id", id),
+                 F_CSTR("peer", conn_peer_text(s->c)), F_CSTR("login", s->login), F_VIEW("sender", tx->sender),
+                 F_INT("rcpts", tx->n_rcpt), F_INT("targets", tx->n), F_INT("size", size), F_CSTR("tls", version));
+}
+
+/* When delivery may begin (RFC 4865) and when it must have ended (RFC 2852). */
+static void set_times(const struct smtp_mail *mail, struct mailq_message *m)
+{
+    m->created_ms = clock_real_ms();
+    if (mail->params & PARAM_HOLD)
+        m->release_ms = mail->hold_until_s ? mail->hold_until_s * 1000 : m->created_ms + mail->hold_for_s * 1000;
+    if (mail->params & PARAM_BY) {
+        m->deliver_by_ms = m->created_ms + mail->by_s * 1000;
+        m->deliver_by_return = mail->by_return;
+    }
+}
+
+static enum rc submit(struct smtp_session *s, struct mailq_message *m)
+{
+    struct smtp_tx *tx = &s->tx;
+    const struct smtp_mail *mail = &tx->mail;
+    static const enum mailq_body bodies[] = {
+        [SMTP_BODY_7BIT] = BODY_7BIT, [SMTP_BODY_8BITMIME] = BODY_8BIT, [SMTP_BODY_BINARYMIME] = BODY_BINARY};
+    *m = (struct mailq_message){
+        .skip = tx->in.skip,
+        .size = blob_written(tx->in.blob) - tx->in.skip,
+        .sender = tx->sender,
+        .envid = mail->envid,
+        .ret = mail->ret == SMTP_RET_FULL ? RET_FULL : mail->ret == SMTP_RET_HDRS ? RET_HDRS : RET_DEFAULT,
+        .body = bodies[mail->body],
+        .smtputf8 = mail->params & PARAM_SMTPUTF8,
+        .priority = mail->priority,
+        .account = s->account,
+        .peer = view_str(conn_peer_text(s->c)),
+    };
+    set_times(mail, m);
+    for (size_t i = 0; i < tx->n; i++)
+        tx->rcpts[i].due_ms = m->release_ms > m->created_ms ? m->release_ms : m->created_ms;
+    struct blob_writer *blob = tx->in.blob;
+    tx->in.blob = NULL;
+    enum rc rc = blob_finish(blob, &m->blob);
+    return rc == RC_OK ? mailq_submit(s->srv->store, m, tx->rcpts, tx->n) : rc;
+}
+
+enum rc smtp_intake_finish(struct smtp_session *s)
+{
+    struct smtp_intake *in = &s->tx.in;
+    struct mailq_message m = {0};
+    char text[64];
+    enum rc rc;
+
+    smtp_text_end(&in->text);
+    if (!in->refusal.code && smtp_text_is_bare(&in->text))
+        smtp_intake_refuse(s, 550, "5.6.0", "A line ends in a bare CR or LF");
+    if (!in->refusal.code && in->in_header)
+        mend_header(s); /* a header alone */
+    if (!in->refusal.code && (rc = submit(s, &m)) != RC_OK)
+        refuse_store(s, rc);
+    log_message(s, m.id, m.size);
+    if (in->refusal.code) {
+        rc = smtp_refuse(s, &in->refusal);
+    } else {
+        struct buf b = {.max = sizeof text};
+        buf_printf(&b, "Ok: queued as %llx", (unsigned long long)m.id);
+        rc = buf_rc(&b) == RC_OK && view_cstr(buf_view(&b), text, sizeof text) == RC_OK
+                 ? smtp_reply(s, 250, "2.0.0", text)
+                 : smtp_reply(s, 250, "2.0.0", "Ok");
+        buf_clear(&b);
+        s->n_accepted++;
+    }
+    smtp_tx_reset(&s->tx);
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* smtp/server: takes mail in: port 25 (other servers, relay-from), 587 and 465 (submission by our users).
+ * RFC 5321, 6409 and the extensions that EHLO names (server.c). One session is a plain struct served by one worker at a
+ * time (net/pool.h); bodies stream into store/blob.h and are queued by store/mailq.h before 250 is said.
+ * Left to others: delivery (queue/), passwords (login/), TLS (net/). */
+#ifndef SMTP_SERVER_H
+#define SMTP_SERVER_H
+
+#include "login/sasl.h"
+#include "net/pool.h"
+#include "store/store.h"
+
+#define SMTP_ERRORS_MAX   20            /* bad commands of a session, then 421 */
+#define SMTP_REFUSALS_MAX 100           /* refused senders, recipients and messages of a session, then 421 */
+#define SMTP_LOGINS_MAX   5             /* failed logins of a session, then 421 */
+#define SMTP_MAILS_MAX    100000        /* transactions of a session (LIMITS MAILMAX, RFC 9422) */
+#define SMTP_TARGETS_MAX  10000         /* queue rows of a message, after aliases */
+#define SMTP_ENVELOPE_MAX (16u << 20)   /* bytes for one envelope */
+#define SMTP_HOLD_MAX_S   (30 * 86400)  /* FUTURERELEASE, RFC 4865 */
+#define SMTP_SWALLOW_MAX  (64ull << 20) /* bytes read past a refusal before the connection is cut */
+
+enum smtp_kind { SMTP_MTA, SMTP_SUBMISSION, SMTP_SUBMISSIONS };
+
+struct smtp_settings {
+    const char *hostname;
+    uint64_t message_size;             /* bytes; larger ones get 552 */
+    unsigned recipients;               /* of a message */
+    unsigned hops;                     /* Received fields; 0: 50 */
+    int64_t idle_ms;                   /* between commands; 0: 5 min (RFC 5321 §4.5.3.2.7) */
+    int64_t line_ms;                   /* for a line that has begun, and a handshake; 0: 60 s */
+    int64_t data_ms;                   /* silence allowed in DATA before the least rate counts; 0: 2 min */
+    const struct addr_net *relay_from; /* who may hand us mail for others without login */
+    size_t n_relay_from;
+    bool relay_any_sender;             /* they may also send from domains that are not ours */
+    const char *relay_host;            /* smarthost: the queue's route of all foreign mail; NULL: the domain */
+    struct sasl_settings sasl;         /* vault NULL: no logins */
+};
+
+struct smtp_server;
+/* Settings are copied; store and pool (for STARTTLS and parking; NULL in tests: neither) are borrowed. RC_TEMP. */
+enum rc smtp_server_new(const struct smtp_settings *set, struct store *store, struct pool *pool, struct smtp_server **out);
+/* For sessions that begin from now on. */
+enum rc smtp_server_reload(struct smtp_server *srv, const struct smtp_settings *set);
+/* When no session is left. Accepts NULL. */
+void smtp_server_free(struct smtp_server *srv);
+/* Valid as long as the server. */
+void smtp_service(struct smtp_server *srv, enum smtp_kind kind, struct pool_service *out);
+
+#endif

@@ -1,0 +1,118 @@
+/* smtp/session: what the files of the server side share. Private to smtp/: others use server.h. */
+#ifndef SMTP_SESSION_H
+#define SMTP_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "smtp/command.h"
+#include "smtp/data.h"
+#include "smtp/server.h"
+#include "store/blob.h"
+#include "store/mailq.h"
+
+#define SMTP_LOGIN_MAX 320 /* bytes of an account's address */
+
+/* Settings as they were when a session began; the last one to leave frees them. */
+struct smtp_snapshot {
+    atomic_int refs;
+    struct smtp_settings set; /* texts and lists point into `mem` */
+    struct arena mem;
+};
+struct smtp_door {
+    struct smtp_server *srv;
+    enum smtp_kind kind;
+};
+struct smtp_server {
+    struct store *store;
+    struct pool *pool;
+    pthread_mutex_t lock; /* guards now */
+    struct smtp_snapshot *now;
+    struct smtp_door doors[3]; /* by kind */
+};
+
+/* A reply that is decided before it can be said. */
+struct smtp_refusal {
+    int code;
+    const char *status; /* RFC 3463 */
+    const char *text;
+};
+
+/* The message of a transaction on its way into a blob. */
+struct smtp_intake {
+    bool open;
+    struct blob_writer *blob;
+    struct smtp_text text;
+    struct buf header;           /* collected only where it will be mended */
+    bool in_header;              /* collecting now */
+    struct smtp_refusal refusal; /* code 0: none. The rest of the message is swallowed */
+    uint64_t refused_n;          /* bytes swallowed since */
+    uint32_t skip;               /* length of the Return-Path line */
+};
+
+/* All that a transaction knows (RFC 5321 §3.3). */
+struct smtp_tx {
+    bool open;               /* MAIL was accepted */
+    struct arena mem;
+    struct smtp_mail mail;   /* texts in mem */
+    struct view sender;      /* "local@domain" or empty; in mem */
+    bool sender_is_ours;
+    struct mailq_rcpt *rcpts; /* from malloc; texts in mem */
+    size_t n, size;
+    unsigned n_rcpt;         /* accepted RCPT commands */
+    struct view first_rcpt;  /* as given */
+    bool bdat;               /* a chunk has come: only BDAT may follow (RFC 3030 §2) */
+    struct smtp_intake in;
+};
+
+struct smtp_session {
+    struct conn *c;
+    struct smtp_server *srv;
+    struct smtp_snapshot *snap;
+    const struct smtp_settings *set; /* of snap */
+    enum smtp_kind kind;
+    bool trusted;            /* the peer is in relay-from */
+    char helo[SMTP_DOMAIN_MAX + 1];
+    bool greeted, esmtp;
+    uint64_t account;        /* who is logged in; 0: nobody */
+    char login[SMTP_LOGIN_MAX + 1];
+    unsigned errors, refusals, failed_logins;
+    unsigned n_mail, n_accepted;
+    const char *last;        /* verb of the last command, for the closing log line */
+    const char *end;         /* why it ends */
+    struct smtp_tx tx;
+};
+
+static inline bool smtp_is_submission(const struct smtp_session *s)
+{
+    return s->kind != SMTP_MTA;
+}
+
+/* Commands return RC_OK while the session goes on, else RC_CLOSED with s->end set. */
+enum rc smtp_reply(struct smtp_session *s, int code, const char *status, const char *text);
+enum rc smtp_refuse(struct smtp_session *s, const struct smtp_refusal *r);
+enum rc smtp_end(struct smtp_session *s, const char *why);
+
+/* auth.c: RFC 4954 */
+enum rc smtp_cmd_auth(struct smtp_session *s, struct view args);
+/* Mechanisms to offer now, space-separated; empty: none. */
+void smtp_auth_mechanisms(struct smtp_session *s, struct buf *out);
+
+/* envelope.c: MAIL, RCPT and the transaction */
+enum rc smtp_cmd_mail(struct smtp_session *s, struct view args);
+enum rc smtp_cmd_rcpt(struct smtp_session *s, struct view args);
+void smtp_tx_reset(struct smtp_tx *tx);
+
+/* intake.c: the message itself */
+enum rc smtp_intake_begin(struct smtp_session *s);
+void smtp_intake_add(struct smtp_session *s, struct view content);
+void smtp_intake_refuse(struct smtp_session *s, int code, const char *status, const char *text);
+/* Queues it and answers; the transaction is over. */
+enum rc smtp_intake_finish(struct smtp_session *s);
+void smtp_intake_clear(struct smtp_intake *in);
+
+/* transfer.c: DATA and BDAT */
+enum rc smtp_cmd_data(struct smtp_session *s, struct view args);
+enum rc smtp_cmd_bdat(struct smtp_session *s, struct view args);
+
+#endif
