@@ -81,14 +81,14 @@ static const struct key keys[] = {
     {"relay", "host", KIND_RELAY_HOST, false, AT(relay.host)},
     {"relay", "username", KIND_TEXT, false, AT(relay.username)},
     {"relay", "password-file", KIND_PATH, false, AT(relay.password_file)},
-    {"limits", "message-size", KIND_SIZE, false, AT(limits.message_size), 65536, 1ull << 30},
-    {"limits", "recipients", KIND_NUMBER, false, AT(limits.recipients), 100, 100000},
+    {"limits", "message-size", KIND_SIZE, false, AT(limits.message_size), 1024, 1ull << 30},
+    {"limits", "recipients", KIND_NUMBER, false, AT(limits.recipients), 1, 100000},
     {"limits", "connections-per-address", KIND_NUMBER, false, AT(limits.connections_per_address), 1, 1000000},
     {"limits", "connections", KIND_NUMBER, false, AT(limits.connections), 1, 1000000},
-    {"limits", "workers", KIND_NUMBER, false, AT(limits.workers), 2, 10000},
-    {"queue", "retry", KIND_TIMES, true, AT(queue.retry), 1000, 30 * DAY_MS},
-    {"queue", "delay-notice", KIND_TIME, false, AT(queue.delay_notice), 1000, 365 * DAY_MS},
-    {"queue", "expire", KIND_TIME, false, AT(queue.expire), 1000, 365 * DAY_MS},
+    {"limits", "workers", KIND_NUMBER, false, AT(limits.workers), 1, 10000},
+    {"queue", "retry", KIND_TIMES, true, AT(queue.retry), 10, 30 * DAY_MS},
+    {"queue", "delay-notice", KIND_TIME, false, AT(queue.delay_notice), 10, 365 * DAY_MS},
+    {"queue", "expire", KIND_TIME, false, AT(queue.expire), 10, 365 * DAY_MS},
 };
 #define N_KEYS (sizeof keys / sizeof *keys)
 
@@ -510,6 +510,7 @@ static void set_defaults(struct config *c)
     c->outbound.connections = 200;
     c->outbound.per_destination = 20;
     c->limits.message_size = 50ull << 20;
+    c->plaintext_login = true; /* on loopback alone, where nobody can listen in */
     c->limits.recipients = 1000;
     c->limits.connections_per_address = 50;
     c->limits.connections = 20000;
