@@ -80,9 +80,21 @@ enum rc decode_text_contains(struct view text, const struct decode_needle *needl
     return rc;
 }
 
+/* ASCII stands as it is where nothing is encoded; only a fold may come in between, if the needle has a blank.
+ */
+static bool is_raw_searchable(struct view raw, const struct decode_needle *needle)
+{
+    struct view text = buf_view(&needle->folded);
+    return needle->is_ascii && view_chr(text, ' ') == VIEW_NONE && view_chr(text, '\t') == VIEW_NONE &&
+           view_chr(text, '\r') == VIEW_NONE && view_chr(text, '\n') == VIEW_NONE &&
+           view_find(raw, VIEW("=?")) == VIEW_NONE;
+}
+
 enum rc decode_field_contains(struct view value, const struct decode_needle *needle, bool *found)
 {
     struct buf text;
+    if (is_raw_searchable(value, needle))
+        return decode_text_contains(value, needle, found);
     buf_init(&text, FIELD_TEXT_MAX);
     encoded_decode(value, &text);
     enum rc rc = buf_rc(&text) == RC_TEMP ? RC_TEMP : RC_OK;
@@ -110,8 +122,10 @@ enum rc decode_header_contains(struct view header, const struct decode_needle *n
 {
     struct header_field field;
     enum rc rc = RC_OK;
+    header = header_of(view_slice(header, 0, HEADER_MAX));
+    if (is_raw_searchable(header, needle))
+        return decode_text_contains(header, needle, found);
     *found = needle->folded.n == 0;
-    header = view_slice(header, 0, HEADER_MAX);
     for (int i = 0; rc == RC_OK && !*found && i < HEADER_FIELDS_MAX && header_next(&header, &field); i++)
         rc = decode_field_contains(field.whole, needle, found);
     return rc;

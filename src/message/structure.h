@@ -5,7 +5,7 @@
 
 #include "message/mime.h"
 
-#define STRUCTURE_LEAN_STRING 64 /* bytes that lean strings are cut to */
+#define STRUCTURE_LEAN_STRING 32 /* bytes that lean strings are cut to */
 
 /* The first field of each name that an envelope or a thread asks for; p is NULL where there is none. */
 struct structure_header {

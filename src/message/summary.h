@@ -9,9 +9,9 @@
 #include "base/arena.h"
 #include "message/mime.h"
 
-#define SUMMARY_ARENA_MAX      (32u << 20)  /* a cap with which no message fails */
+#define SUMMARY_ARENA_MAX      (4u << 20)   /* a cap with which no message fails */
 #define SUMMARY_ENVELOPE_MAX   (256u << 10) /* past it the address lists, then the strings are left out */
-#define SUMMARY_STRUCTURE_MAX  (1u << 20)   /* past it parameters and envelopes within are left out */
+#define SUMMARY_STRUCTURE_MAX  (512u << 10) /* past it parameters and envelopes within are left out */
 #define SUMMARY_SUBJECT_MAX    1000         /* bytes of the base subject */
 #define SUMMARY_ID_MAX         998          /* bytes of one message id; longer ones are not ids */
 #define SUMMARY_REFERENCES_MAX 100          /* ids; of more the first and the last are kept */

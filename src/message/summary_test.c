@@ -162,6 +162,12 @@ static void hostile_messages_stay_small(void **state)
         {"Content-Type: multipart/mixed; boundary=b\n\n",
          "--b\nContent-Type: multipart/mixed; boundary=b\n\n"},
         {"Content-Type: multipart/digest; boundary=b\n\n",
+         "--b\n\nDate: \"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\nSubject: "
+         "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n"
+         "Message-ID: \"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\nIn-Reply-To: "
+         "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\n"
+         "Content-Type: cccccccccccccccccccccccccccccccccc/ccccccccccccccccccccccccccccccccccccccccccc\n\n"},
+        {"Content-Type: multipart/digest; boundary=b\n\n",
          "--b\n\nTo: a,a,a,a,a,a,a,a,a,a,a,a,a,a\nSubject: \"\"\"\"\"\"\n\n"},
         {"", "Content-Type: message/rfc822\n\n"},
         {"Content-Type: text/plain", "; a=\"\"\"\""},
