@@ -478,6 +478,11 @@ void conn_rest(struct conn *c)
     }
 }
 
+void conn_cut(struct conn *c)
+{
+    shutdown(c->fd, SHUT_RDWR);
+}
+
 void conn_free(struct conn *c)
 {
     char rest[512];

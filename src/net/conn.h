@@ -76,6 +76,8 @@ enum rc conn_dial(const struct addr *to, const struct addr *bind, int64_t deadli
                   const char **why);
 /* Wraps a connected socket, for tests and helpers; owns fd from then on, also on failure. */
 enum rc conn_new(int fd, struct conn **out);
+/* From any thread, while the connection is known to live: its blocking calls end with RC_CLOSED soon. */
+void conn_cut(struct conn *c);
 /* close_notify where TLS is on (never blocks), closes, frees. Accepts NULL. */
 void conn_free(struct conn *c);
 
