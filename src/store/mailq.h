@@ -17,7 +17,7 @@ struct mailq_rcpt {
     uint64_t account;       /* local: the account; 0: remote */
     struct view address;    /* where it goes now: forward-path to send, or the account's address with detail */
     struct view detail;     /* local: subaddress */
-    struct view route;      /* remote: next hop's key: the domain as A-label, or the smarthost's name; set by the submitter */
+    struct view route;      /* remote: the domain as A-label (dns_domain_ascii), whether or not there is a smarthost; set by the submitter */
     struct view orcpt;      /* as given, "rfc822;..." in xtext decoded form; empty: none */
     struct view original;   /* RCPT TO as the client gave it */
     unsigned notify;
