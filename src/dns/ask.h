@@ -1,0 +1,27 @@
+/* dns/ask: one question to libunbound or to a script, begun and then waited for. Inside of dns/ only. */
+#ifndef DNS_ASK_H
+#define DNS_ASK_H
+
+#include "dns/dns.h"
+
+struct unbound; /* dns/unbound.c */
+struct script;  /* dns/script.c */
+struct dns {
+    struct unbound *unbound; /* one of the two */
+    struct script *script;
+    int64_t timeout_ms;
+};
+
+enum rc unbound_new(const struct dns_settings *set, struct unbound **out, const char **why);
+void unbound_free(struct unbound *u);
+struct unbound_ask;
+/* NULL: it cannot be asked now. */
+struct unbound_ask *unbound_start(struct unbound *u, const char *name, enum dns_type type);
+/* Waits, fills in *out and frees the question. */
+void unbound_finish(struct unbound *u, struct unbound_ask *ask, int64_t deadline_ms, struct arena *a, struct dns_answer *out);
+
+enum rc script_new(const char *text, struct script **out);
+void script_free(struct script *s);
+void script_answer(const struct script *s, const char *name, enum dns_type type, struct arena *a, struct dns_answer *out);
+
+#endif
