@@ -1,0 +1,381 @@
+/* smtp/client, first part: replies, greeting, EHLO, STARTTLS, AUTH. Transactions are in client_send.c. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base64.h"
+#include "base/utf8.h"
+#include "smtp/client_impl.h"
+
+#define MINUTE_MS 60000
+
+/* --- replies --- */
+
+void client_say(struct smtp_client_reply *r, const char *status, const char *text)
+{
+    r->code = 0;
+    snprintf(r->status, sizeof r->status, "%s", status);
+    snprintf(r->text, sizeof r->text, "%s", text);
+}
+
+/* Printable text at the end of r->text, as far as there is room. */
+static void add_text(struct smtp_client_reply *r, size_t *n, struct view v)
+{
+    while (v.n > 0 && *n + 5 < sizeof r->text) {
+        struct view at = v;
+        uint32_t cp;
+        if (utf8_next(&v, &cp) != RC_OK) {
+            view_skip(&v, 1);
+            r->text[(*n)++] = '?';
+        } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
+            r->text[(*n)++] = ' ';
+        } else {
+            memcpy(r->text + *n, at.p, at.n - v.n);
+            *n += at.n - v.n;
+        }
+    }
+    r->text[*n] = '\0';
+}
+
+/* RFC 2034: "5.1.1" at the front of the text, of the same class as the code. */
+static void read_status(struct smtp_client_reply *r, struct view text)
+{
+    uint32_t cls, subject, detail;
+    struct view in = text;
+    if (view_u32(&in, 5, &cls) == RC_OK && cls == r->code / 100 && view_take_chr(&in, '.') &&
+        view_u32(&in, 999, &subject) == RC_OK && view_take_chr(&in, '.') && view_u32(&in, 999, &detail) == RC_OK &&
+        (in.n == 0 || is_wsp((unsigned char)in.p[0])))
+        snprintf(r->status, sizeof r->status, "%u.%u.%u", cls, subject, detail);
+    else
+        snprintf(r->status, sizeof r->status, "%u.0.0", r->code / 100 % 10);
+}
+
+static enum rc no_reply(struct smtp_client_reply *r, enum rc rc)
+{
+    switch (rc) {
+    case RC_TIMEOUT: client_say(r, "4.4.2", "the connection timed out"); break;
+    case RC_CLOSED:  client_say(r, "4.4.2", "the connection was lost"); break;
+    default:         client_say(r, "4.5.0", "the other side does not speak SMTP"); break;
+    }
+    return rc;
+}
+
+enum rc client_read_reply(struct smtp_client *c, int64_t timeout_ms, struct smtp_client_reply *r)
+{
+    size_t n = 0;
+    *r = (struct smtp_client_reply){0};
+    conn_deadline(c->conn, deadline_in(timeout_ms));
+    for (unsigned lines = 0;; lines++) {
+        struct view line, code;
+        uint64_t number;
+        enum rc rc = conn_line(c->conn, SMTP_REPLY_LINE_MAX, &line);
+        if (rc == RC_OK && lines == SMTP_REPLY_LINES_MAX)
+            rc = RC_LIMIT;
+        if (rc != RC_OK)
+            return no_reply(r, rc);
+        code = view_slice(line, 0, 3);
+        if (code.n != 3 || !view_is_u64(code, 599, &number) || number < 200 || (r->code && number != r->code))
+            return no_reply(r, RC_SYNTAX);
+        view_skip(&line, 3);
+        bool more = view_take_chr(&line, '-');
+        if (!more && line.n > 0 && !view_take_chr(&line, ' '))
+            return no_reply(r, RC_SYNTAX);
+        if (!r->code) {
+            r->code = (unsigned)number;
+            read_status(r, line);
+            add_text(r, &n, code);
+        }
+        add_text(r, &n, VIEW(" "));
+        add_text(r, &n, line);
+        if (!more)
+            return RC_OK;
+    }
+}
+
+/* --- EHLO --- */
+
+static void read_limits(struct smtp_client *c, struct view in)
+{
+    while (in.n > 0) { /* RFC 9422 §3 */
+        struct view word, name;
+        uint64_t n;
+        view_split(&in, ' ', &word);
+        if (!view_split(&word, '=', &name) || !view_is_u64(word, 1000000, &n) || n == 0)
+            continue;
+        if (view_ieq(name, VIEW("RCPTMAX")))
+            c->rcpt_max = (size_t)n;
+        else if (view_ieq(name, VIEW("MAILMAX")))
+            c->mail_max = (size_t)n;
+    }
+}
+
+static void read_extension(struct smtp_client *c, struct view line)
+{
+    static const struct {
+        struct view name;
+        unsigned ext;
+    } known[] = {
+        {VIEW_INIT("PIPELINING"), EXT_PIPELINING}, {VIEW_INIT("8BITMIME"), EXT_8BITMIME},     {VIEW_INIT("SMTPUTF8"), EXT_SMTPUTF8},
+        {VIEW_INIT("CHUNKING"), EXT_CHUNKING},     {VIEW_INIT("BINARYMIME"), EXT_BINARYMIME}, {VIEW_INIT("DSN"), EXT_DSN},
+        {VIEW_INIT("STARTTLS"), EXT_STARTTLS},     {VIEW_INIT("SIZE"), EXT_SIZE},             {VIEW_INIT("MT-PRIORITY"), EXT_PRIORITY},
+        {VIEW_INIT("DELIVERBY"), EXT_DELIVERBY},
+    };
+    struct view name;
+    view_split(&line, ' ', &name);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (view_ieq(name, known[i].name))
+            c->ext |= known[i].ext;
+    if (view_ieq(name, VIEW("SIZE"))) {
+        if (!view_is_u64(view_trim(line), UINT64_MAX, &c->size_max))
+            c->size_max = 0;
+    } else if (view_ieq(name, VIEW("DELIVERBY"))) {
+        if (!view_is_u64(view_trim(line), UINT64_MAX, &c->min_by))
+            c->min_by = 0;
+    } else if (view_ieq(name, VIEW("LIMITS"))) {
+        read_limits(c, line);
+    } else if (view_ieq(name, VIEW("AUTH"))) {
+        for (struct view word; line.n > 0;) {
+            view_split(&line, ' ', &word);
+            if (view_ieq(word, VIEW("PLAIN")))
+                c->ext |= EXT_AUTH_PLAIN;
+        }
+    }
+}
+
+/* EHLO's reply is read line by line: it is the one that is more than a text. */
+static enum rc read_ehlo(struct smtp_client *c, struct smtp_client_reply *r)
+{
+    *r = (struct smtp_client_reply){0};
+    conn_deadline(c->conn, deadline_in(c->set.mail_ms));
+    for (unsigned lines = 0;; lines++) {
+        struct view line, code;
+        uint64_t number;
+        enum rc rc = conn_line(c->conn, SMTP_REPLY_LINE_MAX, &line);
+        if (rc == RC_OK && lines == SMTP_REPLY_LINES_MAX)
+            rc = RC_LIMIT;
+        if (rc != RC_OK)
+            return no_reply(r, rc);
+        code = view_slice(line, 0, 3);
+        if (code.n != 3 || !view_is_u64(code, 599, &number) || number < 200)
+            return no_reply(r, RC_SYNTAX);
+        view_skip(&line, 3);
+        bool more = view_take_chr(&line, '-');
+        view_take_chr(&line, ' ');
+        if (lines == 0) {
+            size_t n = 0;
+            r->code = (unsigned)number;
+            read_status(r, line);
+            add_text(r, &n, code);
+            add_text(r, &n, VIEW(" "));
+            add_text(r, &n, line);
+        } else if (number == 250) {
+            read_extension(c, line);
+        }
+        if (!more)
+            return RC_OK;
+    }
+}
+
+static enum rc say_hello(struct smtp_client *c, struct smtp_client_reply *r)
+{
+    c->ext = 0;
+    c->size_max = c->min_by = 0;
+    c->rcpt_max = c->mail_max = 0;
+    conn_deadline(c->conn, deadline_in(c->set.mail_ms));
+    conn_printf(c->conn, "EHLO %s\r\n", c->set.hostname);
+    enum rc rc = conn_flush(c->conn);
+    if (rc == RC_OK)
+        rc = read_ehlo(c, r);
+    else
+        no_reply(r, rc);
+    if (rc == RC_OK && r->code >= 500) { /* RFC 5321 §3.2: an old one */
+        conn_printf(c->conn, "HELO %s\r\n", c->set.hostname);
+        rc = conn_flush(c->conn);
+        if (rc == RC_OK)
+            rc = client_read_reply(c, c->set.mail_ms, r);
+        else
+            no_reply(r, rc);
+    }
+    if (rc == RC_OK && r->code / 100 != 2)
+        return RC_TEMP;
+    return rc == RC_OK ? RC_OK : RC_TEMP;
+}
+
+/* --- TLS and login --- */
+
+static enum rc start_tls(struct smtp_client *c, const struct smtp_client_target *to, struct smtp_client_reply *r)
+{
+    struct conn_tls_options o = {.server_name = to->host, .verify = to->level == SMTP_TLS_VERIFIED, .why = ""};
+    struct tls_info info;
+    conn_deadline(c->conn, deadline_in(c->set.mail_ms));
+    conn_write(c->conn, VIEW("STARTTLS\r\n"));
+    enum rc rc = conn_flush(c->conn);
+    if (rc != RC_OK)
+        no_reply(r, rc);
+    else
+        rc = client_read_reply(c, c->set.mail_ms, r);
+    if (rc != RC_OK)
+        return RC_TEMP;
+    if (r->code != 220)
+        return to->level == SMTP_TLS_VERIFIED ? RC_TEMP : RC_DENIED;
+    conn_deadline(c->conn, deadline_in(c->set.mail_ms < MINUTE_MS ? c->set.mail_ms : MINUTE_MS));
+    rc = conn_start_tls_client(c->conn, to->tls, &o);
+    if (rc != RC_OK) {
+        char text[SMTP_REPLY_TEXT_MAX];
+        snprintf(text, sizeof text, "TLS could not be started: %.500s", o.why && *o.why ? o.why : rc_name(rc));
+        client_say(r, "4.7.5", text);
+        return to->level == SMTP_TLS_VERIFIED ? RC_TEMP : RC_DENIED;
+    }
+    if (conn_tls(c->conn, &info)) {
+        snprintf(c->tls_version, sizeof c->tls_version, "%s", info.version);
+        c->verified = info.peer_verified;
+    }
+    return say_hello(c, r);
+}
+
+/* RFC 4616 in RFC 4954, with an initial response. Only over TLS whose certificate holds. */
+static enum rc log_in(struct smtp_client *c, struct smtp_client_reply *r)
+{
+    struct buf plain, line;
+    if (!c->verified || !(c->ext & EXT_AUTH_PLAIN)) {
+        client_say(r, "4.7.0", !c->verified ? "the relay host's TLS is not verified, so no password is sent"
+                                            : "the relay host does not offer AUTH PLAIN");
+        return RC_TEMP;
+    }
+    buf_init(&plain, 4096);
+    buf_init(&line, 8192);
+    buf_chr(&plain, '\0');
+    buf_str(&plain, c->set.username);
+    buf_chr(&plain, '\0');
+    buf_str(&plain, c->set.password);
+    buf_str(&line, "AUTH PLAIN ");
+    base64_encode(buf_view(&plain), &line);
+    buf_str(&line, "\r\n");
+    enum rc rc = plain.fail == RC_OK && line.fail == RC_OK ? RC_OK : RC_TEMP;
+    if (rc == RC_OK) {
+        conn_write(c->conn, buf_view(&line));
+        rc = conn_flush(c->conn);
+    }
+    buf_wipe(&plain);
+    buf_wipe(&line);
+    buf_clear(&plain);
+    buf_clear(&line);
+    if (rc == RC_OK)
+        rc = client_read_reply(c, c->set.mail_ms, r);
+    else
+        no_reply(r, rc);
+    /* A password that is wrong now may be mended: mail waits. */
+    return rc == RC_OK && r->code == 235 ? RC_OK : RC_TEMP;
+}
+
+static enum rc converse(struct smtp_client *c, const struct smtp_client_target *to, struct smtp_client_reply *r)
+{
+    bool has_login = c->set.username && *c->set.username;
+    if (client_read_reply(c, c->set.greeting_ms, r) != RC_OK || r->code != 220)
+        return RC_TEMP;
+    enum rc rc = say_hello(c, r);
+    if (rc != RC_OK)
+        return rc;
+    if (to->level != SMTP_TLS_NONE && to->tls && (c->ext & EXT_STARTTLS))
+        rc = start_tls(c, to, r);
+    else if (to->level == SMTP_TLS_VERIFIED || has_login)
+        client_say(r, "4.7.4", "the host does not offer TLS, which is required"), rc = RC_TEMP;
+    if (rc == RC_OK && has_login)
+        rc = log_in(c, r);
+    return rc;
+}
+
+/* --- life --- */
+
+static void fill_times(struct smtp_client_settings *s)
+{
+    struct {
+        int64_t *ms, rfc;
+    } times[] = {{&s->connect_ms, MINUTE_MS / 2}, {&s->greeting_ms, 5 * MINUTE_MS}, {&s->mail_ms, 5 * MINUTE_MS},
+                 {&s->rcpt_ms, 5 * MINUTE_MS},    {&s->data_init_ms, 2 * MINUTE_MS}, {&s->data_block_ms, 3 * MINUTE_MS},
+                 {&s->data_end_ms, 10 * MINUTE_MS}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (*times[i].ms <= 0)
+            *times[i].ms = times[i].rfc;
+}
+
+enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *conn, const struct smtp_client_target *to,
+                          struct smtp_client **out, struct smtp_client_reply *why)
+{
+    struct smtp_client *c = calloc(1, sizeof *c);
+    if (!c) {
+        conn_free(conn);
+        client_say(why, "4.3.0", "out of memory");
+        return RC_TEMP;
+    }
+    c->set = *set;
+    c->conn = conn;
+    fill_times(&c->set);
+    snprintf(c->host, sizeof c->host, "%s", to->host ? to->host : "");
+    enum rc rc = converse(c, to, why);
+    c->set.hostname = c->set.username = c->set.password = NULL;
+    if (rc == RC_OK)
+        *out = c;
+    else
+        smtp_client_close(c, why->code != 0);
+    return rc;
+}
+
+enum rc smtp_client_open(const struct smtp_client_settings *set, const struct smtp_client_target *to,
+                         struct smtp_client **out, struct smtp_client_reply *why)
+{
+    struct smtp_client_settings times = *set;
+    struct conn *conn;
+    const char *words = "";
+    fill_times(&times);
+    enum rc rc = conn_dial(to->addr, to->bind, deadline_in(times.connect_ms), &conn, &words);
+    if (rc != RC_OK) {
+        client_say(why, "4.4.1", rc == RC_TIMEOUT ? "the connection timed out" : words && *words ? words : "cannot connect");
+        return RC_TEMP;
+    }
+    return smtp_client_start(set, conn, to, out, why);
+}
+
+const char *smtp_client_host(const struct smtp_client *c)
+{
+    return c->host;
+}
+
+const char *smtp_client_tls_version(const struct smtp_client *c)
+{
+    return c->tls_version;
+}
+
+bool smtp_client_has_dsn(const struct smtp_client *c)
+{
+    return (c->ext & EXT_DSN) != 0;
+}
+
+unsigned smtp_client_sent(const struct smtp_client *c)
+{
+    return c->sent;
+}
+
+bool smtp_client_is_spent(const struct smtp_client *c)
+{
+    return c->mail_max > 0 && c->sent >= c->mail_max;
+}
+
+void smtp_client_cut(struct smtp_client *c)
+{
+    conn_cut(c->conn);
+}
+
+void smtp_client_close(struct smtp_client *c, bool polite)
+{
+    struct smtp_client_reply r;
+    if (!c)
+        return;
+    if (polite) {
+        conn_deadline(c->conn, deadline_in(2000));
+        conn_write(c->conn, VIEW("QUIT\r\n"));
+        if (conn_flush(c->conn) == RC_OK)
+            client_read_reply(c, 2000, &r); /* RFC 5321 §4.1.1.10: waits, but what is said does not matter */
+    }
+    conn_free(c->conn);
+    free(c);
+}
