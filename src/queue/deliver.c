@@ -1,0 +1,304 @@
+#include "queue/deliver.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "queue/route.h"
+#include "store/blob.h"
+
+#define DELIVER_ARENA    (16u << 20)
+#define ROUTE_DEADLINE_MS 60000
+#define TRANSACTIONS_MAX 50 /* of one message to one host, where each takes few recipients */
+
+/* One delivery. */
+struct delivery_run {
+    const struct deliver_env *env;
+    struct deliver_job *job;
+    struct arena arena;
+    struct mailq_message m;
+    struct mailq_rcpt *rcpts; /* those that are still there and not held */
+    struct outcome *outcomes; /* as many */
+    size_t n;
+};
+
+/* --- rows --- */
+
+static bool is_wanted(const struct deliver_job *job, uint64_t id)
+{
+    for (size_t i = 0; i < job->n; i++)
+        if (job->rcpts[i] == id)
+            return true;
+    return false;
+}
+
+/* Rows may have gone or been held since they were scheduled: those are left out. */
+static enum rc load_rows(struct delivery_run *d)
+{
+    const struct deliver_job *job = d->job;
+    struct mailq_rcpt *all = NULL;
+    size_t n = 0;
+    enum rc rc = mailq_message(d->env->store, job->message, &d->arena, &d->m);
+    if (rc == RC_OK && job->n == 1) {
+        uint64_t message;
+        all = arena_new(&d->arena, struct mailq_rcpt);
+        rc = all ? mailq_rcpt(d->env->store, job->rcpts[0], &d->arena, &message, all) : RC_TEMP;
+        n = 1;
+    } else if (rc == RC_OK) {
+        rc = mailq_rcpts(d->env->store, job->message, &d->arena, &all, &n);
+    }
+    if (rc != RC_OK)
+        return rc;
+    d->rcpts = arena_new_array(&d->arena, job->n, struct mailq_rcpt);
+    d->outcomes = arena_new_array(&d->arena, job->n, struct outcome);
+    if (!d->rcpts || !d->outcomes)
+        return RC_TEMP;
+    for (size_t i = 0; i < n && d->n < job->n; i++) {
+        if (all[i].held || !is_wanted(job, all[i].id))
+            continue;
+        d->rcpts[d->n] = all[i];
+        d->outcomes[d->n] = (struct outcome){.rcpt = &d->rcpts[d->n], .kind = OUTCOME_DEFERRED, .status = VIEW("4.3.0")};
+        d->n++;
+    }
+    return RC_OK;
+}
+
+static void all_outcomes(struct delivery_run *d, enum outcome_kind kind, const char *status, const char *why, int64_t not_before_ms)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        struct outcome *o = &d->outcomes[i];
+        o->kind = kind;
+        o->count = true;
+        o->status = view_str(status);
+        o->why = view_str(why);
+        o->not_before_ms = not_before_ms;
+    }
+}
+
+/* --- a connection --- */
+
+static void use_client(struct delivery_run *d, struct smtp_client *client)
+{
+    struct deliver_job *job = d->job;
+    if (job->on_client)
+        job->on_client(job->ctx, client);
+    job->client = client;
+}
+
+static void drop_client(struct delivery_run *d, bool polite)
+{
+    struct smtp_client *client = d->job->client;
+    use_client(d, NULL);
+    smtp_client_close(client, polite);
+}
+
+static enum rc open_one(struct delivery_run *d, const struct route *route, const struct route_host *host, const struct addr *addr,
+                        struct smtp_client_reply *why)
+{
+    const struct queue_settings *set = d->env->set;
+    struct smtp_client_settings client_set = {.hostname = set->hostname};
+    struct smtp_client *client = NULL;
+    const struct addr *bind = addr_is_ipv6(addr) ? &set->bind6 : &set->bind4;
+    struct smtp_client_target to = {.addr = addr, .bind = bind->len > 0 ? bind : NULL, .level = route->level, .tls = d->env->tls};
+    if (route->login) {
+        client_set.username = set->relay_username;
+        client_set.password = set->relay_password;
+    }
+    to.host = arena_cstr(&d->arena, host->name);
+    if (!to.host)
+        return RC_TEMP;
+    enum rc rc = smtp_client_open(&client_set, &to, &client, why);
+    if (rc == RC_DENIED) { /* RFC 7435: opportunistic means that mail goes in clear rather than not at all */
+        log_info("queue.tls.failed", F_CSTR("mx", to.host), F_CSTR("reason", why->text));
+        to.level = SMTP_TLS_NONE;
+        rc = smtp_client_open(&client_set, &to, &client, why);
+    }
+    if (rc == RC_OK)
+        use_client(d, client);
+    return rc;
+}
+
+/* Tries the hosts in turn. RC_OK: job->client is ready. Else *verdict and outcomes say what to do. */
+static enum rc open_client(struct delivery_run *d)
+{
+    struct deliver_job *job = d->job;
+    struct route route;
+    struct smtp_client_reply why = {.status = "4.4.1", .text = "none of its mail servers could be reached just now"};
+    const char *last_host = "";
+    unsigned tries = 0;
+    enum rc rc = route_decide(d->env->dns, d->env->set, job->route, deadline_in(ROUTE_DEADLINE_MS), &d->arena, &route);
+    if (rc != RC_OK)
+        return rc;
+    if (route.verdict != ROUTE_OK) {
+        all_outcomes(d, route.verdict == ROUTE_FAIL ? OUTCOME_FAILED : OUTCOME_DEFERRED, route.status, route.why, 0);
+        job->verdict = route.verdict == ROUTE_FAIL ? DELIVER_OK : DELIVER_UNREACHABLE;
+        snprintf(job->why, sizeof job->why, "%s", route.why);
+        snprintf(job->status, sizeof job->status, "%s", route.status);
+        return RC_NOTFOUND;
+    }
+    for (size_t i = 0; i < route.n_hosts; i++) {
+        const struct route_host *host = &route.hosts[i];
+        for (size_t k = 0; k < host->n_addrs && tries < DELIVER_CONNECTS; k++) {
+            if (hosts_is_dead(d->env->hosts, &host->addrs[k]))
+                continue;
+            tries++;
+            rc = open_one(d, &route, host, &host->addrs[k], &why);
+            if (rc == RC_OK)
+                return RC_OK;
+            last_host = arena_cstr(&d->arena, host->name);
+            log_info("queue.mx.failed", F_VIEW("route", job->route), F_CSTR("mx", last_host), F_CSTR("reason", why.text));
+            if (why.code == 0)
+                hosts_failed(d->env->hosts, &host->addrs[k], outcome_retry_ms(d->env->set, 0) < HOSTS_REST_MS
+                                                                 ? outcome_retry_ms(d->env->set, 0) : HOSTS_REST_MS);
+        }
+    }
+    /* Even a 5yz greeting speaks of this host now, not of the recipient (RFC 5321 §4.2.1; every MTA waits). */
+    if (why.status[0] == '5')
+        why.status[0] = '4';
+    char *status = arena_cstr(&d->arena, view_str(why.status));
+    char *text = last_host && *last_host ? arena_printf(&d->arena, "%s: %s", last_host, why.text)
+                                         : arena_cstr(&d->arena, view_str(why.text));
+    all_outcomes(d, OUTCOME_DEFERRED, status ? status : "4.4.1", text ? text : "", 0);
+    job->verdict = DELIVER_UNREACHABLE;
+    snprintf(job->why, sizeof job->why, "%s", text ? text : "");
+    snprintf(job->status, sizeof job->status, "%s", status ? status : "4.4.1");
+    return RC_NOTFOUND;
+}
+
+/* --- transactions --- */
+
+static void take_results(struct delivery_run *d, const struct smtp_client_mail *mail, const size_t *of, struct view mx, bool has_dsn)
+{
+    for (size_t i = 0; i < mail->n_rcpts; i++) {
+        const struct smtp_client_rcpt *r = &mail->rcpts[i];
+        struct outcome *o = &d->outcomes[of[i]];
+        if (r->result == SMTP_RCPT_UNTRIED)
+            continue;
+        o->count = true;
+        o->kind = r->result == SMTP_RCPT_ACCEPTED  ? (has_dsn ? OUTCOME_PASSED : OUTCOME_RELAYED)
+                  : r->result == SMTP_RCPT_REFUSED ? OUTCOME_FAILED
+                                                   : OUTCOME_DEFERRED;
+        o->status = r->reply ? view_str(r->reply->status) : VIEW("");
+        if (r->reply && r->reply->code > 0)
+            o->reply = view_str(r->reply->text);
+        else if (r->reply)
+            o->why = view_str(r->reply->text);
+        o->mx = mx;
+    }
+}
+
+static struct smtp_client_mail mail_of(const struct mailq_message *m, struct view bytes)
+{
+    struct smtp_client_mail mail = {
+        .sender = m->sender,
+        .envid = m->envid,
+        .ret_full = m->ret == RET_FULL,
+        .ret_hdrs = m->ret == RET_HDRS,
+        .body = m->body == BODY_BINARY ? SMTP_BODY_BINARY : m->body == BODY_8BIT ? SMTP_BODY_8BIT : SMTP_BODY_7BIT,
+        .smtputf8 = m->smtputf8,
+        .priority = m->priority,
+        .bytes = bytes,
+    };
+    if (m->deliver_by_ms > 0) {
+        mail.has_deliver_by = true;
+        mail.deliver_by_return = m->deliver_by_return;
+        mail.deliver_by_s = (m->deliver_by_ms - clock_real_ms()) / 1000;
+    }
+    return mail;
+}
+
+/* All recipients that have no result yet, in as many transactions as the host wants. */
+static enum rc send_all(struct delivery_run *d, struct view bytes)
+{
+    struct smtp_client_mail mail = mail_of(&d->m, bytes);
+    size_t *of = arena_new_array(&d->arena, d->n, size_t);
+    bool *settled = arena_new_array(&d->arena, d->n, bool);
+    mail.rcpts = arena_new_array(&d->arena, d->n, struct smtp_client_rcpt);
+    if (!mail.rcpts || !of || !settled)
+        return RC_TEMP;
+    for (unsigned round = 0; round < TRANSACTIONS_MAX; round++) {
+        struct view mx;
+        size_t progress = 0;
+        mail.n_rcpts = 0;
+        for (size_t i = 0; i < d->n; i++) {
+            const struct mailq_rcpt *r = &d->rcpts[i];
+            if (settled[i])
+                continue;
+            of[mail.n_rcpts] = i;
+            mail.rcpts[mail.n_rcpts++] = (struct smtp_client_rcpt){.address = r->address, .orcpt = r->orcpt, .notify = r->notify};
+        }
+        if (mail.n_rcpts == 0)
+            return RC_OK;
+        bool has_dsn = smtp_client_has_dsn(d->job->client);
+        enum rc rc = view_dup(&d->arena, view_str(smtp_client_host(d->job->client)), &mx);
+        if (rc == RC_OK)
+            rc = smtp_client_send(d->job->client, &mail, &d->arena);
+        take_results(d, &mail, of, mx, has_dsn);
+        for (size_t i = 0; i < mail.n_rcpts; i++) {
+            if (mail.rcpts[i].result != SMTP_RCPT_UNTRIED) {
+                settled[of[i]] = true;
+                progress++;
+            }
+        }
+        if (rc != RC_OK)
+            return progress > 0 ? RC_TIMEOUT : rc;
+        if (progress == 0 || smtp_client_is_spent(d->job->client))
+            return RC_OK; /* the rest later */
+    }
+    return RC_OK;
+}
+
+/* RC_CLOSED from a connection that was kept: it had ended meanwhile, and a new one is due. */
+static void attempt(struct delivery_run *d)
+{
+    struct deliver_job *job = d->job;
+    struct blob blob = {0};
+    enum rc rc = blob_open(d->env->store, d->m.blob, false, &blob);
+    if (rc != RC_OK) {
+        log_error("queue.blob.failed", F_ID("id", d->m.id), F_INT("blob", d->m.blob), F_CSTR("reason", rc_name(rc)));
+        all_outcomes(d, OUTCOME_DEFERRED, "4.3.0", "the stored message cannot be read", 0);
+        return;
+    }
+    struct view bytes = view_from(blob.bytes, d->m.skip);
+    for (int fresh = job->client ? 0 : 1; fresh < 2; fresh++) {
+        rc = RC_OK;
+        if (!job->client)
+            rc = open_client(d);
+        if (rc != RC_OK)
+            break;
+        rc = send_all(d, bytes);
+        if (rc != RC_OK)
+            drop_client(d, false);
+        else if (smtp_client_is_spent(job->client) || smtp_client_sent(job->client) >= DELIVER_PER_CONN)
+            drop_client(d, true);
+        if (rc != RC_CLOSED)
+            break;
+    }
+    blob_close(&blob);
+}
+
+void deliver_run(const struct deliver_env *env, struct deliver_job *job)
+{
+    struct delivery_run d = {.env = env, .job = job};
+    char why[DELIVER_WHY_MAX], status[sizeof job->status];
+    arena_init(&d.arena, DELIVER_ARENA);
+    job->verdict = DELIVER_OK;
+    job->counts = (struct outcome_counts){0};
+    job->next_ms = INT64_MAX;
+    enum rc rc = load_rows(&d);
+    if (rc == RC_OK && d.n > 0) {
+        if (job->resting_until_ms > 0) {
+            memcpy(why, job->why, sizeof why);
+            memcpy(status, job->status, sizeof status);
+            all_outcomes(&d, OUTCOME_DEFERRED, status, why, job->resting_until_ms);
+        } else {
+            attempt(&d);
+        }
+        rc = outcome_settle(env->set, env->store, &d.m, d.outcomes, d.n, &job->counts, &job->next_ms);
+    }
+    if (rc != RC_OK && rc != RC_NOTFOUND) { /* NOTFOUND: removed meanwhile */
+        log_warn("queue.trouble", F_ID("id", job->message), F_VIEW("route", job->route), F_CSTR("reason", rc_name(rc)));
+        job->verdict = DELIVER_TROUBLE;
+    }
+    arena_clear(&d.arena);
+}
