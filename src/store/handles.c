@@ -89,9 +89,9 @@ static enum rc fill_new(struct db *db, void *ctx)
 
     random_bytes(guid, sizeof guid);
     enum rc rc = db_exec(db, "INSERT INTO mailbox (account, mailbox_guid, replica_guid, mapping_guid, uidvalidity, log_from,"
-                             " created_s) VALUES ($1, $2, $3, $4, $5, 0, $5)",
+                             " created_s) VALUES ($1, $2, $3, $4, $5, 0, $6)",
                          DB_N(account), DB_B(view_of(guid[0], 16)), DB_B(view_of(guid[1], 16)), DB_B(view_of(guid[2], 16)),
-                         DB_N(now));
+                         DB_N(now + FOLDER_ARCHIVE), DB_N(now));
     if (rc == RC_OK)
         rc = sequence_log(db, &seq, ROW_FOLDER, FOLDER_INBOX, 0, 0, 0);
     for (size_t i = 0; i < sizeof standard / sizeof standard[0] && rc == RC_OK; i++)
@@ -99,7 +99,7 @@ static enum rc fill_new(struct db *db, void *ctx)
                          " cn, uidnext, modseq, n_exists, n_unseen, n_deleted, n_bytes, recent_from)"
                          " VALUES ($1, $2, 0, $3, $4, $5, 'IPF.Note', 1, $6, $7, 1, $7, 0, 0, 0, 0, 1)",
                      DB_N(account), DB_N(standard[i].role), DB_T(view_str(standard[i].name)), DB_N(standard[i].role),
-                     DB_N(KIND_MAIL), DB_N(now), DB_N(seq.seq));
+                     DB_N(KIND_MAIL), DB_N(now + standard[i].role), DB_N(seq.seq));
     return rc;
 }
 

@@ -66,6 +66,9 @@ void folder_delta_count(struct folder_delta *d, uint32_t flags, uint32_t size, i
 enum rc folder_read_uids(struct db *db, uint64_t account, uint64_t folder, uint32_t *uidnext, uint32_t *uidvalidity);
 enum rc folder_read(struct db *db, uint64_t account, uint64_t id, struct arena *a, struct folder *out);
 
+/* mailbox_change.c: every item of a folder goes into another. */
+enum rc items_move_all(struct db *db, struct sequence *seq, uint64_t from, uint64_t to);
+
 /* Keywords in the form of struct item: sorted, once each, single spaces; KEYWORDS_MAX and KEYWORD_MAX hold. */
 enum rc keywords_normalise(struct view in, struct arena *a, struct view *out);
 /* As keywords_normalise of both together / of `from` without those of `less`. */
