@@ -4,7 +4,6 @@
 
 #include "app/app.h"
 
-int cmd_serve(struct app *app, int argc, char **argv);
 int cmd_config(struct app *app, int argc, char **argv);
 int cmd_domain(struct app *app, int argc, char **argv);
 

@@ -204,16 +204,15 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
 {
     struct smtp_tx *tx = &s->tx;
     const struct smtp_mail *mail = &tx->mail;
-    enum mailq_body body = mail->body == SMTP_BODY_BINARYMIME ? BODY_BINARY
-                           : tx->in.text.has_8bit             ? BODY_8BIT /* what it holds counts, not what was said */
-                                                              : BODY_7BIT;
+    static const enum mailq_body bodies[] = {
+        [SMTP_BODY_7BIT] = BODY_7BIT, [SMTP_BODY_8BITMIME] = BODY_8BIT, [SMTP_BODY_BINARYMIME] = BODY_BINARY};
     *m = (struct mailq_message){
         .skip = tx->in.skip,
         .size = blob_written(tx->in.blob) - tx->in.skip,
         .sender = tx->sender,
         .envid = mail->envid,
         .ret = mail->ret == SMTP_RET_FULL ? RET_FULL : mail->ret == SMTP_RET_HDRS ? RET_HDRS : RET_DEFAULT,
-        .body = body,
+        .body = bodies[mail->body],
         .smtputf8 = mail->params & PARAM_SMTPUTF8,
         .priority = mail->priority,
         .account = s->account,
