@@ -77,19 +77,12 @@ static void all_outcomes(struct delivery_run *d, enum outcome_kind kind, const c
 
 /* --- a connection --- */
 
-static void use_client(struct delivery_run *d, struct smtp_client *client)
-{
-    struct deliver_job *job = d->job;
-    if (job->on_client)
-        job->on_client(job->ctx, client);
-    job->client = client;
-}
-
 static void drop_client(struct delivery_run *d, bool polite)
 {
-    struct smtp_client *client = d->job->client;
-    use_client(d, NULL);
-    smtp_client_close(client, polite);
+    struct deliver_job *job = d->job;
+    job->on_conn(job->ctx, NULL);
+    smtp_client_close(job->client, polite);
+    job->client = NULL;
 }
 
 static enum rc open_one(struct delivery_run *d, const struct route *route, const struct route_host *host, const struct addr *addr,
@@ -97,9 +90,9 @@ static enum rc open_one(struct delivery_run *d, const struct route *route, const
 {
     const struct queue_settings *set = d->env->set;
     struct smtp_client_settings client_set = {.hostname = set->hostname};
-    struct smtp_client *client = NULL;
     const struct addr *bind = addr_is_ipv6(addr) ? &set->bind6 : &set->bind4;
-    struct smtp_client_target to = {.addr = addr, .bind = bind->len > 0 ? bind : NULL, .level = route->level, .tls = d->env->tls};
+    struct smtp_client_target to = {.addr = addr, .bind = bind->len > 0 ? bind : NULL, .level = route->level, .tls = d->env->tls,
+                                    .on_conn = d->job->on_conn, .ctx = d->job->ctx};
     if (route->login) {
         client_set.username = set->relay_username;
         client_set.password = set->relay_password;
@@ -107,14 +100,12 @@ static enum rc open_one(struct delivery_run *d, const struct route *route, const
     to.host = arena_cstr(&d->arena, host->name);
     if (!to.host)
         return RC_TEMP;
-    enum rc rc = smtp_client_open(&client_set, &to, &client, why);
+    enum rc rc = smtp_client_open(&client_set, &to, &d->job->client, why);
     if (rc == RC_DENIED) { /* RFC 7435: opportunistic means that mail goes in clear rather than not at all */
         log_info("queue.tls.failed", F_CSTR("mx", to.host), F_CSTR("reason", why->text));
         to.level = SMTP_TLS_NONE;
-        rc = smtp_client_open(&client_set, &to, &client, why);
+        rc = smtp_client_open(&client_set, &to, &d->job->client, why);
     }
-    if (rc == RC_OK)
-        use_client(d, client);
     return rc;
 }
 
@@ -248,33 +239,38 @@ static enum rc send_all(struct delivery_run *d, struct view bytes)
     return RC_OK;
 }
 
-/* RC_CLOSED from a connection that was kept: it had ended meanwhile, and a new one is due. */
-static void attempt(struct delivery_run *d)
+static enum rc send_blob(struct delivery_run *d)
 {
-    struct deliver_job *job = d->job;
     struct blob blob = {0};
     enum rc rc = blob_open(d->env->store, d->m.blob, false, &blob);
     if (rc != RC_OK) {
         log_error("queue.blob.failed", F_ID("id", d->m.id), F_INT("blob", d->m.blob), F_CSTR("reason", rc_name(rc)));
         all_outcomes(d, OUTCOME_DEFERRED, "4.3.0", "the stored message cannot be read", 0);
-        return;
+        return RC_OK;
     }
-    struct view bytes = view_from(blob.bytes, d->m.skip);
+    rc = send_all(d, view_from(blob.bytes, d->m.skip));
+    blob_close(&blob);
+    return rc;
+}
+
+/* RC_CLOSED from a connection that was kept: it had ended meanwhile, and a new one is due. */
+static void attempt(struct delivery_run *d)
+{
+    struct deliver_job *job = d->job;
+    enum rc rc = RC_OK;
     for (int fresh = job->client ? 0 : 1; fresh < 2; fresh++) {
-        rc = RC_OK;
         if (!job->client)
             rc = open_client(d);
-        if (rc != RC_OK)
-            break;
-        rc = send_all(d, bytes);
+        if (!job->client)
+            return;
+        rc = send_blob(d);
         if (rc != RC_OK)
             drop_client(d, false);
         else if (smtp_client_is_spent(job->client) || smtp_client_sent(job->client) >= DELIVER_PER_CONN)
             drop_client(d, true);
         if (rc != RC_CLOSED)
-            break;
+            return;
     }
-    blob_close(&blob);
 }
 
 void deliver_run(const struct deliver_env *env, struct deliver_job *job)

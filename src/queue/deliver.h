@@ -33,8 +33,8 @@ struct deliver_job {
     int64_t resting_until_ms;
     /* In: an open connection to there, or NULL. Out: one that can be used again, or NULL. */
     struct smtp_client *client;
-    /* Called when a connection is there to be cut at a shutdown, and with NULL before it is closed. */
-    void (*on_client)(void *ctx, struct smtp_client *client);
+    /* Called when a connection is there, to be cut at a shutdown, and with NULL before it is closed. */
+    void (*on_conn)(void *ctx, struct conn *c);
     void *ctx;
     /* Out */
     enum deliver_verdict verdict;

@@ -272,8 +272,8 @@ enum rc queue_reload(struct queue *q, const struct queue_settings *set, struct t
 static void cut_workers(struct queue *q)
 {
     for (struct worker *w = q->workers; w; w = w->next)
-        if (w->client)
-            smtp_client_cut(w->client);
+        if (w->conn)
+            conn_cut(w->conn);
 }
 
 void queue_drain(struct queue *q, int64_t deadline_ms)

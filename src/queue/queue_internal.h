@@ -68,7 +68,7 @@ struct lane {
 struct worker {
     struct worker *next, *prev;
     struct queue *q;
-    struct smtp_client *client; /* to be cut at a shutdown */
+    struct conn *conn; /* to be cut at a shutdown */
 };
 
 struct queue {

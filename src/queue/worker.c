@@ -6,11 +6,11 @@
 #include "base/log.h"
 #include "queue/queue_internal.h"
 
-static void note_client(void *ctx, struct smtp_client *client)
+static void note_conn(void *ctx, struct conn *c)
 {
     struct worker *w = ctx;
     pthread_mutex_lock(&w->q->lock);
-    w->client = client;
+    w->conn = c;
     pthread_mutex_unlock(&w->q->lock);
 }
 
@@ -20,7 +20,7 @@ static void run_lane(struct worker *w, struct lane *lane)
     struct queue *q = w->q;
     struct queue_snapshot *snap = snapshot_get(q);
     uint64_t rcpts[LANE_BATCH_MAX];
-    struct deliver_job job = {.route = view_of(lane->route, lane->route_n), .rcpts = rcpts, .on_client = note_client, .ctx = w};
+    struct deliver_job job = {.route = view_of(lane->route, lane->route_n), .rcpts = rcpts, .on_conn = note_conn, .ctx = w};
     struct deliver_env env = {.set = &snap->set, .store = q->store, .dns = q->dns, .tls = snap->tls, .hosts = q->hosts};
     if (lane->rest_until_ms > clock_real_ms()) {
         job.resting_until_ms = lane->rest_until_ms;
@@ -31,7 +31,7 @@ static void run_lane(struct worker *w, struct lane *lane)
     job.n = lane_take(q, lane, &job.message, rcpts, LANE_BATCH_MAX);
     if (job.resting_until_ms == 0)
         job.client = lane_take_client(lane);
-    w->client = job.client;
+    w->conn = job.client ? smtp_client_conn(job.client) : NULL;
     lane->active++;
     q->n_busy++;
     q->n_suspects += suspect;
@@ -48,7 +48,7 @@ static void run_lane(struct worker *w, struct lane *lane)
     q->n_suspects -= suspect;
     q->n_busy--;
     lane->active--;
-    w->client = NULL;
+    w->conn = NULL;
     lane_forget(q, lane, rcpts, job.n);
     if (stray)
         q->rewalk = true;

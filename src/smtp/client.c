@@ -298,6 +298,13 @@ static void fill_times(struct smtp_client_settings *s)
             *times[i].ms = times[i].rfc;
 }
 
+/* Nobody is there any more to say QUIT to. */
+static bool is_lost(const struct smtp_client_reply *r)
+{
+    struct view status = view_str(r->status);
+    return r->code == 0 && (view_eq(status, VIEW("4.4.2")) || view_eq(status, VIEW("4.5.0")) || view_eq(status, VIEW("4.7.5")));
+}
+
 enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *conn, const struct smtp_client_target *to,
                           struct smtp_client **out, struct smtp_client_reply *why)
 {
@@ -310,13 +317,18 @@ enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *c
     c->set = *set;
     c->conn = conn;
     fill_times(&c->set);
+    if (to->on_conn)
+        to->on_conn(to->ctx, conn);
     snprintf(c->host, sizeof c->host, "%s", to->host ? to->host : "");
     enum rc rc = converse(c, to, why);
     c->set.hostname = c->set.username = c->set.password = NULL;
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
         *out = c;
-    else
-        smtp_client_close(c, why->code != 0);
+        return RC_OK;
+    }
+    if (to->on_conn)
+        to->on_conn(to->ctx, NULL);
+    smtp_client_close(c, !is_lost(why));
     return rc;
 }
 
@@ -360,9 +372,9 @@ bool smtp_client_is_spent(const struct smtp_client *c)
     return c->mail_max > 0 && c->sent >= c->mail_max;
 }
 
-void smtp_client_cut(struct smtp_client *c)
+struct conn *smtp_client_conn(struct smtp_client *c)
 {
-    conn_cut(c->conn);
+    return c->conn;
 }
 
 void smtp_client_close(struct smtp_client *c, bool polite)

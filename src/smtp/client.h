@@ -2,7 +2,7 @@
  * RFC 5321; 1870 SIZE, 2920 PIPELINING, 3030 CHUNKING and BINARYMIME, 3207 STARTTLS, 3461 DSN, 4954 AUTH, 6152 8BITMIME,
  * 6531 SMTPUTF8, 6710 MT-PRIORITY, 2852 DELIVERBY, 9422 LIMITS, 2034 enhanced codes.
  * Which host, and what to do after a failure, is for others to say. Network I/O; blocks with deadlines; a client belongs to
- * one thread at a time (smtp_client_cut aside).
+ * one thread at a time.
  *
  * Nothing that is sent can hold a line end: such an address is refused as 5.1.3. In DATA bare CR and LF become CRLF, so that no
  * reader behind us can see an end of data that we do not (BDAT is counted, and sent as it is). 8-bit text is not rewritten
@@ -45,6 +45,10 @@ struct smtp_client_target {
     const char *host;               /* its name: for SNI and its certificate */
     enum smtp_client_tls level;
     struct tls_client *tls;         /* NULL: as SMTP_TLS_NONE */
+    /* May be NULL. Called with the connection when it is there, so that another thread can conn_cut it, and with NULL before
+     * it is freed because opening failed. */
+    void (*on_conn)(void *ctx, struct conn *c);
+    void *ctx;
 };
 /* Connects and says EHLO, starts TLS, logs in. RC_OK: ready for mail. RC_TEMP: not reached, or it does not want us; *why says
  * it. RC_DENIED: the handshake failed, and in clear it may be tried again (level OPPORTUNISTIC only). */
@@ -60,8 +64,7 @@ bool smtp_client_has_dsn(const struct smtp_client *c);
 unsigned smtp_client_sent(const struct smtp_client *c); /* transactions begun */
 /* No more mail is wanted on this connection (LIMITS MAILMAX). */
 bool smtp_client_is_spent(const struct smtp_client *c);
-/* From any thread while the client lives: its calls end with RC_CLOSED soon. */
-void smtp_client_cut(struct smtp_client *c);
+struct conn *smtp_client_conn(struct smtp_client *c);
 /* QUIT, with a short wait when `polite`; closes. Accepts NULL. */
 void smtp_client_close(struct smtp_client *c, bool polite);
 
