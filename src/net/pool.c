@@ -11,8 +11,6 @@
 #include "sys/thread.h"
 
 #define EVENTS_AT_ONCE 256
-#define WORKER_IDLE_MS 5000 /* an idle worker ends after this, but for a few */
-#define GROW_MS        5    /* waiting longer in the queue asks for another worker */
 #define CUT_MS         5000 /* what sessions get to notice that pool_drain has cut them */
 #define SLOTS_FIRST    256
 
@@ -104,60 +102,12 @@ static void notify(struct pool *p)
 }
 
 /* The epoll thread must not sleep longer than this. */
-static void wake_by(struct pool *p, int64_t when)
+void pool_wake_by(struct pool *p, int64_t when)
 {
     if (when >= p->sleep_until)
         return;
     p->sleep_until = 0;
     notify(p);
-}
-
-static struct conn *dequeue(struct pool *p)
-{
-    struct conn *c = p->head;
-    if (!c)
-        return NULL;
-    p->head = c->pool.next;
-    if (!p->head)
-        p->tail = NULL;
-    c->pool.next = NULL;
-    p->n_queued--;
-    return c;
-}
-
-static void run_worker(void *arg);
-
-static void start_worker(struct pool *p)
-{
-    p->workers++;
-    if (thread_detach("worker", run_worker, p) == RC_OK)
-        return;
-    p->workers--;
-    log_error("pool.thread.failed", F_INT("workers", p->workers));
-}
-
-void pool_queue(struct pool *p, struct conn *c)
-{
-    int64_t now = clock_mono_ms();
-    c->pool.state = STATE_QUEUED;
-    c->pool.until = now;
-    c->pool.next = NULL;
-    if (p->tail)
-        p->tail->pool.next = c;
-    else
-        p->head = c;
-    p->tail = c;
-    p->n_queued++;
-    if (p->idle) {
-        struct worker *w = p->idle;
-        p->idle = w->next_idle;
-        w->job = dequeue(p);
-        pthread_cond_signal(&w->cond);
-    } else if (p->workers < p->base_workers) {
-        start_worker(p);
-    } else {
-        wake_by(p, now + GROW_MS); /* which then looks whether all are stuck */
-    }
 }
 
 enum rc pool_park(struct pool *p, struct conn *c, int64_t until)
@@ -171,7 +121,7 @@ enum rc pool_park(struct pool *p, struct conn *c, int64_t until)
     c->pool.until = until;
     heap_add(p, c);
     p->parked++;
-    wake_by(p, until);
+    pool_wake_by(p, until);
     return RC_OK;
 }
 
@@ -184,182 +134,6 @@ static void raise_flag(struct pool *p, struct conn *c, uint8_t flag)
     heap_remove(p, c);
     p->parked--;
     pool_queue(p, c);
-}
-
-/* --- workers --- */
-
-/* Runs the session for all that has come up. False: it has ended. */
-static bool serve(struct conn *c, uint8_t flags)
-{
-    static const struct {
-        uint8_t flag;
-        enum pool_why why;
-    } order[] = {{FLAG_DRAIN, POOL_DRAIN},
-                 {FLAG_INPUT, POOL_INPUT},
-                 {FLAG_EVENT, POOL_EVENT},
-                 {FLAG_TIMEOUT, POOL_TIMEOUT}};
-
-    if (flags & FLAG_INPUT)
-        flags &= (uint8_t)~FLAG_TIMEOUT; /* it came just in time */
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-        if (!(flags & order[i].flag))
-            continue;
-        conn_deadline(c, deadline_in(c->pool.idle_ms));
-        enum pool_next next = c->pool.service->serve(c->pool.session, order[i].why);
-        if (conn_flush(c) != RC_OK || next == POOL_CLOSE || order[i].why == POOL_DRAIN)
-            return false;
-    }
-    return true;
-}
-
-/* One round of work. False: close it. */
-static bool work(struct pool *p, struct conn *c, uint8_t flags)
-{
-    if (c->pool.phase < PHASE_OPEN) {
-        if (flags & (FLAG_TIMEOUT | FLAG_DRAIN))
-            return false;
-        enum rc rc = pool_prepare(p, c);
-        if (rc != RC_OK)
-            return rc == RC_TEMP && c->fail == RC_OK;
-        c->pool.phase = PHASE_OPEN;
-    }
-    if (c->pool.phase == PHASE_SERVE)
-        return serve(c, flags);
-    if (flags & FLAG_DRAIN)
-        return false;
-    conn_deadline(c, deadline_in(c->pool.idle_ms));
-    c->pool.session = c->pool.service->open(c->pool.service->ctx, c);
-    if (!c->pool.session)
-        return false;
-    c->pool.phase = PHASE_SERVE;
-    return conn_flush(c) == RC_OK;
-}
-
-/* Parks it, or queues it again where more has come up meanwhile. False: it must be closed. */
-static bool put_back(struct pool *p, struct conn *c)
-{
-    bool serving = c->pool.phase == PHASE_SERVE, ok = true;
-    bool input = serving && conn_has_input(c);
-    int64_t until = serving ? c->pool.park_until : c->deadline;
-
-    if (c->fail != RC_OK)
-        return false;
-    c->pool.park_until = 0;
-    conn_rest(c);
-    pthread_mutex_lock(&p->lock);
-    if (until == 0)
-        until = deadline_in(p->set.idle_ms);
-    if (input)
-        c->pool.flags |= FLAG_INPUT;
-    if (p->draining)
-        c->pool.flags |= FLAG_DRAIN;
-    if (c->pool.flags)
-        pool_queue(p, c);
-    else
-        ok = pool_park(p, c, until) == RC_OK;
-    pthread_mutex_unlock(&p->lock);
-    return ok;
-}
-
-static void end_conn(struct pool *p, struct conn *c)
-{
-    if (c->pool.session)
-        c->pool.service->close(c->pool.session);
-    pthread_mutex_lock(&p->lock);
-    pool_leave(p, c);
-    pthread_mutex_unlock(&p->lock);
-    conn_free(c);
-}
-
-static void forget_idle(struct pool *p, struct worker *w)
-{
-    for (struct worker **at = &p->idle; *at; at = &(*at)->next_idle)
-        if (*at == w) {
-            *at = w->next_idle;
-            return;
-        }
-}
-
-/* The next connection to serve, or NULL: this worker may end. The lock is held. */
-static struct conn *next_job(struct pool *p, struct worker *w)
-{
-    struct conn *c = dequeue(p);
-    while (!c && !p->stopping) {
-        int64_t end = deadline_in(WORKER_IDLE_MS);
-        w->next_idle = p->idle; /* the last to go idle is the first to work: the others may end */
-        p->idle = w;
-        w->job = NULL;
-        while (!w->job && !p->stopping && thread_cond_wait(&w->cond, &p->lock, end))
-            continue;
-        c = w->job;
-        if (c)
-            break;
-        forget_idle(p, w);
-        if (p->workers > p->base_workers)
-            break;
-    }
-    return c;
-}
-
-static void run_worker(void *arg)
-{
-    struct pool *p = arg;
-    struct worker w = {0};
-    struct conn *c;
-
-    thread_cond_init(&w.cond);
-    pthread_mutex_lock(&p->lock);
-    while ((c = next_job(p, &w))) {
-        uint8_t flags = c->pool.flags;
-        c->pool.flags = 0;
-        c->pool.state = STATE_BUSY;
-        c->pool.idle_ms = p->set.idle_ms;
-        p->busy++;
-        p->taken++;
-        pthread_mutex_unlock(&p->lock);
-        if (!work(p, c, flags) || !put_back(p, c))
-            end_conn(p, c);
-        pthread_mutex_lock(&p->lock);
-        p->busy--;
-    }
-    p->workers--;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    pthread_cond_destroy(&w.cond);
-}
-
-static int64_t cpu_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-/* More workers where the queue waits although the processors do not: then the ones we have wait for disks,
- * locks or peers. Where they compute, more of them would only take memory. Gives when to look again. */
-static int64_t grow(struct pool *p, int64_t now)
-{
-    if (!p->head || p->idle || p->stopping)
-        return NO_DEADLINE;
-    int64_t due = p->head->pool.until + GROW_MS;
-    if (due < p->grow_at)
-        due = p->grow_at;
-    if (now < due)
-        return due;
-    int64_t cpu = cpu_us(), span_ms = now - p->grow_at + GROW_MS;
-    if (span_ms <= 4 * GROW_MS) { /* else we looked too long ago to judge; next time */
-        bool stuck = p->taken == p->grow_taken;
-        bool computing = cpu - p->grow_cpu_us > span_ms * 500; /* more than half of one processor */
-        unsigned want = stuck ? p->workers / 2 + 1 : computing ? 0 : p->workers / 8 + 1;
-        if (want > p->n_queued)
-            want = p->n_queued;
-        while (want-- > 0 && p->workers < p->set.max_workers)
-            start_worker(p);
-    }
-    p->grow_cpu_us = cpu;
-    p->grow_taken = p->taken;
-    p->grow_at = now + GROW_MS;
-    return p->grow_at;
 }
 
 /* --- the thread that waits --- */
@@ -409,7 +183,7 @@ static void run_epoll(void *arg)
         if (p->draining)
             stop_listening(p);
         int64_t until = earliest(pool_resume(p, now), expire(p, now));
-        until = earliest(until, grow(p, now));
+        until = earliest(until, pool_grow(p, now));
         p->sleep_until = until;
         pthread_mutex_unlock(&p->lock);
 
@@ -476,7 +250,6 @@ static void release(struct pool *p)
 enum rc pool_new(const struct pool_settings *set, struct pool **out)
 {
     struct pool *p = calloc(1, sizeof *p);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     *out = NULL;
     if (!p)
@@ -491,9 +264,7 @@ enum rc pool_new(const struct pool_settings *set, struct pool **out)
     if (p->epoll < 0 || p->event < 0 || copy_settings(&p->set, set) != RC_OK ||
         epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->event, &e) < 0)
         goto fail;
-    p->base_workers = cores > 2 ? (unsigned)cores * 2 : 4;
-    if (p->base_workers > p->set.max_workers)
-        p->base_workers = p->set.max_workers;
+    pool_set_crew(p);
     if (thread_start("net", run_epoll, p, &p->thread) != RC_OK)
         goto fail;
     *out = p;

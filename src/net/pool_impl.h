@@ -1,5 +1,5 @@
-/* net/pool_impl: the inside of the pool, shared by pool.c (states, workers, life) and pool_accept.c
- * (listeners, and what happens before a session is there). */
+/* net/pool_impl: the inside of the pool, shared by pool.c (states, waiting, life), pool_work.c (queue,
+ * workers) and pool_accept.c (listeners, and what happens before a session is there). */
 #ifndef NET_POOL_IMPL_H
 #define NET_POOL_IMPL_H
 
@@ -31,7 +31,6 @@ struct listener {
 struct pool {
     pthread_t thread; /* waits in epoll */
     int epoll, event;
-    unsigned base_workers;
 
     pthread_mutex_t lock;   /* guards all below */
     pthread_cond_t changed; /* a connection or a worker has gone */
@@ -47,7 +46,8 @@ struct pool {
     uint32_t n_heap;
     struct conn *head, *tail; /* wait for a worker */
     struct worker *idle;
-    unsigned n_queued, workers, busy, connections, parked;
+    unsigned n_queued, workers, n_idle, busy, connections, parked;
+    unsigned cores, crew; /* how many workers may be at work */
     uint64_t accepted, refused, taken;
 
     int64_t sleep_until; /* of the epoll thread; 0 while it is awake */
@@ -62,11 +62,19 @@ struct pool {
 #define EPOLL_LISTENER (1ull << 63) /* | index; else a connection: generation (31 bits) << 32 | slot */
 
 /* --- pool.c; the lock is held --- */
+/* The epoll thread must not sleep longer than this. */
+void pool_wake_by(struct pool *p, int64_t when);
 enum rc pool_enter(struct pool *p, struct conn *c);
 void pool_leave(struct pool *p, struct conn *c);
-void pool_queue(struct pool *p, struct conn *c);
 /* RC_TEMP: epoll has no memory; the connection is still the caller's. */
 enum rc pool_park(struct pool *p, struct conn *c, int64_t until);
+
+/* --- pool_work.c; the lock is held --- */
+/* Something is to be done for it: a worker will. */
+void pool_queue(struct pool *p, struct conn *c);
+void pool_set_crew(struct pool *p);
+/* Looks whether the crew has the right size; gives when to look again. For the epoll thread. */
+int64_t pool_grow(struct pool *p, int64_t now);
 
 /* --- pool_accept.c --- */
 /* In the epoll thread, without the lock. */
