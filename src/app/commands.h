@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 
+int cmd_serve(struct app *app, int argc, char **argv);
 int cmd_config(struct app *app, int argc, char **argv);
 int cmd_domain(struct app *app, int argc, char **argv);
 

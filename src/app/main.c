@@ -10,6 +10,7 @@ static int cmd_help(struct app *app, int argc, char **argv);
 
 /* In the order in which `facteur help` tells them. */
 static const struct command commands[] = {
+    {"serve", cmd_serve, "serve", "runs the server in the foreground"},
     {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]", "the domains that we host"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},

@@ -44,14 +44,6 @@ enum rc users_become_effective(uid_t uid, gid_t gid)
     return uid == 0 || seteuid(uid) == 0 ? RC_OK : RC_DENIED;
 }
 
-enum rc users_become_forever(uid_t uid, gid_t gid)
-{
-    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
-        return RC_DENIED;
-    /* A root that can come back would be worse than none that went. */
-    return uid == 0 || setuid(0) != 0 ? RC_OK : RC_DENIED;
-}
-
 /* A folder with owner and mode; one of ours that exists is set right. */
 static enum rc prepare_folder(const char *path, const struct users *u, const struct user_id *owner, mode_t mode,
                               struct arena *a, const char **why)

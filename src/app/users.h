@@ -25,7 +25,5 @@ void users_find(const struct config *c, struct users *out);
 enum rc users_prepare_data(const struct config *c, const struct users *u, struct arena *a, const char **why);
 /* For commands: effective ids only, so that root can come back. errno says why it failed. */
 enum rc users_become_effective(uid_t uid, gid_t gid);
-/* For processes: for good, all ids and groups. */
-enum rc users_become_forever(uid_t uid, gid_t gid);
 
 #endif

@@ -84,10 +84,23 @@ static void end_header_line(struct smtp_text *t, uint64_t at)
     t->no_match = false;
 }
 
+static bool is_8bit(struct view v)
+{
+    uint64_t eight;
+    while (v.n >= sizeof eight) {
+        memcpy(&eight, v.p, sizeof eight);
+        if (eight & 0x8080808080808080)
+            return true;
+        view_skip(&v, sizeof eight);
+    }
+    return !view_is_ascii(v);
+}
+
 void smtp_text_add(struct smtp_text *t, struct view content)
 {
     uint64_t at = t->n; /* of the byte that `content` begins with */
     t->n += content.n;
+    t->has_8bit = t->has_8bit || is_8bit(content);
     while (content.n > 0) {
         if (!t->in_header && (t->binary || smtp_text_is_bare(t)))
             return;

@@ -1,7 +1,8 @@
 /* smtp/data: the bytes of a message on the wire. Two small machines, fed with whatever pieces the network gives:
  *   smtp_dots  finds the end of DATA and undoes the dots (RFC 5321 §4.5.2). Only CR LF "." CR LF ends data: every other
  *              spelling is content, so no second message can hide in a first one ("SMTP smuggling").
- *   smtp_text  watches content go by: bare CR, bare LF, end of the header section, number of Received fields.
+ *   smtp_text  watches content go by: bare CR, bare LF, bytes above 127, end of the header section, number of Received
+ *              fields.
  * Pure: no I/O, no globals, any thread. Both cost a memchr or two a line. */
 #ifndef SMTP_DATA_H
 #define SMTP_DATA_H
@@ -30,6 +31,7 @@ struct smtp_text {
     unsigned n_received;  /* Received fields so far */
     bool in_header;
     bool bare_cr, bare_lf; /* met one; not looked for in the body where `binary` */
+    bool has_8bit;         /* met a byte above 127 */
     bool binary;           /* BODY=BINARYMIME: only the header section has lines (RFC 3030 §3) */
     /* own state */
     bool had_cr;

@@ -3,6 +3,7 @@
 #include "smtp/session.h"
 
 #include "base/log.h"
+#include "dns/dns.h"
 #include "store/directory.h"
 
 _Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER && (int)SMTP_NOTIFY_SUCCESS == (int)NOTIFY_SUCCESS &&
@@ -77,8 +78,10 @@ static enum rc check_sender(struct smtp_session *s)
         return RC_OK;
     if (s->account)
         return directory_may_send(s->srv->store, s->account, tx->sender);
-    if (s->trusted && tx->mail.path.domain.n > 0)
-        return directory_has_domain(s->srv->store, tx->mail.path.domain, &tx->sender_is_ours);
+    if (s->trusted && tx->mail.path.domain.n > 0 && !smtp_path_is_literal(&tx->mail.path)) {
+        enum rc rc = directory_has_domain(s->srv->store, tx->mail.path.domain, &tx->sender_is_ours);
+        return rc == RC_SYNTAX ? RC_OK : rc; /* then it is not ours */
+    }
     return RC_OK;
 }
 
@@ -162,22 +165,10 @@ static enum rc add_target(struct smtp_tx *tx, const struct mailq_rcpt *r)
     return RC_OK;
 }
 
-/* The next hop's key: the domain of an address as DNS has it, or the smarthost. */
-static enum rc route_of(const struct smtp_session *s, struct view address, struct arena *a, struct view *out)
-{
-    size_t at = view_rchr(address, '@');
-    if (at == VIEW_NONE)
-        return RC_SYNTAX;
-    if (s->set->relay_host) {
-        *out = view_str(s->set->relay_host);
-        return view_dup(a, *out, out);
-    }
-    return smtp_domain_ascii(view_from(address, at + 1), a, out);
-}
-
 static enum rc add_remote(struct smtp_session *s, struct mailq_rcpt *r, struct view address)
 {
-    enum rc rc = route_of(s, address, &s->tx.mem, &r->route);
+    size_t at = view_rchr(address, '@');
+    enum rc rc = at == VIEW_NONE ? RC_SYNTAX : dns_domain_ascii(view_from(address, at + 1), &s->tx.mem, &r->route);
     r->account = 0;
     r->address = address;
     r->detail = VIEW("");

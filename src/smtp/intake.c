@@ -204,15 +204,16 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
 {
     struct smtp_tx *tx = &s->tx;
     const struct smtp_mail *mail = &tx->mail;
-    static const enum mailq_body bodies[] = {
-        [SMTP_BODY_7BIT] = BODY_7BIT, [SMTP_BODY_8BITMIME] = BODY_8BIT, [SMTP_BODY_BINARYMIME] = BODY_BINARY};
+    enum mailq_body body = mail->body == SMTP_BODY_BINARYMIME ? BODY_BINARY
+                           : tx->in.text.has_8bit             ? BODY_8BIT /* what it holds counts, not what was said */
+                                                              : BODY_7BIT;
     *m = (struct mailq_message){
         .skip = tx->in.skip,
         .size = blob_written(tx->in.blob) - tx->in.skip,
         .sender = tx->sender,
         .envid = mail->envid,
         .ret = mail->ret == SMTP_RET_FULL ? RET_FULL : mail->ret == SMTP_RET_HDRS ? RET_HDRS : RET_DEFAULT,
-        .body = bodies[mail->body],
+        .body = body,
         .smtputf8 = mail->params & PARAM_SMTPUTF8,
         .priority = mail->priority,
         .account = s->account,

@@ -1,7 +1,5 @@
 #include "smtp/path.h"
 
-#include <idn2.h>
-
 #include "base/utf8.h"
 #include "net/addr.h"
 
@@ -218,31 +216,4 @@ void smtp_path_write(const struct smtp_path *p, struct buf *out)
         buf_chr(out, '@');
         buf_add(out, p->domain);
     }
-}
-
-static enum rc lower_ascii(struct view domain, struct arena *a, struct view *out)
-{
-    char *text = arena_cstr(a, domain);
-    if (!text)
-        return RC_TEMP;
-    for (size_t i = 0; i < domain.n; i++)
-        text[i] = (char)to_lower((unsigned char)text[i]);
-    *out = view_of(text, domain.n);
-    return RC_OK;
-}
-
-enum rc smtp_domain_ascii(struct view domain, struct arena *a, struct view *out)
-{
-    char text[SMTP_DOMAIN_MAX + 1];
-    char *ascii = NULL;
-    if (view_is_ascii(domain))
-        return domain.n > 0 ? lower_ascii(domain, a, out) : RC_SYNTAX;
-    if (view_cstr(domain, text, sizeof text) != RC_OK)
-        return RC_SYNTAX;
-    int err = idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-    if (err != IDN2_OK)
-        return err == IDN2_MALLOC ? RC_TEMP : RC_SYNTAX;
-    enum rc rc = view_dup(a, view_str(ascii), out);
-    idn2_free(ascii);
-    return rc;
 }

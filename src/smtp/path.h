@@ -4,7 +4,6 @@
 #ifndef SMTP_PATH_H
 #define SMTP_PATH_H
 
-#include "base/arena.h"
 #include "base/buf.h"
 
 #define SMTP_PATH_MAX   256 /* RFC 5321 §4.5.3.1.3, brackets included */
@@ -35,9 +34,6 @@ void smtp_path_write(const struct smtp_path *p, struct buf *out);
 
 /* Reads domain or address literal at the front. Same errors. */
 enum rc smtp_domain_parse(struct view *in, struct view *out);
-/* The domain as DNS wants it: lower-case, A-labels (RFC 5891), into the arena; literals as they are. RC_SYNTAX: has no
- * such form. RC_TEMP: no memory. */
-enum rc smtp_domain_ascii(struct view domain, struct arena *a, struct view *out);
 /* Reads a local part at the front: dot-string or quoted string. Same errors. */
 enum rc smtp_local_parse(struct view *in, struct view *out);
 

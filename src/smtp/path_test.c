@@ -111,29 +111,11 @@ static void path_tells_utf8(void **state)
     assert_true(p.is_utf8);
 }
 
-static void domain_becomes_ascii(void **state)
-{
-    struct arena a;
-    struct view out;
-    (void)state;
-    arena_init(&a, 10000);
-    assert_int_equal(smtp_domain_ascii(VIEW("ICI.Test"), &a, &out), RC_OK);
-    assert_view(out, "ici.test");
-    assert_int_equal(smtp_domain_ascii(VIEW("b\xc3\xbc" "cher.test"), &a, &out), RC_OK);
-    assert_view(out, "xn--bcher-kva.test");
-    assert_int_equal(smtp_domain_ascii(VIEW("XN--bcher-kva.test"), &a, &out), RC_OK);
-    assert_view(out, "xn--bcher-kva.test");
-    assert_int_equal(smtp_domain_ascii(VIEW(""), &a, &out), RC_SYNTAX);
-    assert_int_equal(smtp_domain_ascii(VIEW("\xff.test"), &a, &out), RC_SYNTAX);
-    arena_clear(&a);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(path_reads),
         cmocka_unit_test(path_tells_utf8),
-        cmocka_unit_test(domain_becomes_ascii),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -318,6 +318,8 @@ static enum pool_next serve_session(void *session, enum pool_why why)
     struct smtp_session *s = session;
     enum rc rc;
 
+    if (why == POOL_EVENT) /* nothing wakes these sessions */
+        return POOL_PARK;
     if (why == POOL_TIMEOUT)
         return say_goodbye(s, "4.4.2", "Nothing was heard for too long", "idle");
     if (why == POOL_DRAIN)

@@ -18,7 +18,7 @@
 struct channel {
     int fd;       /* -1: free place */
     uint32_t seq; /* of the last request */
-    bool busy;
+    bool busy, dropped;
 };
 struct vault {
     pthread_mutex_t lock; /* guards all below; a busy channel belongs to the thread that took it */
@@ -56,6 +56,27 @@ enum rc vault_add_channel(struct vault *v, int fd)
     if (rc != RC_OK)
         close(fd);
     return rc;
+}
+
+/* With the lock held. */
+static void close_channel(struct vault *v, struct channel *c)
+{
+    close(c->fd);
+    c->fd = -1;
+    v->n--;
+}
+
+void vault_drop_channels(struct vault *v)
+{
+    pthread_mutex_lock(&v->lock);
+    for (size_t i = 0; i < CHANNELS_MAX; i++) {
+        struct channel *c = &v->channels[i];
+        if (c->fd >= 0 && !c->busy)
+            close_channel(v, c);
+        else if (c->fd >= 0)
+            c->dropped = true;
+    }
+    pthread_mutex_unlock(&v->lock);
 }
 
 void vault_free(struct vault *v)
@@ -103,11 +124,8 @@ static void give_back(struct vault *v, struct channel *c, bool slow, bool dead)
     pthread_mutex_lock(&v->lock);
     c->busy = false;
     v->n_busy_slow -= slow;
-    if (dead) {
-        close(c->fd);
-        c->fd = -1;
-        v->n--;
-    }
+    if (dead || c->dropped)
+        close_channel(v, c);
     pthread_cond_broadcast(&v->changed);
     pthread_mutex_unlock(&v->lock);
 }

@@ -1,0 +1,321 @@
+/* app/process.h: what mta and access have in common. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/process.h"
+#include "base/clock.h"
+#include "message/charset.h"
+#include "net/pool.h"
+#include "store/bus.h"
+#include "store/store.h"
+#include "login/sasl.h"
+#include "sys/confine.h"
+#include "sys/fdpass.h"
+
+#define HANDSHAKE_MS 30000
+#define IDLE_MS      (35 * 60 * 1000) /* the services set shorter ones of their own */
+#define CONFIG_FDS   32
+
+static struct pool_settings pool_settings_of(const struct config *c)
+{
+    return (struct pool_settings){.max_workers = c->limits.workers,
+                                  .max_connections = c->limits.connections,
+                                  .max_per_address = c->limits.connections_per_address,
+                                  .proxy_from = c->proxy_from.v,
+                                  .n_proxy_from = c->proxy_from.n,
+                                  .handshake_ms = HANDSHAKE_MS,
+                                  .idle_ms = IDLE_MS};
+}
+
+struct sasl_settings child_sasl(const struct child *c)
+{
+    return (struct sasl_settings){.vault = c->vault, .store = c->store, .plain_without_tls = c->config->plaintext_login};
+}
+
+/* net/tls.h and the vault use the same numbers. */
+static enum rc sign(void *ctx, const uint8_t key[32], enum tls_sign_kind kind, struct view input, struct buf *signature)
+{
+    return vault_tls_sign(ctx, key, (int)kind, input, signature);
+}
+
+/* Certificates as the vault has them now. */
+static bool load_tls(struct child *c)
+{
+    struct arena a;
+    const char *const *chains;
+    struct tls_server *tls = NULL;
+    const char *why = "the vault does not answer";
+
+    arena_init(&a, 8 << 20);
+    enum rc rc = vault_tls_chains(c->vault, &a, &chains);
+    if (rc == RC_OK && chains[0]) {
+        const struct tls_server_settings set = {.chain_pem = chains, .sign = sign, .sign_ctx = c->vault};
+        rc = tls_server_new(&set, &tls, &why);
+    }
+    arena_clear(&a);
+    if (rc != RC_OK) {
+        log_error("tls.failed", F_CSTR("reason", why));
+        return false;
+    }
+    pool_set_tls(c->pool, tls);
+    tls_server_free(c->tls);
+    c->tls = tls;
+    return true;
+}
+
+/* Every change of ours goes to the other process. */
+static void forward_bus(void *ctx, uint64_t account, uint64_t folder)
+{
+    const struct child *c = ctx;
+    const struct poke p = {.kind = POKE_BUS, .account = account, .folder = folder};
+    poke_send(c->start->bus, &p);
+}
+
+/* From here on as a user without rights, with these files and calls alone. One thread still. */
+static bool confine(const struct child *c, unsigned calls)
+{
+    static const char *const readable[] = {"/etc/ssl", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf",
+                                           "/etc/gai.conf", "/etc/services", "/etc/localtime", "/run/systemd/resolve", "/usr/lib",
+                                           "/usr/share", "/lib", "/lib64", "/dev/null", "/dev/urandom",
+                                           "/sys/devices/system/cpu"};
+    enum { N = sizeof readable / sizeof *readable };
+    struct confine_path paths[N + 2];
+    size_t n = 0;
+
+    for (size_t i = 0; i < N; i++)
+        paths[n++] = (struct confine_path){readable[i], false};
+    paths[n++] = (struct confine_path){c->config->data, true};
+    if (c->config->dns.trust_anchor)
+        paths[n++] = (struct confine_path){c->config->dns.trust_anchor, false};
+    enum rc rc = confine_files(paths, n);
+    if (rc == RC_OK || rc == RC_NOTFOUND) /* no Landlock in this kernel: it has logged that */
+        rc = confine_calls(calls);
+    if (rc != RC_OK)
+        log_error("process.confine.failed", F_CSTR("reason", rc_name(rc)));
+    return rc == RC_OK;
+}
+
+bool child_begin(struct child *c, struct start *start, const char *poke_socket, unsigned calls)
+{
+    int fds[CONFIG_FDS];
+    size_t n = 0;
+    struct arena a;
+    const char *why = NULL;
+
+    *c = (struct child){.start = start, .name = start->name, .config = start->config, .poke_fd = -1};
+    arena_init(&a, 1 << 20);
+    if (!side_files_open(c->config, fds, CONFIG_FDS, &n) || !side_files_read(c->config, fds, n, &c->side))
+        return false;
+    const char *user = start->users->root ? start->users->store.name : NULL;
+    enum rc rc = confine_become(user);
+    if (rc != RC_OK) {
+        log_error("process.user.failed", F_CSTR("user", user), F_CSTR("reason", rc_name(rc)));
+        return false;
+    }
+    if (vault_new(&c->vault) != RC_OK)
+        return false;
+    for (size_t i = 0; i < start->n_channels; i++)
+        if (vault_add_channel(c->vault, start->channels[i]) != RC_OK)
+            return false;
+    if (poke_bind(c->config->data, poke_socket, &c->poke_fd) != RC_OK) /* the server works without: commands then wait */
+        log_warn("poke.failed", F_CSTR("socket", poke_socket), F_CSTR("reason", strerror(errno)));
+    charset_preload(); /* its files are out of reach afterwards */
+    if (!confine(c, calls))
+        return false;
+
+    const struct store_settings set = {.data = c->config->data, .node = c->name};
+    rc = store_open(&set, &a, &c->store, &why);
+    if (rc != RC_OK) {
+        log_error("store.failed", F_CSTR("data", c->config->data), F_CSTR("reason", why ? why : rc_name(rc)));
+        arena_clear(&a);
+        return false;
+    }
+    arena_clear(&a);
+    bus_set_forward(c->store, forward_bus, c);
+    const struct pool_settings pool = pool_settings_of(c->config);
+    if (pool_new(&pool, &c->pool) != RC_OK) {
+        log_error("pool.failed");
+        return false;
+    }
+    return load_tls(c);
+}
+
+void child_close_pool(struct child *c)
+{
+    pool_free(c->pool);
+    c->pool = NULL;
+}
+
+void child_end(struct child *c)
+{
+    tls_server_free(c->tls);
+    store_close(c->store);
+    vault_free(c->vault);
+    side_files_clear(&c->side);
+    if (c->poke_fd >= 0)
+        close(c->poke_fd);
+    config_free(c->config);
+}
+
+/* --- control channel --- */
+
+static void tell_parent(const struct child *c, char what)
+{
+    fdpass_send(c->start->control, view_of(&what, 1), NULL, 0, deadline_in(5000));
+}
+
+static bool listen_on(struct child *c, enum config_service service, int fd)
+{
+    const struct pool_service *s = c->ops->service(c->ctx, service);
+    if (!s) {
+        close(fd);
+        return true;
+    }
+    const struct pool_listener l = {.fd = fd, .service = s, .implicit_tls = config_service_is_tls(service)};
+    if (pool_listen(c->pool, &l) == RC_OK)
+        return true;
+    log_error("listen.failed", F_CSTR("service", config_service_name(service)));
+    return false;
+}
+
+/* The configuration as the parent read it, then the files beside it. */
+static bool read_reload(struct child *c, const int *fds, size_t n, struct config **config, struct side_files *side)
+{
+    struct buf text, errors;
+    bool ok = false;
+
+    buf_init(&text, CONFIG_TEXT_MAX);
+    buf_init(&errors, 65536);
+    for (ssize_t got = n > 0; got > 0;) {
+        char *room = buf_room(&text, 4096);
+        got = room ? pread(fds[0], room, 4096, (off_t)text.n) : -1;
+        if (got > 0)
+            buf_grew(&text, (size_t)got);
+    }
+    if (n > 0)
+        close(fds[0]);
+    if (n > 0 && config_parse(c->config->file, buf_view(&text), config, &errors) == RC_OK) {
+        ok = side_files_read(*config, fds + 1, n - 1, side);
+        if (!ok)
+            config_free(*config);
+    } else {
+        log_error("reload.failed", F_VIEW("reason", buf_view(&errors)));
+        for (size_t i = 1; i < n; i++)
+            close(fds[i]);
+    }
+    buf_clear(&text);
+    buf_clear(&errors);
+    return ok;
+}
+
+static void reload(struct child *c, const int *fds, size_t n)
+{
+    struct config *config;
+    struct side_files side;
+
+    if (!read_reload(c, fds, n, &config, &side))
+        return;
+    struct config *old = c->config;
+    struct side_files old_side = c->side;
+    c->config = config;
+    c->side = side;
+    log_set_level(config->log_level);
+    const struct pool_settings pool = pool_settings_of(config);
+    enum rc rc = pool_reload(c->pool, &pool);
+    if (rc == RC_OK)
+        rc = c->ops->reload(c->ctx, c);
+    if (rc != RC_OK)
+        log_error("reload.failed", F_CSTR("reason", rc_name(rc)));
+    load_tls(c);
+    config_free(old);
+    side_files_clear(&old_side);
+    tell_parent(c, CONTROL_RELOADED);
+}
+
+/* False: drain. */
+static bool handle_control(struct child *c)
+{
+    char msg[16];
+    int fds[FDPASS_MAX_FDS];
+    size_t n, n_fds = 0;
+
+    if (fdpass_recv(c->start->control, msg, sizeof msg, &n, fds, FDPASS_MAX_FDS, &n_fds, deadline_in(5000)) != RC_OK)
+        return false; /* the parent has gone */
+    switch (msg[0]) {
+    case CONTROL_VAULT:
+        vault_drop_channels(c->vault);
+        for (size_t i = 0; i < n_fds; i++)
+            vault_add_channel(c->vault, fds[i]);
+        return true;
+    case CONTROL_LISTEN:
+        if (n == 2 && n_fds == 1)
+            listen_on(c, (enum config_service)msg[1], fds[0]);
+        return true;
+    case CONTROL_BUS:
+        if (n_fds == 1) {
+            dup3(fds[0], c->start->bus, O_CLOEXEC); /* in place: other threads send on it */
+            close(fds[0]);
+        }
+        return true;
+    case CONTROL_RELOAD: reload(c, fds, n_fds); return true;
+    default: return false;
+    }
+}
+
+static void handle_pokes(struct child *c, int fd)
+{
+    struct poke p;
+    enum rc rc;
+    while ((rc = poke_receive(fd, &p)) == RC_OK || rc == RC_SYNTAX) {
+        if (rc == RC_OK && p.kind == POKE_BUS)
+            bus_receive(c->store, p.account, p.folder);
+        else if (rc == RC_OK && c->ops->poke)
+            c->ops->poke(c->ctx, &p);
+    }
+}
+
+static void serve_control(struct child *c)
+{
+    int64_t next_tick = deadline_in(CHILD_TICK_MS);
+    for (;;) {
+        struct pollfd p[] = {{.fd = c->start->control, .events = POLLIN},
+                             {.fd = c->start->bus, .events = POLLIN},
+                             {.fd = c->poke_fd, .events = POLLIN}};
+        int n = poll(p, 3, deadline_poll(next_tick));
+        if (n < 0 && errno != EINTR)
+            return;
+        if (n > 0 && p[1].revents)
+            handle_pokes(c, p[1].fd);
+        if (n > 0 && p[2].revents)
+            handle_pokes(c, p[2].fd);
+        if (n > 0 && p[0].revents && !handle_control(c))
+            return;
+        if (clock_mono_ms() >= next_tick) {
+            if (c->ops->tick)
+                c->ops->tick(c->ctx);
+            next_tick = deadline_in(CHILD_TICK_MS);
+        }
+    }
+}
+
+int child_run(struct child *c, const struct child_ops *ops, void *ctx)
+{
+    bool ok = true;
+
+    c->ops = ops;
+    c->ctx = ctx;
+    for (size_t i = 0; i < c->start->n_listeners; i++)
+        ok &= listen_on(c, c->start->listeners[i].service, c->start->listeners[i].fd);
+    if (ok) {
+        tell_parent(c, CONTROL_READY);
+        serve_control(c);
+    }
+    const int64_t deadline = deadline_in(DRAIN_MS);
+    pool_drain(c->pool, deadline);
+    if (ops->drain)
+        ops->drain(ctx, deadline);
+    return ok ? 0 : 1;
+}

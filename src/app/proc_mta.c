@@ -1,0 +1,194 @@
+/* The mta process: mail in by SMTP, submission, and the queue that carries it on. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/process.h"
+#include "base/clock.h"
+#include "queue/queue.h"
+#include "smtp/server.h"
+#include "store/store.h"
+#include "sys/confine.h"
+
+struct mta {
+    struct child child;
+    struct smtp_server *smtp;
+    struct pool_service services[3]; /* by enum smtp_kind */
+    struct dns *dns;
+    struct tls_client *trust;
+    struct queue *queue;
+};
+
+static struct smtp_settings smtp_settings_of(const struct child *c)
+{
+    const struct config *f = c->config;
+    struct sasl_settings sasl = child_sasl(c);
+
+    sasl.plain_without_tls = false; /* submission is for TLS alone (RFC 8314 §3.3) */
+    return (struct smtp_settings){.hostname = f->hostname,
+                                  .message_size = f->limits.message_size,
+                                  .recipients = f->limits.recipients,
+                                  .relay_from = f->relay_from.v,
+                                  .n_relay_from = f->relay_from.n,
+                                  .relay_any_sender = f->relay_any_sender,
+                                  .relay_host = f->relay.host,
+                                  .sasl = sasl};
+}
+
+/* Our own listeners on the port that MX hosts are asked at: an MX there is us. *own is from the arena. */
+static size_t own_addresses(const struct config *f, struct arena *a, const struct addr **own)
+{
+    struct addr *list = arena_new_array(a, f->listen.n + 1, struct addr);
+    size_t n = 0;
+    for (size_t i = 0; list && i < f->listen.n; i++)
+        if (f->listen.v[i].service == SERVICE_SMTP && addr_port(&f->listen.v[i].addr) == f->outbound.port)
+            list[n++] = f->listen.v[i].addr;
+    *own = list;
+    return n;
+}
+
+/* The pointers live as long as the configuration and the arena; queue/ copies. */
+static struct queue_settings queue_settings_of(const struct child *c, struct arena *a)
+{
+    const struct config *f = c->config;
+    struct queue_settings set = {.hostname = f->hostname,
+                                 .port = f->outbound.port,
+                                 .relay_host = f->relay.host,
+                                 .relay_port = f->relay.port,
+                                 .relay_username = f->relay.username,
+                                 .relay_password = f->relay.username ? c->side.relay_password.p : NULL,
+                                 .workers = f->outbound.connections,
+                                 .delay_notice_ms = f->queue.delay_notice,
+                                 .expire_ms = f->queue.expire};
+    set.n_own = own_addresses(f, a, &set.own);
+    for (size_t i = 0; i < f->outbound.bind.n; i++) {
+        const struct addr *b = &f->outbound.bind.v[i];
+        *(addr_is_ipv6(b) ? &set.bind6 : &set.bind4) = *b;
+    }
+    for (; set.n_retry < f->queue.retry.n && set.n_retry < QUEUE_RETRY_MAX; set.n_retry++)
+        set.retry_ms[set.n_retry] = f->queue.retry.v[set.n_retry];
+    return set;
+}
+
+static struct tls_client *load_trust(const struct child *c)
+{
+    struct tls_client *trust = NULL;
+    const char *why = NULL;
+    if (tls_client_new(c->side.trust.n > 1 ? c->side.trust.p : NULL, &trust, &why) != RC_OK)
+        log_error("tls.trust.failed", F_CSTR("reason", why));
+    return trust;
+}
+
+static struct dns *open_dns(const struct child *c)
+{
+    const struct config *f = c->config;
+    struct dns *dns = NULL;
+    const char *why = NULL;
+    struct arena a;
+
+    arena_init(&a, 65536);
+    const char **servers = arena_new_array(&a, f->dns.servers.n + 1, const char *);
+    enum rc rc = servers ? RC_OK : RC_TEMP;
+    for (size_t i = 0; rc == RC_OK && i < f->dns.servers.n; i++) {
+        char *text = arena_alloc(&a, ADDR_TEXT_MAX);
+        if (text)
+            addr_write(&f->dns.servers.v[i], text);
+        servers[i] = text;
+        rc = text ? RC_OK : RC_TEMP;
+    }
+    const struct dns_settings set = {.servers = servers, .n_servers = f->dns.servers.n, .trust_anchor = f->dns.trust_anchor};
+    if (rc == RC_OK)
+        rc = dns_new(&set, &dns, &why);
+    if (rc != RC_OK)
+        log_error("dns.failed", F_CSTR("reason", why ? why : rc_name(rc)));
+    arena_clear(&a);
+    return dns;
+}
+
+static const struct pool_service *service_of(void *ctx, enum config_service service)
+{
+    struct mta *m = ctx;
+    switch (service) {
+    case SERVICE_SMTP: return &m->services[SMTP_MTA];
+    case SERVICE_SUBMISSION: return &m->services[SMTP_SUBMISSION];
+    case SERVICE_SUBMISSIONS: return &m->services[SMTP_SUBMISSIONS];
+    default: return NULL;
+    }
+}
+
+static enum rc reload(void *ctx, struct child *c)
+{
+    struct mta *m = ctx;
+    struct arena a;
+    const struct smtp_settings smtp = smtp_settings_of(c);
+    struct tls_client *trust = load_trust(c);
+
+    arena_init(&a, 65536);
+    const struct queue_settings queue = queue_settings_of(c, &a);
+    enum rc rc = smtp_server_reload(m->smtp, &smtp);
+    if (rc == RC_OK)
+        rc = queue_reload(m->queue, &queue, trust ? trust : m->trust);
+    arena_clear(&a);
+    if (trust) {
+        tls_client_free(m->trust);
+        m->trust = trust;
+    }
+    return rc;
+}
+
+static void poked(void *ctx, const struct poke *p)
+{
+    struct mta *m = ctx;
+    if (p->kind == POKE_QUEUE)
+        queue_wake(m->queue);
+}
+
+static void tick(void *ctx)
+{
+    struct mta *m = ctx;
+    store_maintain(m->child.store);
+}
+
+static void drain(void *ctx, int64_t deadline_ms)
+{
+    struct mta *m = ctx;
+    queue_drain(m->queue, deadline_ms);
+}
+
+static bool begin(struct mta *m)
+{
+    struct arena a;
+    const struct smtp_settings smtp = smtp_settings_of(&m->child);
+
+    if (smtp_server_new(&smtp, m->child.store, m->child.pool, &m->smtp) != RC_OK)
+        return false;
+    for (enum smtp_kind k = SMTP_MTA; k <= SMTP_SUBMISSIONS; k++)
+        smtp_service(m->smtp, k, &m->services[k]);
+    if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)))
+        return false;
+    arena_init(&a, 65536);
+    const struct queue_settings queue = queue_settings_of(&m->child, &a);
+    enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
+    arena_clear(&a);
+    if (rc != RC_OK)
+        log_error("queue.failed", F_CSTR("reason", rc_name(rc)));
+    return rc == RC_OK;
+}
+
+int mta_process(struct start *start)
+{
+    static const struct child_ops ops = {service_of, reload, poked, tick, drain};
+    struct mta *m = calloc(1, sizeof *m);
+    int status = 1;
+
+    if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
+        status = child_run(&m->child, &ops, m);
+        queue_free(m->queue);
+        child_close_pool(&m->child);
+        smtp_server_free(m->smtp);
+        dns_free(m->dns);
+        tls_client_free(m->trust);
+        child_end(&m->child);
+    }
+    free(m);
+    return status; /* after a failure the process ends at once: nothing is under way */
+}

@@ -1,0 +1,106 @@
+/* app/process: what parent and children of `facteur serve` say to each other, and how a child runs.
+ *
+ * The parent binds listeners, starts the children by fork (so that pages are shared and channels inherited), restarts them and
+ * tells them of changes over one control channel each (sys/fdpass.h). A child that sees the end of its control channel
+ * finishes what is under way and ends. Children ignore SIGTERM, SIGINT and SIGHUP: the parent drives. */
+#ifndef APP_PROCESS_H
+#define APP_PROCESS_H
+
+#include "app/config.h"
+#include "app/poke.h"
+#include "app/users.h"
+#include "login/sasl.h"
+#include "net/pool.h"
+#include "vault/vault.h"
+
+#define VAULT_CHANNELS 4     /* for each of mta and access */
+#define DRAIN_MS       10000 /* for commands and deliveries under way at SIGTERM */
+#define LISTENERS_MAX  256
+
+/* First byte of a control message. */
+enum {
+    CONTROL_READY = 'R',    /* child: everything accepts */
+    CONTROL_RELOADED = 'r', /* child: new settings hold */
+    CONTROL_VAULT = 'V',    /* to the vault: more channels to serve; to others: channels to a new vault, the old are void */
+    CONTROL_LISTEN = 'L',   /* second byte: enum config_service; one listening socket */
+    CONTROL_BUS = 'B',      /* the other process has restarted: a new bus socket */
+    CONTROL_RELOAD = 'C',   /* files: configuration text, then those of config_side_files */
+    CONTROL_DRAIN = 'D',    /* finish and end */
+};
+
+struct listener {
+    enum config_service service;
+    struct addr addr;
+    int fd;
+};
+/* Files that mta needs and that its user need not be able to open: read as root after the fork, sent at a reload. */
+struct side_files {
+    struct buf trust;          /* PEM, all of tls.trust */
+    struct buf relay_password; /* first line of relay.password-file */
+};
+
+/* All that a child gets at birth. */
+struct start {
+    const char *name;            /* "mta" */
+    struct config *config;
+    const struct users *users;
+    int control;
+    int bus;                     /* datagrams to and from the other of mta and access; -1: vault */
+    int channels[2 * VAULT_CHANNELS]; /* to or from the vault */
+    size_t n_channels;
+    struct listener listeners[LISTENERS_MAX]; /* those that this process serves */
+    size_t n_listeners;
+};
+
+/* The children; the result is the exit status. */
+int vault_process(struct start *start);
+int mta_process(struct start *start);
+int access_process(struct start *start);
+/* Which process serves it; NULL: none in this version. */
+const char *process_of_service(enum config_service service);
+
+/* --- for children that serve the network --- */
+
+struct child {
+    struct start *start;
+    const char *name;
+    struct config *config; /* replaced at a reload */
+    struct side_files side;
+    struct vault *vault;
+    struct store *store;
+    struct pool *pool;
+    struct tls_server *tls;
+    int poke_fd;
+    const struct child_ops *ops;
+    void *ctx;
+};
+struct child_ops {
+    /* Service for a listener; NULL: not served. */
+    const struct pool_service *(*service)(void *ctx, enum config_service service);
+    /* c->config and c->side are new. RC_OK, or why the old settings stay in force for part of it (logged). */
+    enum rc (*reload)(void *ctx, struct child *c);
+    void (*poke)(void *ctx, const struct poke *p); /* all but POKE_BUS */
+    void (*tick)(void *ctx);                       /* each CHILD_TICK_MS */
+    void (*drain)(void *ctx, int64_t deadline_ms); /* what the pool does not know of */
+};
+#define CHILD_TICK_MS 60000
+
+/* Drops privileges, opens vault channels, store, pool and TLS as the configuration says; `calls` are flags of
+ * sys/confine.h. False: logged. */
+bool child_begin(struct child *c, struct start *start, const char *poke_socket, unsigned calls);
+/* Listens, says ready, and serves the control channel until the end; then drains pool and ops. */
+int child_run(struct child *c, const struct child_ops *ops, void *ctx);
+/* The end, after child_run: first the pool, then the services, then the rest of what child_begin made. */
+void child_close_pool(struct child *c);
+void child_end(struct child *c);
+struct sasl_settings child_sasl(const struct child *c);
+
+/* --- side files --- */
+
+/* Opens them in their fixed order for CONTROL_RELOAD; *n of at most `max`. False: logged. */
+bool side_files_open(const struct config *c, int *fds, size_t max, size_t *n);
+/* Reads them; closes the descriptors. */
+bool side_files_read(const struct config *c, const int *fds, size_t n, struct side_files *out);
+void side_files_clear(struct side_files *s);
+
+#endif

@@ -1,0 +1,595 @@
+#include "app/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app/listen.h"
+#include "app/process.h"
+#include "base/clock.h"
+#include "sys/fdpass.h"
+
+/* NEXT is the vault that a reload starts; it takes the other's place when it is ready. */
+enum which { VAULT, NEXT, MTA, ACCESS, CHILDREN };
+struct proc {
+    pid_t pid;            /* 0: not running */
+    int control;          /* -1: none */
+    bool ready;
+    int64_t started_ms;
+    int64_t restart_ms;   /* when to start it again; 0: not due */
+    int64_t wait_ms;      /* before the next restart */
+};
+struct server {
+    struct app *app;
+    struct config *config; /* in force */
+    struct config *next;   /* of a reload under way */
+    struct users users;
+    struct listeners listeners;
+    struct proc children[CHILDREN];
+    int channels[CHILDREN][VAULT_CHANNELS]; /* ends of MTA and ACCESS that wait for NEXT to be ready */
+    int signals;
+    bool told_ready, stopping;
+    int64_t kill_ms;       /* when stopping takes too long */
+    int status;
+};
+
+static const char *const names[CHILDREN] = {"vault", "vault", "mta", "access"};
+static int (*const mains[CHILDREN])(struct start *) = {vault_process, vault_process, mta_process, access_process};
+
+const char *process_of_service(enum config_service service)
+{
+    switch (service) {
+    case SERVICE_SMTP:
+    case SERVICE_SUBMISSION:
+    case SERVICE_SUBMISSIONS: return "mta";
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS:
+    case SERVICE_POP3:
+    case SERVICE_POP3S: return "access";
+    default: return NULL;
+    }
+}
+
+/* --- small change --- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void tell(struct server *s, enum which w, char what, const int *fds, size_t n)
+{
+    if (s->children[w].control >= 0)
+        fdpass_send(s->children[w].control, view_of(&what, 1), fds, n, deadline_in(2000));
+}
+
+/* VAULT_CHANNELS pairs: theirs for one end, ours for the other. False: none made. */
+static bool make_channels(int a[VAULT_CHANNELS], int b[VAULT_CHANNELS])
+{
+    for (int i = 0; i < VAULT_CHANNELS; i++) {
+        int fds[2];
+        if (fdpass_pair(fds) != RC_OK) {
+            while (i-- > 0) {
+                close(a[i]);
+                close(b[i]);
+            }
+            log_error("channel.failed", F_CSTR("reason", strerror(errno)));
+            return false;
+        }
+        a[i] = fds[0];
+        b[i] = fds[1];
+    }
+    return true;
+}
+
+static void close_channels(int fds[VAULT_CHANNELS])
+{
+    for (int i = 0; i < VAULT_CHANNELS; i++)
+        close_fd(&fds[i]);
+}
+
+/* --- in the new child, before it is anything --- */
+
+static bool is_kept(const struct start *start, int fd)
+{
+    bool kept = fd <= 2 || fd == start->control || fd == start->bus;
+    for (size_t i = 0; i < start->n_channels; i++)
+        kept |= fd == start->channels[i];
+    for (size_t i = 0; i < start->n_listeners; i++)
+        kept |= fd == start->listeners[i].fd;
+    return kept;
+}
+
+/* What belongs to the parent and to the other children: a listener or channel left open here would outlive them. */
+static void close_others(const struct start *start)
+{
+    int last = 2;
+    for (size_t i = 0; i < start->n_listeners; i++)
+        last = start->listeners[i].fd > last ? start->listeners[i].fd : last;
+    for (size_t i = 0; i < start->n_channels; i++)
+        last = start->channels[i] > last ? start->channels[i] : last;
+    last = start->control > last ? start->control : last;
+    last = start->bus > last ? start->bus : last;
+    for (int fd = 3; fd < last; fd++)
+        if (!is_kept(start, fd))
+            close(fd);
+    close_range((unsigned)last + 1, ~0u, 0);
+}
+
+_Noreturn static void run_child(enum which w, struct start *start)
+{
+    sigset_t none;
+    const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
+
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    log_set_process(names[w]);
+    close_others(start);
+    exit(mains[w](start));
+}
+
+/* --- starting --- */
+
+/* Sockets that connect it to its fellows; *fellow gets what these must be told once it lives. */
+struct links {
+    int bus, bus_fellow;
+    int own[2 * VAULT_CHANNELS];   /* the child's ends */
+    int other[2][VAULT_CHANNELS];  /* of a vault: those for MTA and ACCESS; else [0]: for the vault */
+    size_t n_own;
+};
+
+static void close_links(struct links *l)
+{
+    close_fd(&l->bus);
+    close_fd(&l->bus_fellow);
+    for (size_t i = 0; i < l->n_own; i++)
+        close_fd(&l->own[i]);
+    close_channels(l->other[0]);
+    close_channels(l->other[1]);
+}
+
+static bool make_links(enum which w, struct links *l)
+{
+    memset(l, -1, sizeof *l);
+    l->n_own = 0;
+    const bool is_vault = w == VAULT || w == NEXT;
+    for (int i = 0; i < (is_vault ? 2 : 1); i++) {
+        if (!make_channels(&l->own[i * VAULT_CHANNELS], l->other[i])) {
+            close_links(l);
+            return false;
+        }
+        l->n_own += VAULT_CHANNELS;
+    }
+    if (!is_vault) {
+        int fds[2];
+        if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds) != 0) {
+            close_links(l);
+            return false;
+        }
+        l->bus = fds[0];
+        l->bus_fellow = fds[1];
+    }
+    return true;
+}
+
+/* Tells the others of the new one. */
+static void join_links(struct server *s, enum which w, struct links *l)
+{
+    if (w == VAULT) {
+        tell(s, MTA, CONTROL_VAULT, l->other[0], VAULT_CHANNELS);
+        tell(s, ACCESS, CONTROL_VAULT, l->other[1], VAULT_CHANNELS);
+    } else if (w == NEXT) { /* they go on with the old one until this one is ready */
+        memcpy(s->channels[MTA], l->other[0], sizeof l->other[0]);
+        memcpy(s->channels[ACCESS], l->other[1], sizeof l->other[1]);
+        memset(l->other, -1, sizeof l->other);
+    } else {
+        tell(s, VAULT, CONTROL_VAULT, l->other[0], VAULT_CHANNELS);
+        tell(s, w == MTA ? ACCESS : MTA, CONTROL_BUS, &l->bus_fellow, 1);
+    }
+    close_links(l);
+}
+
+/* A configuration of its own for the child: it outlives ours there. */
+static struct config *copy_config(const struct config *c)
+{
+    struct config *copy = NULL;
+    struct buf errors;
+    buf_init(&errors, 65536);
+    if (config_parse(c->file, c->text, &copy, &errors) != RC_OK)
+        log_error("config.failed", F_VIEW("reason", buf_view(&errors)));
+    buf_clear(&errors);
+    return copy;
+}
+
+static bool start_child(struct server *s, enum which w)
+{
+    struct proc *p = &s->children[w];
+    struct links links;
+    int control[2];
+
+    p->restart_ms = 0;
+    if (!make_links(w, &links))
+        return false;
+    if (fdpass_pair(control) != RC_OK) {
+        close_links(&links);
+        return false;
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        static struct start start; /* lives as long as the process */
+        start = (struct start){.name = names[w], .users = &s->users, .control = control[1], .bus = links.bus};
+        memcpy(start.channels, links.own, links.n_own * sizeof *links.own);
+        start.n_channels = links.n_own;
+        for (size_t i = 0; i < s->listeners.n; i++)
+            if (strcmp(process_of_service(s->listeners.v[i].service), names[w]) == 0)
+                start.listeners[start.n_listeners++] = s->listeners.v[i];
+        start.config = copy_config(w == NEXT ? s->next : s->config);
+        if (!start.config)
+            _exit(1);
+        run_child(w, &start);
+    }
+    close(control[1]);
+    if (pid < 0) {
+        log_error("process.failed", F_CSTR("name", names[w]), F_CSTR("reason", strerror(errno)));
+        close(control[0]);
+        close_links(&links);
+        return false;
+    }
+    *p = (struct proc){.pid = pid, .control = control[0], .started_ms = clock_mono_ms(), .wait_ms = p->wait_ms};
+    join_links(s, w, &links);
+    return true;
+}
+
+static void start_later(struct proc *p)
+{
+    if (clock_mono_ms() - p->started_ms >= RESTART_GOOD_MS || p->wait_ms == 0)
+        p->wait_ms = RESTART_FIRST_MS;
+    p->restart_ms = deadline_in(p->wait_ms);
+    p->wait_ms = p->wait_ms * 2 < RESTART_MAX_MS ? p->wait_ms * 2 : RESTART_MAX_MS;
+}
+
+/* --- stopping --- */
+
+static void stop(struct server *s, int status)
+{
+    if (s->stopping) { /* asked twice: at once */
+        s->kill_ms = clock_mono_ms();
+        return;
+    }
+    s->stopping = true;
+    s->status = status;
+    s->kill_ms = deadline_in(DRAIN_MS + 3000);
+    log_info("stopping");
+    for (size_t i = 0; i < s->listeners.n; i++)
+        close(s->listeners.v[i].fd);
+    s->listeners.n = 0;
+    tell(s, MTA, CONTROL_DRAIN, NULL, 0);
+    tell(s, ACCESS, CONTROL_DRAIN, NULL, 0);
+    if (!s->children[MTA].pid && !s->children[ACCESS].pid) {
+        close_fd(&s->children[VAULT].control);
+        close_fd(&s->children[NEXT].control);
+    }
+}
+
+/* --- reload --- */
+
+static void reload_failed(struct server *s)
+{
+    log_error("reload.failed", F_CSTR("reason", "the settings before stay in force"));
+    config_free(s->next);
+    s->next = NULL;
+    close_channels(s->channels[MTA]);
+    close_channels(s->channels[ACCESS]);
+}
+
+static void begin_reload(struct server *s)
+{
+    struct buf errors;
+
+    if (s->stopping || s->next || !s->told_ready) {
+        log_warn("reload.busy");
+        return;
+    }
+    buf_init(&errors, 65536);
+    if (config_load(s->app->config_path, &s->next, &errors) != RC_OK) {
+        for (struct view rest = buf_view(&errors), line; rest.n > 0;) {
+            view_split(&rest, '\n', &line);
+            log_error("config.mistake", F_VIEW("at", line));
+        }
+        reload_failed(s);
+    } else if (!listeners_bind(&s->listeners, s->next) || !start_child(s, NEXT)) {
+        reload_failed(s);
+    }
+    buf_clear(&errors);
+}
+
+/* Sends one process the new configuration and the files that it needs. */
+static void send_config(struct server *s, enum which w)
+{
+    int fds[FDPASS_MAX_FDS];
+    size_t n = 0;
+
+    fds[0] = memfd_create("facteur.conf", MFD_CLOEXEC);
+    if (fds[0] < 0 || write(fds[0], s->config->text.p, s->config->text.n) != (ssize_t)s->config->text.n ||
+        !side_files_open(s->config, fds + 1, FDPASS_MAX_FDS - 1, &n)) {
+        log_error("reload.failed", F_CSTR("name", names[w]), F_CSTR("reason", strerror(errno)));
+        close_fd(&fds[0]);
+        return;
+    }
+    tell(s, w, CONTROL_RELOAD, fds, n + 1);
+    for (size_t i = 0; i <= n; i++)
+        close(fds[i]);
+}
+
+static void send_new_listeners(struct server *s, size_t from)
+{
+    for (size_t i = from; i < s->listeners.n; i++) {
+        const struct listener *l = &s->listeners.v[i];
+        const char msg[2] = {CONTROL_LISTEN, (char)l->service};
+        enum which w = strcmp(process_of_service(l->service), "mta") == 0 ? MTA : ACCESS;
+        if (s->children[w].control >= 0)
+            fdpass_send(s->children[w].control, view_of(msg, 2), &l->fd, 1, deadline_in(2000));
+    }
+}
+
+/* The new vault has the new keys: now everything changes over. */
+static void finish_reload(struct server *s)
+{
+    size_t had = 0;
+    for (size_t i = 0; i < s->listeners.n; i++) { /* those that were there before stand first */
+        size_t j = 0;
+        char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+        addr_write(&s->listeners.v[i].addr, a);
+        for (; j < s->config->listen.n; j++) {
+            addr_write(&s->config->listen.v[j].addr, b);
+            if (s->config->listen.v[j].service == s->listeners.v[i].service && strcmp(a, b) == 0)
+                break;
+        }
+        had += j < s->config->listen.n;
+    }
+    for (enum which w = MTA; w <= ACCESS; w++) {
+        tell(s, w, CONTROL_VAULT, s->channels[w], VAULT_CHANNELS);
+        close_channels(s->channels[w]);
+    }
+    close_fd(&s->children[VAULT].control); /* ends after the answers in hand */
+    s->children[VAULT] = s->children[NEXT];
+    s->children[NEXT] = (struct proc){.control = -1};
+    config_free(s->config);
+    s->config = s->next;
+    s->next = NULL;
+    log_set_level(s->config->log_level);
+    if (listeners_drop(&s->listeners, s->config) > 0)
+        log_warn("listen.kept", F_CSTR("reason", "listeners that the configuration names no more end with the next restart"));
+    else
+        send_new_listeners(s, had);
+    send_config(s, MTA);
+    send_config(s, ACCESS);
+    log_info("reloaded", F_CSTR("file", s->app->config_path));
+}
+
+/* --- events --- */
+
+static void child_ready(struct server *s, enum which w)
+{
+    s->children[w].ready = true;
+    if (w == NEXT) {
+        finish_reload(s);
+        return;
+    }
+    /* At the first start one after the other: the store is made by the first. */
+    if (!s->told_ready && w == VAULT && !s->children[MTA].pid) {
+        start_child(s, MTA);
+    } else if (!s->told_ready && w == MTA && !s->children[ACCESS].pid) {
+        start_child(s, ACCESS);
+    } else if (!s->told_ready && s->children[VAULT].ready && s->children[MTA].ready && s->children[ACCESS].ready) {
+        s->told_ready = true;
+        log_info("ready", F_INT("listeners", s->listeners.n), F_INT("pid", getpid()));
+    } else {
+        log_info("process.ready", F_CSTR("name", names[w]));
+    }
+}
+
+static void handle_message(struct server *s, enum which w)
+{
+    char msg[16];
+    size_t n, n_fds;
+    enum rc rc = fdpass_recv(s->children[w].control, msg, sizeof msg, &n, NULL, 0, &n_fds, deadline_in(1000));
+    if (rc == RC_OK && msg[0] == CONTROL_READY)
+        child_ready(s, w);
+    else if (rc == RC_OK && msg[0] == CONTROL_RELOADED)
+        log_info("process.reloaded", F_CSTR("name", names[w]));
+    else if (rc != RC_OK)
+        close_fd(&s->children[w].control); /* SIGCHLD tells more */
+}
+
+static void child_gone(struct server *s, enum which w, int wait_status)
+{
+    struct proc *p = &s->children[w];
+    const bool was_ready = p->ready;
+    const bool by_signal = WIFSIGNALED(wait_status);
+
+    close_fd(&p->control);
+    p->pid = 0;
+    p->ready = false;
+    if (s->stopping) {
+        if (!s->children[MTA].pid && !s->children[ACCESS].pid) { /* nobody asks the vault any more */
+            close_fd(&s->children[VAULT].control);
+            close_fd(&s->children[NEXT].control);
+        }
+        if (by_signal)
+            log_error("process.died", F_CSTR("name", names[w]), F_INT("signal", WTERMSIG(wait_status)));
+        return;
+    }
+    if (w == NEXT) {
+        reload_failed(s);
+        return;
+    }
+    if (by_signal)
+        log_error("process.died", F_CSTR("name", names[w]), F_INT("signal", WTERMSIG(wait_status)));
+    else
+        log_error("process.died", F_CSTR("name", names[w]), F_INT("status", WEXITSTATUS(wait_status)));
+    if (!s->told_ready && !was_ready && !by_signal) { /* it has logged what is wrong; trying again would not help */
+        stop(s, EXIT_FAILED);
+        return;
+    }
+    start_later(p);
+}
+
+static void reap(struct server *s)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (enum which w = VAULT; w < CHILDREN; w++) /* a vault that was replaced is none of them */
+            if (s->children[w].pid == pid)
+                child_gone(s, w, status);
+}
+
+static void handle_signal(struct server *s)
+{
+    struct signalfd_siginfo info;
+    if (read(s->signals, &info, sizeof info) != sizeof info)
+        return;
+    switch (info.ssi_signo) {
+    case SIGCHLD: reap(s); break;
+    case SIGHUP: begin_reload(s); break;
+    default: stop(s, EXIT_DONE); break;
+    }
+}
+
+static int64_t next_event(const struct server *s)
+{
+    int64_t next = s->stopping ? s->kill_ms : NO_DEADLINE;
+    for (enum which w = VAULT; w < CHILDREN && !s->stopping; w++)
+        if (s->children[w].restart_ms && s->children[w].restart_ms < next)
+            next = s->children[w].restart_ms;
+    return next;
+}
+
+static void run_timers(struct server *s)
+{
+    const int64_t now = clock_mono_ms();
+    for (enum which w = VAULT; w < CHILDREN; w++) {
+        struct proc *p = &s->children[w];
+        if (s->stopping && p->pid && now >= s->kill_ms)
+            kill(p->pid, SIGKILL);
+        else if (!s->stopping && p->restart_ms && now >= p->restart_ms && !start_child(s, w))
+            start_later(p);
+    }
+    if (s->stopping && now >= s->kill_ms)
+        s->kill_ms = deadline_in(1000);
+}
+
+static bool is_over(const struct server *s)
+{
+    bool any = false;
+    for (enum which w = VAULT; w < CHILDREN; w++)
+        any |= s->children[w].pid != 0;
+    return s->stopping && !any;
+}
+
+static void run(struct server *s)
+{
+    while (!is_over(s)) {
+        struct pollfd p[1 + CHILDREN] = {{.fd = s->signals, .events = POLLIN}};
+        for (enum which w = VAULT; w < CHILDREN; w++)
+            p[1 + w] = (struct pollfd){.fd = s->children[w].control, .events = POLLIN};
+        int n = poll(p, 1 + CHILDREN, deadline_poll(next_event(s)));
+        for (enum which w = VAULT; n > 0 && w < CHILDREN; w++)
+            if (p[1 + w].revents && p[1 + w].fd == s->children[w].control)
+                handle_message(s, w);
+        if (n > 0 && p[0].revents)
+            handle_signal(s);
+        run_timers(s);
+    }
+}
+
+/* --- beginning --- */
+
+static void raise_limits(const struct config *c)
+{
+    struct rlimit r;
+    const rlim_t wanted = (rlim_t)c->limits.connections * 2 + 8192;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max < wanted && geteuid() != 0 ? r.rlim_max : wanted;
+        if (r.rlim_max < r.rlim_cur)
+            r.rlim_max = r.rlim_cur;
+        if (setrlimit(RLIMIT_NOFILE, &r) != 0) { /* not even root may, in some containers */
+            getrlimit(RLIMIT_NOFILE, &r);
+            r.rlim_cur = r.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &r);
+        }
+    }
+    /* Few heaps, and large blocks given back at once: a server at rest is small. */
+    mallopt(M_ARENA_MAX, 4);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
+static bool prepare(struct server *s)
+{
+    sigset_t set;
+    const char *why = NULL;
+
+    users_find(s->config, &s->users);
+    if (s->users.root && s->users.store.missing)
+        log_warn("user.missing", F_CSTR("user", s->config->user), F_CSTR("instead", s->users.store.name));
+    if (s->users.root && s->users.vault.missing)
+        log_warn("user.missing", F_CSTR("user", s->config->vault_user), F_CSTR("instead", s->users.vault.name));
+    if (users_prepare_data(s->config, &s->users, &s->app->arena, &why) != RC_OK)
+        return app_fail("%s", why ? why : "out of memory"), false;
+    raise_limits(s->config);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signals < 0)
+        return app_fail("signalfd: %s", strerror(errno)), false;
+    return listeners_bind(&s->listeners, s->config);
+}
+
+int serve(struct app *app)
+{
+    struct server *s = calloc(1, sizeof *s);
+    int status = EXIT_FAILED;
+
+    if (!s || !app_config(app)) {
+        free(s);
+        return EXIT_FAILED;
+    }
+    s->app = app;
+    s->config = app->config;
+    app->config = NULL;
+    s->signals = -1;
+    memset(s->channels, -1, sizeof s->channels);
+    for (enum which w = VAULT; w < CHILDREN; w++)
+        s->children[w].control = -1;
+    log_set_process("parent");
+    if (prepare(s) && start_child(s, VAULT)) {
+        run(s);
+        status = s->status;
+        log_info("stopped");
+    }
+    close_fd(&s->signals);
+    config_free(s->next);
+    config_free(s->config);
+    free(s);
+    return status;
+}
