@@ -24,9 +24,3 @@ enum rc blob_open(struct store *s, uint64_t id, bool check, struct blob *out)
 {
     return blobs_get(s->blobs, id, check, out);
 }
-
-enum rc blobs_maintain(struct store *s)
-{
-    blobs_trim(s->blobs, 10000);
-    return RC_OK;
-}

@@ -20,6 +20,8 @@ struct blobs {
     struct blobs_write *w; /* blob_write.c */
     struct blobs_read *r;  /* blob_read.c */
     int (*datasync)(int fd); /* fdatasync; tests make it fail */
+    uint32_t compact_next;   /* blobs_maintain, one thread: the segment to look at next */
+    int64_t compact_due_ms;
 };
 /* Makes the folder if it is missing. store_internal.h has blobs_open for store.c. */
 enum rc blobs_open_at(const char *data, const char *node, size_t segment_bytes, struct blobs **out);
@@ -30,7 +32,7 @@ void blobs_close(struct blobs *b);
 enum rc blobs_writer_open(struct blobs *b);
 void blobs_writer_close(struct blobs *b);
 enum rc blobs_begin(struct blobs *b, uint64_t owner, struct blob_writer **out);
-/* For a copy that keeps its date (compaction, restore). */
+/* For a copy that keeps its date (compaction, restore); else it is that of blob_finish. */
 void blob_set_time(struct blob_writer *w, int64_t time_s);
 enum rc blobs_sync(struct blobs *b);
 /* From now on nothing goes into the segment written so far: the next blob begins another. */

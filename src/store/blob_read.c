@@ -227,8 +227,8 @@ static enum rc look_at(const struct mapping *m, uint64_t file_size, uint64_t off
     return RC_OK;
 }
 
-static enum rc find_record(struct blobs *b, uint64_t *id, bool check, struct record *rec, struct view *body,
-                           struct mapping **out)
+static enum rc follow_id(struct blobs *b, uint64_t *id, bool check, struct record *rec, struct view *body,
+                         struct mapping **out)
 {
     uint64_t file_size, reach = 0;
     struct mapping *m;
@@ -259,6 +259,22 @@ static enum rc find_record(struct blobs *b, uint64_t *id, bool check, struct rec
         reach = 0;
     }
     return RC_CORRUPT;
+}
+
+/* Compaction may shorten the tables while we follow them: one that leads nowhere is asked again from the start. */
+static enum rc find_record(struct blobs *b, uint64_t *id, bool check, struct record *rec, struct view *body,
+                           struct mapping **out)
+{
+    uint64_t asked = *id;
+    enum rc rc = RC_NOTFOUND;
+
+    for (int tries = 0; rc == RC_NOTFOUND && tries < 3; tries++) {
+        *id = asked;
+        rc = follow_id(b, id, check, rec, body, out);
+        if (*id == asked)
+            break;
+    }
+    return rc;
 }
 
 enum rc blobs_get(struct blobs *b, uint64_t id, bool check, struct blob *out)

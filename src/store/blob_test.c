@@ -1,94 +1,15 @@
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/log.h"
-#include "store/blob_internal.h"
-
-#define SMALL_SEGMENT (1u << 20)
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", "/tmp/blob_test.XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char cmd[128];
-    (void)state;
-    snprintf(cmd, sizeof cmd, "rm -rf '%s'", folder);
-    return system(cmd);
-}
-
-static struct blobs *open_blobs(size_t segment_bytes)
-{
-    struct blobs *b = NULL;
-    assert_int_equal(blobs_open_at(folder, "test", segment_bytes, &b), RC_OK);
-    return b;
-}
+#include "store/blob_test.h"
 
 static void path_of(uint32_t number, const char *kind, char *out, size_t n)
 {
     char name[24];
     blobs_name(number, kind, name);
     snprintf(out, n, "%s/blobs/%s", folder, name);
-}
-
-/* A body whose bytes follow from its key and size, so that it can be checked without keeping it. */
-static char *make_body(uint64_t key, size_t n)
-{
-    char *p = malloc(n + 8);
-    uint64_t x = key * 0x9e3779b97f4a7c15ull + n;
-    assert_non_null(p);
-    for (size_t i = 0; i < n; i += 8) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        memcpy(p + i, &x, 8);
-    }
-    return p;
-}
-
-static enum rc put(struct blobs *b, uint64_t key, size_t n, size_t step, uint64_t *id)
-{
-    struct blob_writer *w;
-    char *p = make_body(key, n);
-    enum rc rc = blobs_begin(b, key, &w);
-    assert_int_equal(rc, RC_OK);
-    for (size_t i = 0; i < n && rc == RC_OK; i += step)
-        rc = blob_append(w, view_slice(view_of(p, n), i, step));
-    rc = blob_finish(w, id);
-    free(p);
-    return rc;
-}
-
-static bool has(struct blobs *b, uint64_t id, uint64_t key, size_t n)
-{
-    struct blob got;
-    bool same;
-    char *p = make_body(key, n);
-    if (blobs_get(b, id, true, &got) != RC_OK) {
-        free(p);
-        return false;
-    }
-    same = got.bytes.n == n && (n == 0 || memcmp(got.bytes.p, p, n) == 0);
-    blob_close(&got);
-    free(p);
-    return same;
 }
 
 static void blobs_come_back(void **state)

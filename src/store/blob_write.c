@@ -53,7 +53,7 @@ struct blobs_write {
 struct blob_writer {
     struct blobs *b;
     uint64_t owner;
-    int64_t time_s;
+    int64_t time_s;      /* 0: of its end */
     struct buf mem;      /* head and body of a small record; the next piece of a large one */
     size_t head_room;    /* RECORD_HEAD while the record is still whole in memory, else 0 */
     uint64_t written;    /* bytes of body so far */
@@ -375,7 +375,6 @@ enum rc blobs_begin(struct blobs *b, uint64_t owner, struct blob_writer **out)
         return RC_TEMP;
     w->b = b;
     w->owner = owner;
-    w->time_s = clock_real_s();
     w->head_room = RECORD_HEAD;
     buf_init(&w->mem, WRITER_MEMORY);
     *out = w;
@@ -473,11 +472,16 @@ static void count_finished(struct blobs_write *bw, struct segment *s)
     bw->finished++;
 }
 
+static int64_t record_time(const struct blob_writer *w)
+{
+    return w->time_s ? w->time_s : clock_real_s();
+}
+
 static enum rc finish_small(struct blob_writer *w, uint64_t *id)
 {
     static const char zeros[RECORD_ALIGN];
     struct blobs_write *bw = w->b->w;
-    struct record r = {.size = w->written, .owner = w->owner, .time_s = w->time_s};
+    struct record r = {.size = w->written, .owner = w->owner, .time_s = record_time(w)};
     uint64_t span = record_span(w->written);
     struct segment *s;
     enum rc rc;
@@ -538,7 +542,7 @@ static enum rc finish_large(struct blob_writer *w, uint64_t *id)
 {
     struct blobs_write *bw = w->b->w;
     struct segment *s = w->seg;
-    struct record r = {.offset = s->tail, .size = w->written, .owner = w->owner, .time_s = w->time_s};
+    struct record r = {.offset = s->tail, .size = w->written, .owner = w->owner, .time_s = record_time(w)};
     char head[RECORD_HEAD];
     enum rc rc = flush_piece(w);
 

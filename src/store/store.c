@@ -165,6 +165,7 @@ enum rc store_maintain(struct store *s)
 {
     enum rc rc = mailboxes_maintain(s);
     enum rc queue = mailq_sync(s);
+    enum rc blobs = blobs_maintain(s);
 
-    return rc == RC_OK ? queue : rc;
+    return rc != RC_OK ? rc : queue != RC_OK ? queue : blobs;
 }
