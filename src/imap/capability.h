@@ -10,4 +10,7 @@
 /* Appends "CAPABILITY IMAP4rev1 ...". */
 void imap_capability_write(struct imap_session *s, struct buf *out);
 
+/* Whether passwords may be said on this connection: by TLS, or where the settings trust it (RFC 3501 §6.2.3). */
+bool imap_may_login(struct imap_session *s);
+
 #endif

@@ -77,16 +77,14 @@ enum rc imap_cmd_login(struct imap_session *s, struct view args)
 {
     struct view name, password;
     struct directory_account account;
-    struct tls_info info;
 
-    /* RFC 3501 §6.2.3, §11.2: not in plain text, unless the settings trust this network. */
-    if (!conn_tls(s->conn, &info) && !s->set->sasl.plain_without_tls)
+    if (!imap_may_login(s)) /* RFC 3501 §11.2 */
         return imap_no(s, "[PRIVACYREQUIRED] Use STARTTLS first");
     if (!imap_take_sp(&args) || imap_astring(&args, &s->arena, &name) != RC_OK || !imap_take_sp(&args) ||
         imap_astring(&args, &s->arena, &password) != RC_OK || args.n > 0)
         return imap_bad(s, "LOGIN name password");
     enum sasl_step step = sasl_password(&s->set->sasl, s->conn, name, password, &s->arena, &account);
-    return step == SASL_DONE ? logged_in(s, &account) : refused(s, step, name);
+    return step == SASL_DONE ? logged_in(s, &account) : refused(s, step == SASL_MALFORMED ? SASL_WRONG : step, name);
 }
 
 /* Sends a challenge and reads the answer, decoded. RC_DENIED: the client gave up with "*". */

@@ -10,7 +10,7 @@
 
 struct imap_settings {
     const char *hostname;        /* in the greeting; copied */
-    struct sasl_settings sasl;   /* sasl.plain_without_tls also allows LOGIN on plain connections, for trusted networks */
+    struct sasl_settings sasl;   /* its plain_without_tls goes for LOGIN also */
     uint64_t max_message;        /* limits.message-size: an APPENDed message; 0: 50 MiB */
     int64_t login_ms;            /* from connecting to being logged in; 0: 2 minutes */
     int64_t idle_ms;             /* autologout; 0: 30 minutes, the least that RFC 3501 §5.4 allows */
