@@ -30,7 +30,6 @@ static struct smtp_settings smtp_settings_of(const struct child *c)
                                   .relay_from = f->relay_from.v,
                                   .n_relay_from = f->relay_from.n,
                                   .relay_any_sender = f->relay_any_sender,
-                                  .relay_host = f->relay.host,
                                   .sasl = sasl};
 }
 

@@ -359,9 +359,8 @@ static enum rc copy_settings(const struct smtp_settings *from, struct smtp_snaps
     arena_init(&to->mem, 1 << 20);
     *set = *from;
     set->hostname = arena_cstr(&to->mem, view_str(from->hostname));
-    set->relay_host = from->relay_host ? arena_cstr(&to->mem, view_str(from->relay_host)) : NULL;
     struct addr_net *nets = arena_new_array(&to->mem, from->n_relay_from, struct addr_net);
-    if (!set->hostname || (from->relay_host && !set->relay_host) || !nets)
+    if (!set->hostname || !nets)
         return RC_TEMP;
     if (from->n_relay_from > 0)
         memcpy(nets, from->relay_from, from->n_relay_from * sizeof *nets);

@@ -31,7 +31,6 @@ struct smtp_settings {
     const struct addr_net *relay_from; /* who may hand us mail for others without login */
     size_t n_relay_from;
     bool relay_any_sender;             /* they may also send from domains that are not ours */
-    const char *relay_host;            /* smarthost: the queue's route of all foreign mail; NULL: the domain */
     struct sasl_settings sasl;         /* vault NULL: no logins */
 };
 
