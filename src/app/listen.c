@@ -24,8 +24,6 @@ static int bind_one(const struct addr *a)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (a->ss.ss_family == AF_INET6) /* "[::]:25" and "0.0.0.0:25" side by side */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    /* An address that a network card gets a moment later must not stop the mail. */
-    setsockopt(fd, SOL_IP, IP_FREEBIND, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&a->ss, a->len) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
     int why = errno;
@@ -69,12 +67,20 @@ size_t listeners_drop(struct listeners *have, const struct config *c)
         size_t j = 0;
         while (j < c->listen.n && !same_listener(&have->v[i], &c->listen.v[j]))
             j++;
-        if (j < c->listen.n)
+        if (j < c->listen.n) {
             have->v[kept++] = have->v[i];
-        else
-            close(have->v[i].fd);
+            continue;
+        }
+        shutdown(have->v[i].fd, SHUT_RDWR); /* for the process that shares it, too: net/pool.h */
+        close(have->v[i].fd);
     }
     dropped = have->n - kept;
     have->n = kept;
     return dropped;
+}
+
+void listeners_cut(struct listeners *have, size_t n)
+{
+    while (have->n > n)
+        close(have->v[--have->n].fd);
 }

@@ -11,7 +11,9 @@ struct listeners {
 /* Binds what the configuration lists and `have` lacks; the new ones are at the end. False: one could not be bound (logged);
  * those before it are there. */
 bool listeners_bind(struct listeners *have, const struct config *c);
-/* Closes those that the configuration does not list any more; says how many. */
+/* Ends those that the configuration does not list any more, wherever they are open; says how many. */
 size_t listeners_drop(struct listeners *have, const struct config *c);
+/* Closes all beyond the first n. */
+void listeners_cut(struct listeners *have, size_t n);
 
 #endif

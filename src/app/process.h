@@ -45,6 +45,7 @@ struct start {
     struct config *config;
     const struct users *users;
     int control;
+    int lock;                    /* held by keeping it open */
     int bus;                     /* datagrams to and from the other of mta and access; -1: vault */
     int channels[2 * VAULT_CHANNELS]; /* to or from the vault */
     size_t n_channels;

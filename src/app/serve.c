@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "app/listen.h"
@@ -34,6 +35,8 @@ struct server {
     struct config *next;   /* of a reload under way */
     struct users users;
     struct listeners listeners;
+    size_t n_before;       /* of them, those from before the reload under way */
+    int lock;              /* of data/run/lock; every child holds it too */
     struct proc children[CHILDREN];
     int channels[CHILDREN][VAULT_CHANNELS]; /* ends of MTA and ACCESS that wait for NEXT to be ready */
     int signals;
@@ -103,7 +106,7 @@ static void close_channels(int fds[VAULT_CHANNELS])
 
 static bool is_kept(const struct start *start, int fd)
 {
-    bool kept = fd <= 2 || fd == start->control || fd == start->bus;
+    bool kept = fd <= 2 || fd == start->control || fd == start->bus || fd == start->lock;
     for (size_t i = 0; i < start->n_channels; i++)
         kept |= fd == start->channels[i];
     for (size_t i = 0; i < start->n_listeners; i++)
@@ -121,6 +124,7 @@ static void close_others(const struct start *start)
         last = start->channels[i] > last ? start->channels[i] : last;
     last = start->control > last ? start->control : last;
     last = start->bus > last ? start->bus : last;
+    last = start->lock > last ? start->lock : last;
     for (int fd = 3; fd < last; fd++)
         if (!is_kept(start, fd))
             close(fd);
@@ -231,7 +235,7 @@ static bool start_child(struct server *s, enum which w)
     pid_t pid = fork();
     if (pid == 0) {
         static struct start start; /* lives as long as the process */
-        start = (struct start){.name = names[w], .users = &s->users, .control = control[1], .bus = links.bus};
+        start = (struct start){.name = names[w], .users = &s->users, .control = control[1], .bus = links.bus, .lock = s->lock};
         memcpy(start.channels, links.own, links.n_own * sizeof *links.own);
         start.n_channels = links.n_own;
         for (size_t i = 0; i < s->listeners.n; i++)
@@ -274,9 +278,7 @@ static void stop(struct server *s, int status)
     s->status = status;
     s->kill_ms = deadline_in(DRAIN_MS + 3000);
     log_info("stopping");
-    for (size_t i = 0; i < s->listeners.n; i++)
-        close(s->listeners.v[i].fd);
-    s->listeners.n = 0;
+    listeners_cut(&s->listeners, 0);
     tell(s, MTA, CONTROL_DRAIN, NULL, 0);
     tell(s, ACCESS, CONTROL_DRAIN, NULL, 0);
     if (!s->children[MTA].pid && !s->children[ACCESS].pid) {
@@ -292,6 +294,7 @@ static void reload_failed(struct server *s)
     log_error("reload.failed", F_CSTR("reason", "the settings before stay in force"));
     config_free(s->next);
     s->next = NULL;
+    listeners_cut(&s->listeners, s->n_before);
     close_channels(s->channels[MTA]);
     close_channels(s->channels[ACCESS]);
 }
@@ -304,6 +307,7 @@ static void begin_reload(struct server *s)
         log_warn("reload.busy");
         return;
     }
+    s->n_before = s->listeners.n;
     buf_init(&errors, 65536);
     if (config_load(s->app->config_path, &s->next, &errors) != RC_OK) {
         for (struct view rest = buf_view(&errors), line; rest.n > 0;) {
@@ -349,18 +353,6 @@ static void send_new_listeners(struct server *s, size_t from)
 /* The new vault has the new keys: now everything changes over. */
 static void finish_reload(struct server *s)
 {
-    size_t had = 0;
-    for (size_t i = 0; i < s->listeners.n; i++) { /* those that were there before stand first */
-        size_t j = 0;
-        char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
-        addr_write(&s->listeners.v[i].addr, a);
-        for (; j < s->config->listen.n; j++) {
-            addr_write(&s->config->listen.v[j].addr, b);
-            if (s->config->listen.v[j].service == s->listeners.v[i].service && strcmp(a, b) == 0)
-                break;
-        }
-        had += j < s->config->listen.n;
-    }
     for (enum which w = MTA; w <= ACCESS; w++) {
         tell(s, w, CONTROL_VAULT, s->channels[w], VAULT_CHANNELS);
         close_channels(s->channels[w]);
@@ -372,13 +364,12 @@ static void finish_reload(struct server *s)
     s->config = s->next;
     s->next = NULL;
     log_set_level(s->config->log_level);
-    if (listeners_drop(&s->listeners, s->config) > 0)
-        log_warn("listen.kept", F_CSTR("reason", "listeners that the configuration names no more end with the next restart"));
-    else
-        send_new_listeners(s, had);
     send_config(s, MTA);
     send_config(s, ACCESS);
-    log_info("reloaded", F_CSTR("file", s->app->config_path));
+    const size_t n_new = s->listeners.n - s->n_before;
+    send_new_listeners(s, s->n_before);
+    const size_t n_gone = listeners_drop(&s->listeners, s->config);
+    log_info("reloaded", F_CSTR("file", s->app->config_path), F_INT("new_listeners", n_new), F_INT("gone_listeners", n_gone));
 }
 
 /* --- events --- */
@@ -540,6 +531,30 @@ static void raise_limits(const struct config *c)
     mallopt(M_TRIM_THRESHOLD, 256 << 10);
 }
 
+/* One server a data folder. When a parent was killed, its children still finish what they had begun: wait for them, as two
+ * queues on one store would send twice. The kernel lets go when the last of them has ended. */
+static bool lock_data(struct server *s)
+{
+    const char *path = arena_printf(&s->app->arena, "%s/run/lock", s->config->data);
+    const int64_t deadline = deadline_in(DRAIN_MS + 5000);
+    const struct timespec pause = {0, 50 * 1000 * 1000};
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool told = false;
+
+    s->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (s->lock < 0)
+        return app_fail("cannot open %s: %s", path, strerror(errno)), false;
+    while (fcntl(s->lock, F_OFD_SETLK, &whole) != 0) { /* belongs to the open file, so children hold it too */
+        if (clock_mono_ms() > deadline)
+            return app_fail("another server is using %s", s->config->data), false;
+        if (!told)
+            log_info("waiting", F_CSTR("reason", "another server is using the data"), F_CSTR("data", s->config->data));
+        told = true;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 static bool prepare(struct server *s)
 {
     sigset_t set;
@@ -552,6 +567,8 @@ static bool prepare(struct server *s)
         log_warn("user.missing", F_CSTR("user", s->config->vault_user), F_CSTR("instead", s->users.vault.name));
     if (users_prepare_data(s->config, &s->users, &s->app->arena, &why) != RC_OK)
         return app_fail("%s", why ? why : "out of memory"), false;
+    if (!lock_data(s))
+        return false;
     raise_limits(s->config);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -577,7 +594,7 @@ int serve(struct app *app)
     s->app = app;
     s->config = app->config;
     app->config = NULL;
-    s->signals = -1;
+    s->signals = s->lock = -1;
     memset(s->channels, -1, sizeof s->channels);
     for (enum which w = VAULT; w < CHILDREN; w++)
         s->children[w].control = -1;
@@ -588,6 +605,7 @@ int serve(struct app *app)
         log_info("stopped");
     }
     close_fd(&s->signals);
+    close_fd(&s->lock);
     config_free(s->next);
     config_free(s->config);
     free(s);

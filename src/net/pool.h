@@ -54,6 +54,7 @@ struct pool_settings {
 struct pool;
 /* Starts the thread(s). The settings are copied. */
 enum rc pool_new(const struct pool_settings *set, struct pool **out);
+/* The listener ends with the pool, or when somebody who shares the socket calls shutdown(2) on it. */
 enum rc pool_listen(struct pool *p, const struct pool_listener *l);
 /* For new handshakes (implicit TLS and pool_tls); takes a reference. Also swaps limits at a reload. NULL: no
  * TLS. */

@@ -149,6 +149,8 @@ void pool_accept(struct pool *p, struct listener *l)
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_listener(p, l, errno);
+            if (errno == EINVAL) /* shut down by whoever shares it: a reload took it away */
+                epoll_ctl(p->epoll, EPOLL_CTL_DEL, l->l.fd, NULL);
             if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO)
                 continue;
             return;
