@@ -5,7 +5,13 @@
 #include "app/app.h"
 
 int cmd_serve(struct app *app, int argc, char **argv);
+int cmd_account(struct app *app, int argc, char **argv);
+int cmd_alias(struct app *app, int argc, char **argv);
+int cmd_apply(struct app *app, int argc, char **argv);
 int cmd_config(struct app *app, int argc, char **argv);
+int cmd_dns(struct app *app, int argc, char **argv);
 int cmd_domain(struct app *app, int argc, char **argv);
+int cmd_export(struct app *app, int argc, char **argv);
+int cmd_import(struct app *app, int argc, char **argv);
 
 #endif

@@ -12,6 +12,17 @@ static int cmd_help(struct app *app, int argc, char **argv);
 static const struct command commands[] = {
     {"serve", cmd_serve, "serve", "runs the server in the foreground"},
     {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]", "the domains that we host"},
+    {"account", cmd_account,
+     "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"
+     "account role ADDRESS operator|owner|user",
+     "mailboxes and their passwords (from the terminal, or standard input)"},
+    {"alias", cmd_alias, "alias add ADDRESS TARGET...\nalias remove ADDRESS [TARGET...]\nalias list [DOMAIN] [--json]",
+     "addresses that lead to others; \"@domain\" is the catch-all"},
+    {"apply", cmd_apply, "apply FILE [--dry-run] [--json]\napply --export", "makes domains, accounts and aliases equal to a text file"},
+    {"dns", cmd_dns, "dns DOMAIN [--json]", "the records that DOMAIN should publish, as zone-file lines"},
+    {"import", cmd_import, "import ADDRESS PATH [--folder NAME] [--json]", "an mbox file or a Maildir into an account"},
+    {"export", cmd_export, "export ADDRESS DIRECTORY [--json]\nexport ADDRESS FILE.mbox [--folder NAME] [--json]",
+     "an account as a Maildir, or one folder as mbox"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},
 };

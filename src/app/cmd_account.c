@@ -1,0 +1,93 @@
+/* facteur account add|remove|list|passwd|role ADDRESS: who has a mailbox here. */
+#include <stdio.h>
+
+#include "app/commands.h"
+#include "app/people.h"
+
+static int add_account(struct app *app, const char *address)
+{
+    struct buf password;
+    uint64_t id;
+
+    if (!app_store(app) || !app_password(&password))
+        return EXIT_FAILED;
+    int code = people_add(app, address, &id);
+    /* An account whose password could not be kept would be one that nobody can open. */
+    if (code == EXIT_DONE && (code = people_set_password(app, id, buf_view(&password))) != EXIT_DONE)
+        people_remove(app, address);
+    buf_wipe(&password);
+    buf_clear(&password);
+    if (code == EXIT_DONE)
+        app_poke(app, POKE_DIRECTORY, 0, 0);
+    return code;
+}
+
+static int change_password(struct app *app, const char *address)
+{
+    struct directory_account account;
+    struct buf password;
+
+    if (!app_store(app) || people_find(app, address, &account) != EXIT_DONE || !app_password(&password))
+        return EXIT_FAILED;
+    int code = people_set_password(app, account.id, buf_view(&password));
+    buf_wipe(&password);
+    buf_clear(&password);
+    return code;
+}
+
+static int list_accounts(struct app *app, struct view domain)
+{
+    struct directory_account *list;
+    size_t n;
+
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = directory_accounts(app->store, domain, &app->arena, &list, &n);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "list the accounts");
+    if (!app->json) {
+        for (size_t i = 0; i < n; i++)
+            printf("%-40.*s %s%s\n", VIEW_FMT(list[i].address), people_role_name(list[i].role), list[i].disabled ? ", disabled" : "");
+        return EXIT_DONE;
+    }
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(out, json_pack("{s:o, s:s, s:I, s:b, s:I}", "address", app_json(list[i].address), "role",
+                                             people_role_name(list[i].role), "created", (json_int_t)list[i].created_s, "disabled",
+                                             (int)list[i].disabled, "quota", (json_int_t)list[i].quota));
+    return app_print_json(out);
+}
+
+static int set_role(struct app *app, const char *address, const char *name)
+{
+    enum directory_role role;
+
+    if (!people_role_parse(name, &role))
+        return app_usage(app);
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = directory_account_set_role(app->store, view_str(address), role);
+    if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
+        return app_fail("there is no account %s", address);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "set the role");
+    app_poke(app, POKE_DIRECTORY, 0, 0);
+    return EXIT_DONE;
+}
+
+int cmd_account(struct app *app, int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+
+    if (strcmp(what, "list") == 0 && argc <= 3)
+        return list_accounts(app, argc == 3 ? view_str(argv[2]) : VIEW(""));
+    if (strcmp(what, "add") == 0 && argc == 3)
+        return add_account(app, argv[2]);
+    if (strcmp(what, "passwd") == 0 && argc == 3)
+        return change_password(app, argv[2]);
+    if (strcmp(what, "remove") == 0 && argc == 3)
+        return app_store(app) ? people_remove(app, argv[2]) : EXIT_FAILED;
+    if (strcmp(what, "role") == 0 && argc == 4)
+        return set_role(app, argv[2], argv[3]);
+    return app_usage(app);
+}

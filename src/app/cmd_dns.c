@@ -1,0 +1,123 @@
+/* facteur dns DOMAIN: the records that DOMAIN should publish, as zone-file lines (RFC 1035 §5) that a DNS server loads
+ * unchanged: MX, SPF (RFC 7208), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "app/commands.h"
+#include "store/directory.h"
+
+struct records {
+    struct app *app;
+    json_t *json; /* array of {name, type, value}, or NULL: print */
+};
+
+static void record(struct records *r, const char *name, const char *type, const char *value)
+{
+    if (r->json)
+        json_array_append_new(r->json, json_pack("{s:s, s:s, s:s}", "name", name, "type", type, "value", value));
+    else
+        printf("%s 3600 IN %s %s\n", name, type, value);
+}
+
+static bool is_any(const struct addr *a)
+{
+    if (addr_is_ipv6(a))
+        return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)&a->ss)->sin6_addr);
+    return ((const struct sockaddr_in *)&a->ss)->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* The host's own addresses, where the host lies in the domain and the configuration names them. */
+static void host_records(struct records *r, const struct config *c, struct view domain)
+{
+    struct view host = view_str(c->hostname);
+    if (!view_iends(host, domain) || (host.n > domain.n && host.p[host.n - domain.n - 1] != '.'))
+        return;
+    for (size_t i = 0; i < c->listen.n; i++) {
+        const struct config_listener *l = &c->listen.v[i];
+        char ip[ADDR_TEXT_MAX];
+        if (l->service != SERVICE_SMTP || is_any(&l->addr))
+            continue;
+        addr_write_ip(&l->addr, ip);
+        const char *name = arena_printf(&r->app->arena, "%s.", c->hostname);
+        record(r, name ? name : "", addr_is_ipv6(&l->addr) ? "AAAA" : "A", ip);
+    }
+}
+
+/* What sends for us: the MX hosts, the source addresses that are set, the smarthost. */
+static void spf_record(struct records *r, const struct config *c, const char *owner)
+{
+    struct buf text;
+    buf_init(&text, 2000);
+    buf_str(&text, "\"v=spf1 mx");
+    for (size_t i = 0; i < c->outbound.bind.n; i++) {
+        char ip[ADDR_TEXT_MAX];
+        addr_write_ip(&c->outbound.bind.v[i], ip);
+        buf_printf(&text, " %s:%s", addr_is_ipv6(&c->outbound.bind.v[i]) ? "ip6" : "ip4", ip);
+    }
+    if (c->relay.host)
+        buf_printf(&text, " a:%s", c->relay.host);
+    /* A smarthost may send from addresses that only its owner knows. */
+    buf_printf(&text, " %s\"", c->relay.host ? "~all" : "-all");
+    buf_chr(&text, '\0');
+    if (buf_rc(&text) == RC_OK)
+        record(r, owner, "TXT", text.p);
+    buf_clear(&text);
+}
+
+static void service_records(struct records *r, const struct config *c, const char *owner)
+{
+    static const struct {
+        enum config_service service;
+        const char *label;
+    } services[] = {
+        {SERVICE_SUBMISSIONS, "_submissions"}, {SERVICE_SUBMISSION, "_submission"}, {SERVICE_IMAPS, "_imaps"},
+        {SERVICE_IMAP, "_imap"},               {SERVICE_POP3S, "_pop3s"},           {SERVICE_POP3, "_pop3"},
+    };
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
+        unsigned port = 0;
+        for (size_t j = 0; j < c->listen.n && port == 0; j++)
+            if (c->listen.v[j].service == services[i].service)
+                port = addr_port(&c->listen.v[j].addr);
+        const char *name = arena_printf(&r->app->arena, "%s._tcp.%s", services[i].label, owner);
+        /* "." says that the service is not there (RFC 6186 §3.4). */
+        const char *value = port ? arena_printf(&r->app->arena, "0 1 %u %s.", port, c->hostname) : "0 0 0 .";
+        if (name && value)
+            record(r, name, "SRV", value);
+    }
+}
+
+int cmd_dns(struct app *app, int argc, char **argv)
+{
+    struct records r = {.app = app};
+    bool ours;
+    struct view *domains, domain = {0};
+    size_t n;
+
+    if (argc != 2)
+        return app_usage(app);
+    const struct config *c = app_config(app);
+    if (!c || !app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = directory_has_domain(app->store, view_str(argv[1]), &ours);
+    if (rc == RC_OK && !ours)
+        return app_fail("%s is not hosted here: `facteur domain add %s` first", argv[1], argv[1]);
+    if (rc == RC_OK)
+        rc = directory_domains(app->store, &app->arena, &domains, &n);
+    if (rc != RC_OK && rc != RC_SYNTAX)
+        return app_fail_rc(rc, "read the domains");
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        if (view_ieq(domains[i], view_str(argv[1])))
+            domain = domains[i];
+    if (domain.n == 0) /* given as a U-label, kept as an A-label */
+        domain = view_str(argv[1]);
+    const char *owner = arena_printf(&app->arena, "%.*s.", VIEW_FMT(domain));
+    const char *mx = arena_printf(&app->arena, "10 %s.", c->hostname);
+    if (!owner || !mx)
+        return app_fail_rc(RC_TEMP, "write the records");
+    r.json = app->json ? json_array() : NULL;
+    record(&r, owner, "MX", mx);
+    host_records(&r, c, domain);
+    spf_record(&r, c, owner);
+    service_records(&r, c, owner);
+    return app->json ? app_print_json(r.json) : EXIT_DONE;
+}

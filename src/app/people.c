@@ -1,0 +1,96 @@
+#include "app/people.h"
+
+#include "vault/credentials.h"
+
+static const char *const role_names[] = {"user", "owner", "operator"};
+
+const char *people_role_name(enum directory_role role)
+{
+    return role_names[role];
+}
+
+bool people_role_parse(const char *name, enum directory_role *out)
+{
+    for (size_t i = 0; i < sizeof role_names / sizeof *role_names; i++)
+        if (strcmp(name, role_names[i]) == 0) {
+            *out = (enum directory_role)i;
+            return true;
+        }
+    return false;
+}
+
+/* Opens vault.db as its owner; the caller closes it and calls app_become(APP_STORE_USER). */
+static int open_credentials(struct app *app, struct credentials **out)
+{
+    const char *why = "";
+    const char *path = arena_printf(&app->arena, "%s/vault/vault.db", app->config->data);
+
+    if (!path)
+        return app_fail_rc(RC_TEMP, "open the passwords");
+    if (!app_become(app, APP_VAULT_USER))
+        return EXIT_FAILED;
+    enum rc rc = credentials_open(path, out, &why);
+    if (rc == RC_OK)
+        return EXIT_DONE;
+    app_become(app, APP_STORE_USER);
+    return app_fail("cannot open %s: %s", path, why);
+}
+
+static int forget_password(struct app *app, uint64_t account)
+{
+    struct credentials *c = NULL;
+    if (open_credentials(app, &c) != EXIT_DONE)
+        return EXIT_FAILED;
+    enum rc rc = credentials_remove(c, account);
+    credentials_close(c);
+    if (!app_become(app, APP_STORE_USER))
+        return EXIT_FAILED;
+    return rc == RC_OK || rc == RC_NOTFOUND ? EXIT_DONE : app_fail_rc(rc, "remove the password");
+}
+
+int people_find(struct app *app, const char *address, struct directory_account *out)
+{
+    enum rc rc = directory_account(app->store, view_str(address), &app->arena, out);
+    if (rc == RC_OK)
+        return EXIT_DONE;
+    if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
+        return app_fail("there is no account %s", address);
+    return app_fail_rc(rc, "find the account");
+}
+
+int people_add(struct app *app, const char *address, uint64_t *id)
+{
+    enum rc rc = directory_account_add(app->store, view_str(address), id);
+    switch (rc) {
+    case RC_OK:       return EXIT_DONE;
+    case RC_EXISTS:   return app_fail("%s exists already", address);
+    case RC_SYNTAX:   return app_fail("'%s' is not an address", address);
+    case RC_NOTFOUND: return app_fail("the domain of %s is not hosted here: `facteur domain add` first", address);
+    default:          return app_fail_rc(rc, "add the account");
+    }
+}
+
+int people_remove(struct app *app, const char *address)
+{
+    uint64_t id;
+    enum rc rc = directory_account_remove(app->store, view_str(address), &id);
+    if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
+        return app_fail("there is no account %s", address);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "remove the account");
+    app_poke(app, POKE_DIRECTORY, 0, 0);
+    app_poke(app, POKE_ACCOUNT, id, 0);
+    return forget_password(app, id);
+}
+
+int people_set_password(struct app *app, uint64_t account, struct view password)
+{
+    struct credentials *c = NULL;
+    if (open_credentials(app, &c) != EXIT_DONE)
+        return EXIT_FAILED;
+    enum rc rc = credentials_set(c, account, password);
+    credentials_close(c);
+    if (!app_become(app, APP_STORE_USER))
+        return EXIT_FAILED;
+    return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "keep the password");
+}

@@ -1,0 +1,22 @@
+/* app/people: accounts and their passwords, which live in two places: the directory (store) and the vault's database. What
+ * the account commands, `apply` and quickstart share. Single-threaded; as root the effective user changes and comes back
+ * to the store's. All print their reason on stderr and give an exit code. */
+#ifndef APP_PEOPLE_H
+#define APP_PEOPLE_H
+
+#include "app/app.h"
+#include "store/directory.h"
+
+/* The account so named, or EXIT_FAILED after the reason. */
+int people_find(struct app *app, const char *address, struct directory_account *out);
+/* An account without password; *id is its number. */
+int people_add(struct app *app, const char *address, uint64_t *id);
+/* Account, mailbox and password go; its sessions end. */
+int people_remove(struct app *app, const char *address);
+/* Replaces the password; sessions go on, the next login needs the new one. */
+int people_set_password(struct app *app, uint64_t account, struct view password);
+
+const char *people_role_name(enum directory_role role);
+bool people_role_parse(const char *name, enum directory_role *out);
+
+#endif
