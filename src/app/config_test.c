@@ -137,12 +137,12 @@ static void mistakes_are_told_with_file_and_line(void **state)
         {"hostname = a.test\ntls {\n certificate = {a, b}\n key = a\n}\n",
          "facteur.conf:3: 2 'certificate' but 1 'key': they go in pairs\n"},
         {"hostname = a.test\nlimits {\n workers = many\n recipients = 0\n}\n",
-         "facteur.conf:3: 'workers' must be a number from 2 to 10000, not 'many'\n"
+         "facteur.conf:3: 'workers' must be a number from 1 to 10000, not 'many'\n"
          "facteur.conf:4: 'recipients' must be a number from 1 to 100000, not '0'\n"},
         {"hostname = a.test\nqueue { expire = 5 }\n",
          "facteur.conf:2: 'expire' must be a time such as 30s, 5min, 4h or 5d (1s to 365 days), not '5'\n"},
         {"hostname = a.test\nlimits { message-size = 9gb }\n",
-         "facteur.conf:2: 'message-size' must be a size such as 50mb (64 kb to 1024 mb), not '9gb'\n"},
+         "facteur.conf:2: 'message-size' must be a size such as 50mb (1 kb to 1024 mb), not '9gb'\n"},
         {"hostname = a.test\nrelay-from = {\"127.0.0.1/99\"}\n",
          "facteur.conf:2: 'relay-from' must be networks such as \"192.0.2.0/24\", not '127.0.0.1/99'\n"},
         {"hostname = a.test\nstore = \"postgresql://x\"\n",
