@@ -1,8 +1,6 @@
 /* Unit tests of store/directory: each good case next to its hostile twin. */
 #include "store/store_fixture.h"
 
-#include <sys/stat.h>
-
 static void addresses_have_one_normal_form(void **state)
 {
     static const struct {
@@ -223,26 +221,6 @@ static void circles_are_cut(void **state)
     assert_int_equal(list[0].n_targets, 1);
 }
 
-static void a_newer_database_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    char path[96], command[200];
-    struct store_settings set = {.data = f->folder, .node = "test"};
-    struct store *s = NULL;
-    const char *why = NULL;
-    struct stat st;
-
-    store_close(f->s);
-    f->s = NULL;
-    snprintf(path, sizeof path, "%s/facteur.db", f->folder);
-    assert_int_equal(stat(path, &st), 0);
-    snprintf(command, sizeof command, "sqlite3 '%s' 'UPDATE schema_info SET version = 7'", path);
-    if (system(command) != 0)
-        skip();
-    assert_int_equal(store_open(&set, &f->a, &s, &why), RC_DENIED);
-    assert_string_equal(why, "facteur.db has schema 7, this program knows 1: install the newer version");
-}
-
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -251,7 +229,6 @@ int main(void)
         cmocka_unit_test(addresses_have_one_normal_form), WITH_STORE(domains_come_and_go),
         WITH_STORE(account_numbers_are_never_used_again), WITH_STORE(routes_lead_to_people),
         WITH_STORE(there_is_always_a_postmaster),         WITH_STORE(circles_are_cut),
-        WITH_STORE(a_newer_database_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
