@@ -559,7 +559,8 @@ static enum pool_next session_serve(void *session, enum pool_why why)
     /* Told nothing when time is up: RFC 1939 §3 wants the connection closed without a response and without UPDATE. */
     if (why == POOL_TIMEOUT || why == POOL_DRAIN)
         return POOL_CLOSE;
-    while (!s->ending && conn_has_input(s->conn)) {
+    /* The bytes that woke us are still with the kernel; conn_has_input knows of further ones only. */
+    for (bool first = why == POOL_INPUT; !s->ending && (first || conn_has_input(s->conn)); first = false) {
         struct view line;
         conn_deadline(s->conn, deadline_in(patience_ms(s)));
         enum rc rc = conn_line(s->conn, POP3_LINE_MAX, &line);
