@@ -99,8 +99,19 @@ enum rc conn_wait(struct conn *c, short events)
 
 static enum rc make_room(struct conn *c)
 {
-    if (!c->in && !(c->in = malloc(IN_SIZE)))
-        return fail(c, RC_TEMP);
+    if (c->in_size < IN_SIZE) {
+        char *p = malloc(IN_SIZE);
+        if (!p)
+            return fail(c, RC_TEMP);
+        if (c->in) {
+            memcpy(p, c->in + c->in_at, c->in_n);
+            wipe(c->in, c->in_size);
+            free(c->in);
+        }
+        c->in = p;
+        c->in_at = 0;
+        c->in_size = IN_SIZE;
+    }
     if (c->in_n == 0)
         c->in_at = 0;
     if (c->in_at > 0 && IN_SIZE - c->in_at - c->in_n < IN_SIZE / 4) {
@@ -241,20 +252,40 @@ void conn_eat(struct conn *c, size_t n)
     consume(c, n);
 }
 
-bool conn_has_input(struct conn *c)
+/* Enough to call the session: a whole line or more than one can have; raw: anything. */
+static bool has_enough(struct conn *c, bool raw)
 {
-    size_t got = 0;
-    short events;
-    if (c->in_n > 0)
+    return raw ? c->in_n > 0 : c->in_n >= CONN_BUF || find_crlf(c) != VIEW_NONE;
+}
+
+bool conn_pull(struct conn *c, bool raw)
+{
+    while (c->fail == RC_OK && !has_enough(c, raw) && make_room(c) == RC_OK) {
+        size_t got = 0, at = c->in_at + c->in_n;
+        short events;
+        enum rc rc = try_read(c, c->in + at, IN_SIZE - at, &got, &events);
+        if (rc == RC_TEMP)
+            return false;
+        if (rc != RC_OK)
+            fail(c, rc);
+        c->in_n += (uint32_t)got;
+    }
+    return true;
+}
+
+bool conn_has_more(struct conn *c, bool raw)
+{
+    if (c->fail != RC_OK)
+        return false;
+    if (has_enough(c, raw))
         return true;
     /* TLS may hold whole records that no poll would tell of, but also the first bytes of one. */
-    if (c->fail != RC_OK || !c->ssl || !SSL_has_pending(c->ssl) || make_room(c) != RC_OK)
-        return false;
-    enum rc rc = conn_tls_read(c, c->in, IN_SIZE, &got, &events);
-    if (rc != RC_OK && rc != RC_TEMP)
-        fail(c, rc);
-    c->in_n = rc == RC_OK ? (uint32_t)got : 0;
-    return rc == RC_OK;
+    return c->ssl && SSL_has_pending(c->ssl) && conn_pull(c, raw) && c->fail == RC_OK;
+}
+
+bool conn_has_input(struct conn *c)
+{
+    return conn_has_more(c, false);
 }
 
 /* --- writing --- */
@@ -466,11 +497,17 @@ enum rc conn_dial(const struct addr *to, const struct addr *bind_to, int64_t dea
 
 void conn_rest(struct conn *c)
 {
-    if (c->in && c->in_n == 0) {
-        wipe(c->in, c->in_at); /* lines may have held passwords */
+    if (c->in) { /* what was read may have been passwords; what was not, half a line, needs little */
+        char *rest = c->in_n > 0 ? malloc(c->in_n) : NULL;
+        if (c->in_n > 0 && !rest)
+            return;
+        if (rest)
+            memcpy(rest, c->in + c->in_at, c->in_n);
+        wipe(c->in, c->in_at + c->in_n);
         free(c->in);
-        c->in = NULL;
-        c->in_at = c->shown = c->scanned = 0;
+        c->in = rest;
+        c->in_size = c->in_n;
+        c->in_at = 0;
     }
     if (c->out && c->out_n == 0) {
         free(c->out);
@@ -495,7 +532,7 @@ void conn_free(struct conn *c)
     close(c->fd);
     tls_server_free(c->tls);
     if (c->in)
-        wipe(c->in, IN_SIZE);
+        wipe(c->in, c->in_size);
     free(c->in);
     free(c->out);
     free(c);

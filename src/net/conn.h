@@ -43,7 +43,8 @@ enum rc conn_fill(struct conn *c, struct view *out);
  * RC_LIMIT). */
 enum rc conn_fill_more(struct conn *c, struct view *out);
 void conn_eat(struct conn *c, size_t n);
-/* Bytes wait in the buffer or in TLS: a further command was pipelined. Never blocks. */
+/* A whole line waits (or as much of one as fits): a further command was pipelined. Half a line does not
+ * count, so that sessions park and nobody holds a worker by sending slowly. Never blocks. */
 bool conn_has_input(struct conn *c);
 
 /* --- writing --- */

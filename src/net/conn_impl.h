@@ -15,7 +15,7 @@ struct pool_part {
     struct conn *next;  /* in the queue */
     void *session;      /* the worker's */
     int64_t until;      /* parked: when it times out; queued: since when */
-    int64_t park_until; /* the worker's: from pool_park_until, 0 for none */
+    int64_t park_until; /* the worker's: the end of this park, or 0 where the session has not said */
     int64_t idle_ms;    /* the worker's: of the settings when it began */
     uint32_t slot, generation;
     uint32_t heap_at; /* its place among the timeouts */
@@ -30,8 +30,9 @@ struct conn {
     struct tls_server *tls; /* during a server's handshake: its callbacks need the context */
     uint64_t id;
 
-    char *in;             /* CONN_BUF + 2 bytes while something waits in it, else NULL */
-    char *out;            /* CONN_BUF bytes, likewise */
+    char *in;  /* while something waits in it: CONN_BUF + 2 bytes, parked just what is there; else NULL */
+    char *out; /* CONN_BUF bytes, likewise */
+    uint32_t in_size;
     uint32_t in_at, in_n; /* unread: in[in_at .. in_at + in_n) */
     uint32_t shown;       /* of in_n, by the last conn_fill */
     uint32_t scanned;     /* of in_n, found to hold no CRLF */
@@ -54,6 +55,11 @@ void conn_set_peer(struct conn *c, const struct addr *peer);
 /* One try of the server's handshake, which does not wait for the peer. RC_TEMP: more bytes must come first.
  */
 enum rc conn_tls_step(struct conn *c, struct tls_server *t);
+/* Reads what is there, without waiting. False: not a whole line yet (raw: nothing), and the socket is empty.
+ */
+bool conn_pull(struct conn *c, bool raw);
+/* conn_has_input; raw: anything at all waits. */
+bool conn_has_more(struct conn *c, bool raw);
 /* Gives unused buffers back. */
 void conn_rest(struct conn *c);
 /* Waits until the socket has this poll(2) event, within the deadline. */

@@ -135,12 +135,13 @@ static void test_fill(void **state)
     feed(p.peer, VIEW("abc"));
     assert_int_equal(conn_fill(p.c, &v), RC_OK);
     assert_true(view_eq(v, VIEW("abc")));
-    assert_true(conn_has_input(p.c));
+    assert_false(conn_has_input(p.c)); /* no whole line */
     feed(p.peer, VIEW("def\r\n"));
     assert_int_equal(conn_fill(p.c, &v), RC_OK); /* nothing eaten, nothing read */
     assert_true(view_eq(v, VIEW("abc")));
     assert_int_equal(conn_fill_more(p.c, &v), RC_OK);
     assert_true(view_eq(v, VIEW("abcdef\r\n")));
+    assert_true(conn_has_input(p.c));
     conn_eat(p.c, 4);
     assert_int_equal(conn_line(p.c, 10, &v), RC_OK);
     assert_true(view_eq(v, VIEW("ef")));

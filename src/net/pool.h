@@ -30,6 +30,10 @@ struct pool_service {
      * block. */
     void (*close)(void *session);
     void *ctx;
+    /* POOL_INPUT as soon as a byte has come. Else, as fits protocols of lines, once a whole line waits (or
+     * more than one can have, or the peer has gone): slow typing holds no worker. The timeout of the park
+     * goes on meanwhile. */
+    bool raw;
     /* Sent as it is before closing when the connection limits are hit: "421 4.7.0 Too many connections\r\n".
      */
     const char *busy_reply;

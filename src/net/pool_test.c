@@ -58,6 +58,8 @@ static enum pool_next echo_serve(void *session, enum pool_why why)
             conn_deadline(e->c, deadline_in(WAIT_MS));
             if (conn_line(e->c, 1000, &line) != RC_OK)
                 return POOL_CLOSE;
+            if (view_eq(line, VIEW("more")) && conn_line(e->c, 1000, &line) != RC_OK)
+                return POOL_CLOSE;
             if (echo.sleep_ms > 0)
                 usleep((useconds_t)echo.sleep_ms * 1000);
             conn_write(e->c, line);
@@ -232,6 +234,53 @@ static void test_many_parked_few_threads(void **state)
     stop(p);
 }
 
+/* Half lines hold no workers, keep nobody from his timeout, and are not lost. */
+static void test_half_lines(void **state)
+{
+    enum { N = 100 };
+    static struct conn *c[N];
+    struct pool_settings set = settings();
+    struct pool_counts n;
+    struct addr at;
+    set.max_workers = 8;
+    struct pool *p = start(&set, false, &at);
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        c[i] = dial(&at, NULL);
+        hear(c[i], "hi 127.0.0.1");
+        say(c[i], VIEW("ha"));
+        say(c[i], VIEW("lf\r"));
+    }
+    struct conn *other = dial(&at, NULL);
+    hear(other, "hi 127.0.0.1");
+    say(other, VIEW("x\r\n"));
+    hear(other, "x");
+    wait_parked(p, N + 1);
+    pool_count(p, &n);
+    assert_int_equal(n.busy, 0);
+    wake_all(pool_wake);
+    for (int i = 0; i < N; i++) {
+        hear(c[i], "event");
+        say(c[i], VIEW("\nnext\r\nha"));
+        hear(c[i], "half");
+        hear(c[i], "next");
+        conn_free(c[i]);
+    }
+    conn_free(other);
+    set.idle_ms = 100;
+    assert_int_equal(pool_reload(p, &set), RC_OK);
+    other = dial(&at, NULL);
+    hear(other, "hi 127.0.0.1");
+    int64_t begin = clock_mono_ms();
+    while (clock_mono_ms() - begin < 90) {
+        say(other, VIEW("x"));
+        usleep(5000);
+    }
+    hear(other, "timeout");
+    conn_free(other);
+    stop(p);
+}
+
 /* Sleeping sessions do not keep others waiting: workers are added. */
 static void test_blocked_workers(void **state)
 {
@@ -346,7 +395,7 @@ static void test_drain_cuts(void **state)
     (void)state;
     hear(c, "hi 127.0.0.1");
     wait_parked(p, 1);
-    say(c, VIEW("half a line"));
+    say(c, VIEW("more\r\n"));
     struct pool_counts n;
     do
         pool_count(p, &n);
@@ -482,15 +531,11 @@ static void test_no_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_echo),
-        cmocka_unit_test(test_many_parked_few_threads),
-        cmocka_unit_test(test_blocked_workers),
-        cmocka_unit_test(test_timeouts),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_kick),
-        cmocka_unit_test(test_drain_cuts),
-        cmocka_unit_test(test_proxy),
-        cmocka_unit_test(test_implicit_tls),
+        cmocka_unit_test(test_echo),           cmocka_unit_test(test_many_parked_few_threads),
+        cmocka_unit_test(test_half_lines),     cmocka_unit_test(test_blocked_workers),
+        cmocka_unit_test(test_timeouts),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_kick),           cmocka_unit_test(test_drain_cuts),
+        cmocka_unit_test(test_proxy),          cmocka_unit_test(test_implicit_tls),
         cmocka_unit_test(test_no_descriptors),
     };
     struct rlimit files;

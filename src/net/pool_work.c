@@ -99,7 +99,7 @@ int64_t pool_grow(struct pool *p, int64_t now)
         bool stuck = p->taken == p->grow_taken;
         bool computing =
             cpu - p->grow_cpu_us > span_ms * 500 * p->cores; /* half of all: others compute too */
-        bool full = p->workers - p->n_idle >= p->crew; /* else more are coming already */
+        bool full = p->workers - p->n_idle >= p->crew;       /* else more are coming already */
         if (computing && !stuck)
             p->crew -= (p->crew - CREW_LEAST) / 4;
         else if (full)
@@ -128,12 +128,17 @@ static bool serve(struct conn *c, uint8_t flags)
                  {FLAG_EVENT, POOL_EVENT},
                  {FLAG_TIMEOUT, POOL_TIMEOUT}};
 
-    if (flags & FLAG_INPUT)
-        flags &= (uint8_t)~FLAG_TIMEOUT; /* it came just in time */
+    if (flags & FLAG_INPUT) {
+        if (conn_pull(c, c->pool.service->raw))
+            flags &= (uint8_t)~FLAG_TIMEOUT; /* it came just in time */
+        else
+            flags &= (uint8_t)~FLAG_INPUT; /* half a line: the park goes on */
+    }
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         if (!(flags & order[i].flag))
             continue;
         conn_deadline(c, deadline_in(c->pool.idle_ms));
+        c->pool.park_until = 0;
         enum pool_next next = c->pool.service->serve(c->pool.session, order[i].why);
         if (conn_flush(c) != RC_OK || next == POOL_CLOSE || order[i].why == POOL_DRAIN)
             return false;
@@ -157,6 +162,7 @@ static bool work(struct pool *p, struct conn *c, uint8_t flags)
     if (flags & FLAG_DRAIN)
         return false;
     conn_deadline(c, deadline_in(c->pool.idle_ms));
+    c->pool.park_until = 0;
     c->pool.session = c->pool.service->open(c->pool.service->ctx, c);
     if (!c->pool.session)
         return false;
@@ -168,16 +174,16 @@ static bool work(struct pool *p, struct conn *c, uint8_t flags)
 static bool put_back(struct pool *p, struct conn *c)
 {
     bool serving = c->pool.phase == PHASE_SERVE, ok = true;
-    bool input = serving && conn_has_input(c);
-    int64_t until = serving ? c->pool.park_until : c->deadline;
+    bool input = serving && conn_has_more(c, c->pool.service->raw);
 
     if (c->fail != RC_OK)
         return false;
-    c->pool.park_until = 0;
+    if (!serving)
+        c->pool.park_until = c->deadline;
+    else if (c->pool.park_until == 0)
+        c->pool.park_until = deadline_in(c->pool.idle_ms);
     conn_rest(c);
     pthread_mutex_lock(&p->lock);
-    if (until == 0)
-        until = deadline_in(p->set.idle_ms);
     if (input)
         c->pool.flags |= FLAG_INPUT;
     if (p->draining)
@@ -185,7 +191,7 @@ static bool put_back(struct pool *p, struct conn *c)
     if (c->pool.flags)
         pool_queue(p, c);
     else
-        ok = pool_park(p, c, until) == RC_OK;
+        ok = pool_park(p, c, c->pool.park_until) == RC_OK;
     pthread_mutex_unlock(&p->lock);
     return ok;
 }
