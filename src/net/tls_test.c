@@ -182,6 +182,66 @@ static void test_signatures(void **state)
     offer_all();
 }
 
+/* A raw client over this socket, with a session from before or NULL; gives the session that came. */
+static SSL_SESSION *visit(struct tls_server *at, SSL_SESSION *before, bool *resumed)
+{
+    struct tls_server *usual = server;
+    struct side s;
+    int fds[2];
+    pthread_t id;
+    char text[64];
+    server = at;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    init_side(&s, fds[0]);
+    assert_int_equal(thread_start("server", run_server, &s, &id), RC_OK);
+    assert_int_equal(read(fds[1], text, 7), 7); /* "ready" */
+    SSL *ssl = SSL_new(client->ctx);
+    SSL_set_fd(ssl, fds[1]);
+    SSL_set_tlsext_host_name(ssl, "mx.test");
+    if (before)
+        SSL_set_session(ssl, before);
+    assert_int_equal(SSL_connect(ssl), 1);
+    assert_int_equal(SSL_write(ssl, "x\r\n", 3), 3);
+    assert_int_equal(SSL_read(ssl, text, sizeof text), 3); /* and the ticket with it */
+    *resumed = SSL_session_reused(ssl) == 1;
+    SSL_SESSION *session = SSL_get1_session(ssl);
+    SSL_shutdown(ssl);
+    SSL_free(ssl);
+    close(fds[1]);
+    pthread_join(id, NULL);
+    clear_side(&s);
+    server = usual;
+    return session;
+}
+
+/* Tickets save the signature, and end with the context that gave them. */
+static void test_resumption(void **state)
+{
+    const char *chains[] = {rsa.pem, ec.pem, NULL}, *why;
+    struct tls_server_settings set = {.chain_pem = chains, .sign = testcert_sign, .sign_ctx = certs};
+    struct tls_server *reloaded;
+    bool resumed;
+    (void)state;
+    offer_all();
+    assert_int_equal(tls_server_new(&set, &reloaded, &why), RC_OK);
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        SSL_CTX_set_max_proto_version(client->ctx, version);
+        SSL_SESSION *first = visit(server, NULL, &resumed);
+        assert_false(resumed);
+        unsigned before = ec.signatures + rsa.signatures;
+        SSL_SESSION *again = visit(server, first, &resumed);
+        assert_true(resumed);
+        assert_int_equal(ec.signatures + rsa.signatures, before);
+        SSL_SESSION_free(again);
+        again = visit(reloaded, first, &resumed);
+        assert_false(resumed);
+        SSL_SESSION_free(again);
+        SSL_SESSION_free(first);
+    }
+    offer_all();
+    tls_server_free(reloaded);
+}
+
 static void test_old_versions_refused(void **state)
 {
     struct side s, c;
@@ -310,9 +370,13 @@ static void test_bad_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signatures),   cmocka_unit_test(test_old_versions_refused),
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_plaintext_behind_starttls),
-        cmocka_unit_test(test_vault_away),   cmocka_unit_test(test_handshake_deadline),
+        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_old_versions_refused),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_plaintext_behind_starttls),
+        cmocka_unit_test(test_vault_away),
+        cmocka_unit_test(test_handshake_deadline),
         cmocka_unit_test(test_bad_settings),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
