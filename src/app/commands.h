@@ -13,5 +13,6 @@ int cmd_dns(struct app *app, int argc, char **argv);
 int cmd_domain(struct app *app, int argc, char **argv);
 int cmd_export(struct app *app, int argc, char **argv);
 int cmd_import(struct app *app, int argc, char **argv);
+int cmd_queue(struct app *app, int argc, char **argv);
 
 #endif

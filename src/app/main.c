@@ -23,6 +23,9 @@ static const struct command commands[] = {
     {"import", cmd_import, "import ADDRESS PATH [--folder NAME] [--json]", "an mbox file or a Maildir into an account"},
     {"export", cmd_export, "export ADDRESS DIRECTORY [--json]\nexport ADDRESS FILE.mbox [--folder NAME] [--json]",
      "an account as a Maildir, or one folder as mbox"},
+    {"queue", cmd_queue,
+     "queue list [--json]\nqueue show ID [--json]\nqueue flush [ID|DOMAIN]\nqueue hold ID\nqueue release ID\nqueue remove ID",
+     "mail that waits: for another server, or to be let go"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},
 };

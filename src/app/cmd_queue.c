@@ -1,0 +1,267 @@
+/* facteur queue list|show|flush|hold|release|remove: mail that waits. Works on the store; a running server is told to
+ * look again. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "app/commands.h"
+#include "base/clock.h"
+#include "store/mailq.h"
+
+#define LIST_PAGE  500
+#define LIST_ARENA (64u << 20)
+
+/* Printed ids are hexadecimal, as in the log. */
+static bool read_id(const char *text, uint64_t *id)
+{
+    char *end;
+    *id = strtoull(text, &end, 16);
+    return *text && is_alnum((unsigned char)*text) && !*end && *id > 0 && *id <= INT64_MAX;
+}
+
+static int no_such(const char *text)
+{
+    return app_fail("there is no message %s in the queue; `facteur queue list` shows all", text);
+}
+
+/* "2026-11-22T01:30:00Z"; "" for 0. */
+static const char *time_text(int64_t ms, char out[32])
+{
+    time_t s = (time_t)(ms / 1000);
+    struct tm tm;
+    out[0] = '\0';
+    if (ms > 0 && gmtime_r(&s, &tm))
+        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return out;
+}
+
+/* "45s", "12min", "3h", "2d" */
+static const char *age_text(int64_t ms, char out[32])
+{
+    long long s = ms > 0 ? ms / 1000 : 0;
+    if (s < 120)
+        snprintf(out, 32, "%llds", s);
+    else if (s < 7200)
+        snprintf(out, 32, "%lldmin", s / 60);
+    else if (s < 172800)
+        snprintf(out, 32, "%lldh", s / 3600);
+    else
+        snprintf(out, 32, "%lldd", s / 86400);
+    return out;
+}
+
+/* The store's texts hold what strangers sent: to a terminal goes what is printable. */
+static void print_clean(struct view v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned char c = (unsigned char)v.p[i];
+        putchar(c < 0x20 || c == 0x7f ? '?' : c);
+    }
+}
+
+static json_t *rcpt_json(const struct mailq_rcpt *r)
+{
+    char due[32], last[32];
+    return json_pack("{s:o, s:o, s:b, s:s, s:i, s:s, s:s, s:o, s:o}", "address", app_json(r->address), "route", app_json(r->route),
+                     "local", r->account != 0, "state", r->held ? "held" : "ready", "attempts", (int)r->attempts, "next_attempt",
+                     time_text(r->due_ms, due), "last_attempt", time_text(r->last_attempt_ms, last), "last_reply",
+                     app_json(r->last_reply), "last_mx", app_json(r->last_mx));
+}
+
+static json_t *message_json(const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n)
+{
+    char id[24], created[32];
+    json_t *list = json_array();
+    snprintf(id, sizeof id, "%llx", (unsigned long long)m->id);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, rcpt_json(&rcpts[i]));
+    return json_pack("{s:s, s:s, s:I, s:o, s:i, s:o, s:o}", "id", id, "created", time_text(m->created_ms, created), "size",
+                     (json_int_t)m->size, "sender", app_json(m->sender), "priority", m->priority, "peer", app_json(m->peer),
+                     "recipients", list);
+}
+
+/* One line a message, and why it waits. */
+static void print_line(const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n)
+{
+    char age[32];
+    size_t held = 0;
+    const struct mailq_rcpt *told = NULL;
+    for (size_t i = 0; i < n; i++) {
+        held += rcpts[i].held;
+        if (!told && rcpts[i].last_reply.n > 0)
+            told = &rcpts[i];
+    }
+    printf("%-10llx %6s %10llu  <", (unsigned long long)m->id, age_text(clock_real_ms() - m->created_ms, age),
+           (unsigned long long)m->size);
+    print_clean(m->sender);
+    printf(">  %zu recipient%s%s", n, n == 1 ? "" : "s", held == 0 ? "" : held == n ? ", held" : ", some held");
+    if (n > 0) {
+        printf("  <");
+        print_clean(rcpts[0].address);
+        printf(">%s", n > 1 ? " ..." : "");
+    }
+    if (told) {
+        printf("  ");
+        print_clean(told->last_mx);
+        printf("%s", told->last_mx.n > 0 ? ": " : "");
+        print_clean(told->last_reply);
+    }
+    putchar('\n');
+}
+
+static void print_message(const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n)
+{
+    char text[32];
+    printf("id        %llx\ncreated   %s\nsize      %llu\nsender    <", (unsigned long long)m->id, time_text(m->created_ms, text),
+           (unsigned long long)m->size);
+    print_clean(m->sender);
+    printf(">\nfrom host ");
+    print_clean(m->peer);
+    printf("\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct mailq_rcpt *r = &rcpts[i];
+        printf("\nto        <");
+        print_clean(r->address);
+        printf(">\nstate     %s\n", r->held ? "held" : r->account ? "on its way into the mailbox" : "waits for its next attempt");
+        printf("attempts  %u\nnext      %s\n", r->attempts, r->held ? "after `queue release`" : time_text(r->due_ms, text));
+        if (r->last_attempt_ms > 0)
+            printf("last      %s\n", time_text(r->last_attempt_ms, text));
+        if (r->last_reply.n > 0) {
+            printf("answer    ");
+            print_clean(r->last_mx);
+            printf("%s", r->last_mx.n > 0 ? ": " : "");
+            print_clean(r->last_reply);
+            putchar('\n');
+        }
+    }
+}
+
+/* Prints each message of a page, or adds it to *list. */
+static enum rc list_page(struct app *app, const uint64_t *ids, size_t n, json_t *list)
+{
+    struct arena a;
+    enum rc rc = RC_OK;
+    arena_init(&a, LIST_ARENA);
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
+        struct mailq_message m;
+        struct mailq_rcpt *rcpts;
+        size_t n_rcpts;
+        arena_reset(&a);
+        rc = mailq_message(app->store, ids[i], &a, &m);
+        if (rc == RC_OK)
+            rc = mailq_rcpts(app->store, ids[i], &a, &rcpts, &n_rcpts);
+        if (rc == RC_NOTFOUND) { /* delivered meanwhile */
+            rc = RC_OK;
+            continue;
+        }
+        if (rc == RC_OK && list)
+            json_array_append_new(list, message_json(&m, rcpts, n_rcpts));
+        else if (rc == RC_OK)
+            print_line(&m, rcpts, n_rcpts);
+    }
+    arena_clear(&a);
+    return rc;
+}
+
+static int list_queue(struct app *app)
+{
+    uint64_t after = 0;
+    if (!app_store(app))
+        return EXIT_FAILED;
+    json_t *list = app->json ? json_array() : NULL;
+    for (;;) {
+        uint64_t *ids;
+        size_t n;
+        arena_reset(&app->arena);
+        enum rc rc = mailq_list(app->store, after, LIST_PAGE, &app->arena, &ids, &n);
+        if (rc == RC_OK)
+            rc = list_page(app, ids, n, list);
+        if (rc != RC_OK) {
+            json_decref(list);
+            return app_fail_rc(rc, "list the queue");
+        }
+        if (n == 0)
+            break;
+        after = ids[n - 1];
+    }
+    return list ? app_print_json(list) : EXIT_DONE;
+}
+
+static int show_message(struct app *app, const char *text)
+{
+    struct mailq_message m;
+    struct mailq_rcpt *rcpts;
+    uint64_t id;
+    size_t n;
+    if (!read_id(text, &id))
+        return no_such(text);
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = mailq_message(app->store, id, &app->arena, &m);
+    if (rc == RC_OK)
+        rc = mailq_rcpts(app->store, id, &app->arena, &rcpts, &n);
+    if (rc == RC_NOTFOUND)
+        return no_such(text);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "read the queue");
+    if (app->json)
+        return app_print_json(message_json(&m, rcpts, n));
+    print_message(&m, rcpts, n);
+    return EXIT_DONE;
+}
+
+static int finish_change(struct app *app, enum rc rc, uint64_t n, const char *what, const char *about)
+{
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "change the queue");
+    if (n == 0 && about)
+        return no_such(about);
+    app_poke(app, POKE_QUEUE, 0, 0);
+    if (app->json)
+        return app_print_json(json_pack("{s:I}", "recipients", (json_int_t)n));
+    printf("%llu recipient%s %s\n", (unsigned long long)n, n == 1 ? "" : "s", what);
+    return EXIT_DONE;
+}
+
+/* Without a name everything, else one message or all mail for a domain. */
+static int flush_queue(struct app *app, const char *about)
+{
+    uint64_t id = 0, n = 0;
+    bool is_domain = about && strchr(about, '.');
+    if (about && !is_domain && !read_id(about, &id))
+        return no_such(about);
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = mailq_flush(app->store, id, view_str(is_domain ? about : ""), &n);
+    return finish_change(app, rc, n, n == 1 ? "is tried now" : "are tried now", id ? about : NULL);
+}
+
+static int change_message(struct app *app, const char *verb, const char *text)
+{
+    uint64_t id, n = 0;
+    enum rc rc;
+    if (!read_id(text, &id))
+        return no_such(text);
+    if (!app_store(app))
+        return EXIT_FAILED;
+    if (strcmp(verb, "remove") == 0) {
+        rc = mailq_remove(app->store, id, &n);
+        return finish_change(app, rc, n, "removed", text);
+    }
+    bool hold = strcmp(verb, "hold") == 0;
+    rc = mailq_hold(app->store, id, hold, &n);
+    return finish_change(app, rc, n, hold ? "held" : "released", text);
+}
+
+int cmd_queue(struct app *app, int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "list") == 0)
+        return list_queue(app);
+    if (argc == 3 && strcmp(argv[1], "show") == 0)
+        return show_message(app, argv[2]);
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "flush") == 0)
+        return flush_queue(app, argc == 3 ? argv[2] : NULL);
+    if (argc == 3 && (strcmp(argv[1], "hold") == 0 || strcmp(argv[1], "release") == 0 || strcmp(argv[1], "remove") == 0))
+        return change_message(app, argv[1], argv[2]);
+    return app_usage(app);
+}
