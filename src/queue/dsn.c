@@ -255,17 +255,17 @@ static void put_status_rcpt(struct buf *out, const struct dsn *d, const struct d
 {
     buf_str(out, "\r\n");
     put_original_recipient(out, d, r->orcpt);
-    buf_str(out, view_is_ascii(r->address) ? "Final-Recipient: rfc822;" : "Final-Recipient: utf-8;");
+    buf_str(out, view_is_ascii(r->address) ? "Final-Recipient: rfc822; " : "Final-Recipient: utf-8; ");
     put_address(out, r->address, d->utf8);
     buf_printf(out, "\r\nAction: %s\r\n", action_word(r->action));
     put_field(out, "Status: ", r->status, false);
     if (r->mx.n > 0) {
-        buf_str(out, "Remote-MTA: dns;");
+        buf_str(out, "Remote-MTA: dns; ");
         put_clean(out, r->mx, false);
         buf_str(out, "\r\n");
     }
     if (r->reply.n > 0) {
-        buf_str(out, r->mx.n > 0 ? "Diagnostic-Code: smtp;" : "Diagnostic-Code: x-facteur;");
+        buf_str(out, r->mx.n > 0 ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-facteur; ");
         put_clean(out, view_slice(r->reply, 0, DSN_REPLY_MAX), d->utf8);
         buf_str(out, "\r\n");
     }
@@ -286,7 +286,7 @@ static void put_status(struct buf *out, const struct dsn *d)
     buf_printf(out, "Content-Type: message/%sdelivery-status\r\n%s\r\n", d->utf8 ? "global-" : "",
                d->utf8 ? "Content-Transfer-Encoding: 8bit\r\n" : "");
     put_field(out, "Original-Envelope-Id: ", d->envid, false);
-    buf_str(out, "Reporting-MTA: dns;");
+    buf_str(out, "Reporting-MTA: dns; ");
     put_clean(out, d->hostname, false);
     buf_str(out, "\r\nArrival-Date: ");
     put_date(out, d->arrival_ms);
