@@ -1,10 +1,11 @@
 /* bench/store_bench: what the calls of the store cost, in microseconds of CPU and bytes written.
  *
- *     store_bench deliver FOLDER ACCOUNTS MESSAGES BATCH    mailbox_deliver, spread over accounts, settle every 50 calls
+ *     store_bench deliver FOLDER ACCOUNTS MESSAGES BATCH    mailbox_deliver, spread over accounts, settle every 1000 calls, as the queue does in a second
  *     store_bench submit FOLDER THREADS MESSAGES            blob and mailq_submit, then mailq_results
+ *     store_bench read FOLDER ACCOUNTS                      what clients ask, of what `deliver` left; memory a handle
  *     store_bench queue FOLDER ROWS...                      the scheduler's questions at each number of waiting rows
  *
- * FOLDER must not exist; it is left for the caller to look at and remove. */
+ * Else FOLDER must not exist; it is left for the caller to look at and remove. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,13 +121,92 @@ static void bench_deliver(struct store *s, int accounts, int messages, int batch
                 d[j].item.source = ++source;
             must(mailbox_deliver(mb, d, (size_t)batch, born), "deliver");
             mailbox_close(mb);
-            if (calls % 50 == 49)
+            if (calls % 1000 == 999)
                 must(store_settle(s), "settle");
         }
         must(store_settle(s), "settle");
         report(round ? "deliver, again" : "deliver", l, messages);
     }
     free(ids);
+}
+
+/* Of this process, in KiB. */
+static long resident(void)
+{
+    long pages = 0, all;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    if (f && fscanf(f, "%ld %ld", &all, &pages) != 2)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages * 4;
+}
+
+static void bench_read(struct store *s, int accounts)
+{
+    struct mailbox **mb = calloc((size_t)accounts, sizeof *mb);
+    struct arena a;
+    struct folder folder = {0};
+    struct item *items;
+    uint32_t *uids, *gone;
+    struct flagged *flagged;
+    uint64_t modseq;
+    size_t n = 0, k;
+
+    arena_init(&a, 1u << 28);
+    long before = resident();
+    struct lap l = start();
+    for (int i = 0; i < accounts; i++) {
+        must(mailbox_open(s, (uint64_t)i + 1, &mb[i]), "open");
+        must(mailbox_folder_modseq(mb[i], FOLDER_INBOX, &modseq), "modseq");
+    }
+    report("open", l, accounts);
+    l = start();
+    for (int i = 0; i < ROUNDS; i++)
+        must(mailbox_folder_modseq(mb[i % accounts], FOLDER_INBOX, &modseq), "modseq");
+    report("folder_modseq", l, ROUNDS);
+    l = start();
+    for (int i = 0; i < accounts; i++) {
+        must(mailbox_uids(mb[i], FOLDER_INBOX, &a, &folder, &uids, &n), "uids");
+        if (i + 1 < accounts)
+            free(uids);
+    }
+    printf("%zu messages each\n", n);
+    report("uids", l, accounts);
+    l = start();
+    for (int i = 0; i < 100; i++) {
+        arena_reset(&a);
+        must(mailbox_items(mb[i % accounts], FOLDER_INBOX, 1, UINT32_MAX, 0, ITEM_FLAGS, 1000, &a, &items, &k), "items");
+    }
+    report("1000 items with flags", l, 100);
+    l = start();
+    for (int i = 0; i < 100; i++) {
+        arena_reset(&a);
+        must(mailbox_items(mb[i % accounts], FOLDER_INBOX, 1, UINT32_MAX, 0, ITEM_ENVELOPE | ITEM_STRUCTURE, 100, &a, &items, &k),
+             "items");
+    }
+    report("100 items with envelope", l, 100);
+    printf("%ld KiB more memory, %d handles\n", resident() - before, accounts);
+    l = start();
+    for (int i = 0; i < 200; i++) {
+        arena_reset(&a);
+        must(mailbox_flag(mb[i % accounts], FOLDER_INBOX, &uids[i % n], 1, FLAGS_ADD, FLAG_SEEN, VIEW(""), UINT64_MAX, &a,
+                          &flagged, &k), "flag");
+    }
+    report("flag of one, durable", l, 200);
+    k = n < 1000 ? n : 1000;
+    l = start();
+    must(mailbox_flag(mb[0], FOLDER_INBOX, uids, k, FLAGS_ADD, FLAG_DELETED, VIEW(""), UINT64_MAX, &a, &flagged, &n), "flag");
+    report("flag of 1000, a message", l, (double)k);
+    l = start();
+    must(mailbox_expunge(mb[0], FOLDER_INBOX, NULL, 0, &a, &gone, &n, &modseq), "expunge");
+    report("expunge of 1000, a message", l, (double)n);
+    free(uids);
+    for (int i = 0; i < accounts; i++)
+        mailbox_close(mb[i]);
+    free(mb);
+    arena_clear(&a);
 }
 
 struct submitter {
@@ -255,6 +335,8 @@ int main(int argc, char **argv)
         arg[i - 3] = strtol(argv[i], NULL, 10);
     if (strcmp(argv[1], "deliver") == 0) {
         bench_deliver(s, (int)arg[0], (int)arg[1], (int)arg[2]);
+    } else if (strcmp(argv[1], "read") == 0) {
+        bench_read(s, (int)arg[0]);
     } else if (strcmp(argv[1], "submit") == 0) {
         bench_submit(s, (int)arg[0], (int)arg[1]);
     } else {

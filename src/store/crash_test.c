@@ -163,10 +163,69 @@ static void what_was_acknowledged_is_there_once(void **state)
     free(found);
 }
 
+#define PROCESSES 3
+#define EACH      100
+
+static _Noreturn void append_many(const char *folder, uint64_t account)
+{
+    struct store *s = fixture_open(folder);
+    struct mailbox *mb;
+    struct born born;
+    uint32_t uidvalidity;
+
+    if (mailbox_open(s, account, &mb) != RC_OK)
+        _exit(2);
+    for (int i = 0; i < EACH; i++) {
+        struct new_item item = {.blob = 1, .size = 10};
+        struct mailq_message m = {.blob = 1, .size = 10};
+        struct mailq_rcpt r = {.account = account, .address = VIEW("b@ici.test")};
+        if (mailbox_append(mb, FOLDER_INBOX, &item, 1, &born, &uidvalidity) != RC_OK || mailq_submit(s, &m, &r, 1) != RC_OK)
+            _exit(3);
+    }
+    mailbox_close(mb);
+    store_close(s);
+    _exit(0);
+}
+
+static void processes_share_a_store(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t account = fixture_account(f, "alice@ici.test");
+    struct folder folder;
+    struct mailbox *mb;
+    struct mailq_counts counts;
+    pid_t pids[PROCESSES];
+    uint32_t *uids;
+    size_t n;
+
+    store_close(f->s);
+    f->s = NULL;
+    for (int i = 0; i < PROCESSES; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            append_many(f->folder, account);
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    f->s = fixture_open(f->folder);
+    assert_int_equal(mailbox_open(f->s, account, &mb), RC_OK);
+    assert_int_equal(mailbox_uids(mb, FOLDER_INBOX, &f->a, &folder, &uids, &n), RC_OK);
+    assert_int_equal(n, PROCESSES * EACH);
+    assert_int_equal(uids[n - 1], n); /* none given twice, none left out */
+    free(uids);
+    mailbox_close(mb);
+    assert_int_equal(mailq_count(f->s, &counts), RC_OK);
+    assert_int_equal(counts.rcpts, PROCESSES * EACH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_acknowledged_is_there_once, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(processes_share_a_store, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

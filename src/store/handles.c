@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ struct mailboxes {
     size_t next_maintained;   /* bucket */
 };
 
-static const struct db_settings account_db = {.page_bytes = 1024, .cache_kib = 128, .checkpoint_kib = 2048};
+static const struct db_settings account_db = {.page_bytes = 1024, .cache_kib = 96, .checkpoint_kib = 2048};
 
 /* --- files --- */
 
@@ -476,10 +477,14 @@ enum rc mailboxes_maintain(struct store *s)
         rc = one == RC_OK ? rc : one;
     }
     int64_t before = clock_mono_ms() - MAILBOX_IDLE_MS;
+    bool closed = false;
     while ((mb = take_idle(s->mailboxes, before))) {
         enum rc one = mb->db ? mailbox_trim(mb, oldest) : RC_OK;
         free_mailbox(mb);
+        closed = true;
         rc = one == RC_OK ? rc : one;
     }
+    if (closed)
+        malloc_trim(0); /* their page caches lie between what stays: glibc gives nothing back by itself */
     return rc;
 }

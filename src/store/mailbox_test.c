@@ -2,7 +2,7 @@
 #include "store/store_fixture.h"
 
 #include "store/bus.h"
-#include "store/mailbox.h"
+#include "store/mailbox_internal.h"
 
 #define INBOX FOLDER_INBOX
 
@@ -491,6 +491,41 @@ static void idle_databases_are_closed_and_come_back(void **state)
         mailbox_close(mb[i]); /* one of them has no file any more */
 }
 
+static void the_log_is_trimmed_but_not_what_vanished(void **state)
+{
+    struct fixture *f = *state;
+    struct mailbox *mb = open_mailbox(f, fixture_account(f, "alice@ici.test"));
+    struct flagged *flagged;
+    struct change *changes;
+    uint64_t start, modseq;
+    uint32_t uids[1000], *gone, one = 1;
+    size_t n;
+
+    assert_int_equal(mailbox_folder_modseq(mb, INBOX, &start), RC_OK);
+    for (uint32_t i = 0; i < 1000; i++) {
+        if (i % 50 == 0)
+            fill(mb, INBOX, 50);
+        uids[i] = i + 1;
+    }
+    assert_int_equal(mailbox_remove(mb, INBOX, &one, 1), RC_OK);
+    for (size_t i = 0; i < MAILBOX_LOG_KEEP / 1000 + 30; i++) {
+        arena_reset(&f->a);
+        assert_int_equal(mailbox_flag(mb, INBOX, uids, 1000, i & 1 ? FLAGS_REMOVE : FLAGS_ADD, FLAG_SEEN, VIEW(""), UINT64_MAX,
+                                      &f->a, &flagged, &n), RC_OK);
+        assert_int_equal(n, 999);
+    }
+    assert_int_equal(mailbox_changes(mb, INBOX, start, &f->a, &changes, &n, &modseq), RC_OK);
+    assert_int_equal(n, 999);
+    assert_int_equal(store_maintain(f->s), RC_OK);
+    assert_int_equal(mailbox_changes(mb, INBOX, start, &f->a, &changes, &n, &modseq), RC_LIMIT);
+    assert_int_equal(mailbox_changes(mb, INBOX, modseq - MAILBOX_LOG_KEEP, &f->a, &changes, &n, &modseq), RC_OK);
+    assert_int_equal(n, 999);
+    assert_int_equal(mailbox_vanished(mb, INBOX, start, &f->a, &gone, &n), RC_OK);
+    assert_int_equal(n, 1);
+    fill(mb, INBOX, 1);
+    mailbox_close(mb);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -501,7 +536,7 @@ int main(void)
         WITH_STORE(items_come_back_as_they_went_in),   WITH_STORE(flags_change_and_the_log_tells),
         WITH_STORE(ids_stay_when_items_move),          WITH_STORE(each_source_is_delivered_once),
         WITH_STORE(recent_is_claimed_once),            WITH_STORE(watchers_hear_their_folder),
-        WITH_STORE(idle_databases_are_closed_and_come_back),
+        WITH_STORE(idle_databases_are_closed_and_come_back), WITH_STORE(the_log_is_trimmed_but_not_what_vanished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "store/store_internal.h"
 
 #define SEGMENT_BYTES (64u << 20)
-#define MAX_OPEN      64
+#define MAX_OPEN      128
 
 #define DIRECTORY_CACHE_KIB 128
 #define MAILQ_CACHE_KIB     1024

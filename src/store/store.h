@@ -20,7 +20,7 @@ struct store_settings {
     const char *data;      /* folder; made if missing, mode 0700 */
     const char *node;      /* name of this process for blob segments and the log: "mta", "access", "cli" */
     size_t segment_bytes;  /* 0: 64 MiB */
-    unsigned max_open;     /* open account databases kept; 0: 64 */
+    unsigned max_open;     /* open account databases kept, some 200 KiB each; 0: 128 */
 };
 
 /* Opens, creates or migrates forward. *why (arena or static text) says what failed: e.g. the database is newer than
