@@ -39,6 +39,29 @@ static void search_folds_case(void **state)
     assert_int_equal(view_ifind(VIEW(""), VIEW("a")), VIEW_NONE);
 }
 
+/* The way for long texts finds what the way for short ones does. */
+static void test_find_in_long_text(void **state)
+{
+    static const struct view needles[] = {VIEW_INIT("aBab"), VIEW_INIT("BBBB"), VIEW_INIT("abcabb"), VIEW_INIT("zzzz")};
+    char text[700];
+
+    (void)state;
+    for (unsigned round = 1; round < 300; round++) {
+        unsigned x = round * 2654435761u;
+        for (size_t i = 0; i < sizeof text; i++) {
+            x = x * 1103515245 + 12345;
+            text[i] = "abcABC"[(x >> 16) % (2 + round % 5)];
+        }
+        struct view v = view_of(text, sizeof text);
+        for (size_t k = 0; k < sizeof needles / sizeof needles[0]; k++) {
+            size_t want = VIEW_NONE;
+            for (size_t i = 0; i + needles[k].n <= v.n && want == VIEW_NONE; i++)
+                want = view_ieq(view_slice(v, i, needles[k].n), needles[k]) ? i : VIEW_NONE;
+            assert_int_equal(view_ifind(v, needles[k]), want);
+        }
+    }
+}
+
 static void base64_is_strict_for_sasl(void **state)
 {
     (void)state;
@@ -102,6 +125,7 @@ static void arenas_have_a_cap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find_in_long_text),
         cmocka_unit_test(numbers_are_bounded),       cmocka_unit_test(search_folds_case),
         cmocka_unit_test(base64_is_strict_for_sasl), cmocka_unit_test(utf8_refuses_overlong_and_surrogates),
         cmocka_unit_test(buffers_remember_failure),  cmocka_unit_test(arenas_have_a_cap),
