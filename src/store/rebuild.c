@@ -1,0 +1,62 @@
+#include "store/rebuild.h"
+
+#include "message/summary.h"
+#include "store/blob_internal.h"
+
+enum rc rebuild_item(struct view message, struct arena *a, struct new_item *out)
+{
+    struct summary s;
+    struct buf refs;
+    enum rc rc = summary_make(message, a, &s);
+
+    if (rc != RC_OK)
+        return rc;
+    buf_init(&refs, (size_t)SUMMARY_REFERENCES_MAX * (SUMMARY_ID_MAX + 1) + 1);
+    for (size_t i = 0; i < s.n_references; i++) {
+        if (i > 0)
+            buf_chr(&refs, ' ');
+        buf_add(&refs, s.references[i]);
+    }
+    rc = buf_rc(&refs);
+    if (rc == RC_OK)
+        rc = view_dup(a, buf_view(&refs), &out->references);
+    buf_clear(&refs);
+    out->size = (uint32_t)message.n;
+    out->sent_date = s.has_sent ? s.sent_utc : 0;
+    out->envelope = s.envelope;
+    out->structure = s.bodystructure;
+    out->index = s.index;
+    out->message_id = s.message_id;
+    out->subject_base = s.subject_base;
+    return rc;
+}
+
+enum rc rebuild_copy(struct store *to, uint64_t account, struct view body, int64_t time_s, uint64_t *blob)
+{
+    struct blob_writer *w;
+    enum rc rc = blob_begin(to, account, &w);
+
+    if (rc != RC_OK)
+        return rc;
+    if (time_s > 0)
+        blob_set_time(w, time_s);
+    (void)blob_append(w, body); /* blob_finish tells of its failure */
+    return blob_finish(w, blob);
+}
+
+enum rc rebuild_folder(struct mailbox *mb, struct view path, enum folder_role role, struct arena *a, uint64_t *id)
+{
+    struct folder f;
+    enum rc rc = mailbox_folder(mb, path, a, &f);
+
+    if (rc == RC_OK) {
+        *id = f.id;
+        return RC_OK;
+    }
+    if (rc != RC_NOTFOUND)
+        return rc;
+    rc = mailbox_folder_create(mb, path, role, id);
+    if (rc == RC_EXISTS && role != FOLDER_PLAIN) /* another folder has the role */
+        rc = mailbox_folder_create(mb, path, FOLDER_PLAIN, id);
+    return rc;
+}
