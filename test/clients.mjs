@@ -42,4 +42,5 @@ async function read() {
   return out;
 }
 
-console.log(JSON.stringify(await (what === 'SEND' ? send() : read())));
+const plain = (key, value) => (typeof value === 'bigint' ? Number(value) : value);
+console.log(JSON.stringify(await (what === 'SEND' ? send() : read()), plain));

@@ -570,7 +570,7 @@ static enum pool_next session_serve(void *session, enum pool_why why)
             refuse(s, "-ERR Line too long");
         else
             return POOL_CLOSE;
-    }
+    } while (!s->ending && conn_has_input(s->conn));
     if (conn_flush(s->conn) != RC_OK || s->ending)
         return POOL_CLOSE;
     pool_park_until(s->conn, deadline_in(patience_ms(s)));
