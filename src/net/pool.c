@@ -163,6 +163,8 @@ static int64_t earliest(int64_t a, int64_t b)
 static void stop_listening(struct pool *p)
 {
     for (size_t i = 0; i < p->n_listeners; i++) {
+        if (p->listeners[i].l.fd < 0)
+            continue;
         /* Another process may hold the same socket open, and its events would then go on. */
         epoll_ctl(p->epoll, EPOLL_CTL_DEL, p->listeners[i].l.fd, NULL);
         close(p->listeners[i].l.fd);

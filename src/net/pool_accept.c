@@ -21,8 +21,11 @@ enum rc pool_listen(struct pool *p, const struct pool_listener *l)
     enum rc rc = RC_TEMP;
 
     pthread_mutex_lock(&p->lock);
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = EPOLL_LISTENER | p->n_listeners};
-    if (p->n_listeners == POOL_LISTENERS_MAX || p->draining) {
+    size_t at = 0;
+    while (at < p->n_listeners && p->listeners[at].l.fd >= 0)
+        at++;
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = EPOLL_LISTENER | at};
+    if (at == POOL_LISTENERS_MAX || p->draining) {
         rc = RC_LIMIT;
         goto done;
     }
@@ -32,10 +35,11 @@ enum rc pool_listen(struct pool *p, const struct pool_listener *l)
      * hours. */
     setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     setsockopt(l->fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
-    p->listeners[p->n_listeners] = (struct listener){.l = *l};
     if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, l->fd, &e) < 0)
         goto done;
-    p->n_listeners++;
+    p->listeners[at] = (struct listener){.l = *l}; /* the epoll thread looks at it under the lock */
+    if (at == p->n_listeners)
+        p->n_listeners++;
     rc = RC_OK;
 done:
     pthread_mutex_unlock(&p->lock);
@@ -55,13 +59,23 @@ static void pause_listener(struct pool *p, struct listener *l, int err)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Its place can be taken by another. */
+static void retire_listener(struct pool *p, struct listener *l)
+{
+    pthread_mutex_lock(&p->lock);
+    epoll_ctl(p->epoll, EPOLL_CTL_DEL, l->l.fd, NULL);
+    close(l->l.fd);
+    *l = (struct listener){.l.fd = -1};
+    pthread_mutex_unlock(&p->lock);
+}
+
 int64_t pool_resume(struct pool *p, int64_t now)
 {
     int64_t next = NO_DEADLINE;
     for (size_t i = 0; i < p->n_listeners; i++) {
         struct listener *l = &p->listeners[i];
         struct epoll_event e = {.events = EPOLLIN, .data.u64 = EPOLL_LISTENER | i};
-        if (l->resume == 0)
+        if (l->l.fd < 0 || l->resume == 0)
             continue;
         if (l->resume <= now && epoll_ctl(p->epoll, EPOLL_CTL_MOD, l->l.fd, &e) == 0)
             l->resume = 0;
@@ -150,7 +164,7 @@ void pool_accept(struct pool *p, struct listener *l)
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 pause_listener(p, l, errno);
             if (errno == EINVAL) /* shut down by whoever shares it: a reload took it away */
-                epoll_ctl(p->epoll, EPOLL_CTL_DEL, l->l.fd, NULL);
+                retire_listener(p, l);
             if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO)
                 continue;
             return;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -385,6 +386,39 @@ static void test_kick(void **state)
     stop(p);
 }
 
+/* Those who share a listening socket end it by shutdown, and its place is free again. */
+static void test_listeners_go(void **state)
+{
+    struct pool_settings set = settings();
+    struct addr at, next;
+    struct pool *p = start(&set, false, &at);
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        socklen_t len = sizeof next.ss;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(addr_parse(VIEW("127.0.0.1:0"), &next), RC_OK);
+        assert_int_equal(bind(fd, (struct sockaddr *)&next.ss, next.len), 0);
+        assert_int_equal(listen(fd, 5), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&next.ss, &len), 0);
+        int ours = dup(fd);
+        assert_int_equal(pool_listen(p, &(struct pool_listener){fd, &service, false}), RC_OK);
+        struct conn *c = dial(&next, NULL);
+        hear(c, "hi 127.0.0.1");
+        assert_int_equal(shutdown(ours, SHUT_RDWR), 0);
+        int64_t end = deadline_in(WAIT_MS);
+        while (fcntl(fd, F_GETFD) >= 0 && clock_mono_ms() < end) /* the pool closes it */
+            usleep(100);
+        say(c, VIEW("still here\r\n"));
+        hear(c, "still here");
+        conn_free(c);
+        close(ours);
+    }
+    struct conn *c = dial(&at, NULL);
+    hear(c, "hi 127.0.0.1");
+    conn_free(c);
+    stop(p);
+}
+
 /* A session that does not end in time is cut. */
 static void test_drain_cuts(void **state)
 {
@@ -531,12 +565,12 @@ static void test_no_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_echo),           cmocka_unit_test(test_many_parked_few_threads),
-        cmocka_unit_test(test_half_lines),     cmocka_unit_test(test_blocked_workers),
-        cmocka_unit_test(test_timeouts),       cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_kick),           cmocka_unit_test(test_drain_cuts),
-        cmocka_unit_test(test_proxy),          cmocka_unit_test(test_implicit_tls),
-        cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_echo),         cmocka_unit_test(test_many_parked_few_threads),
+        cmocka_unit_test(test_half_lines),   cmocka_unit_test(test_blocked_workers),
+        cmocka_unit_test(test_timeouts),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_kick),         cmocka_unit_test(test_drain_cuts),
+        cmocka_unit_test(test_listeners_go), cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_implicit_tls), cmocka_unit_test(test_no_descriptors),
     };
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
