@@ -76,12 +76,15 @@ def mbsync(ici, tmp_path_factory):
 Tunnel "openssl s_client -quiet -connect %s:%d -CAfile %s -verify_return_error"
 User %s
 Pass secret
+
 IMAPStore ici-remote
 Account ici
+
 MaildirStore ici-local
 Path %s/
 Inbox %s/INBOX
 SubFolders Verbatim
+
 Channel ici
 Far :ici-remote:
 Near :ici-local:
@@ -155,7 +158,7 @@ def test_fetchmail_fetches(ici, tmp_path, protocol):
     ici.wait_messages(user, 3)
     out = tmp_path / "out"
     rc = tmp_path / "fetchmailrc"
-    rc.write_text("""poll %s proto %s port %d user "%s" password "secret" ssl sslproto auto sslcertfile %s
+    rc.write_text("""poll %s proto %s port %d user "%s" password "secret" ssl sslproto 'auto' sslcertfile "%s"
   no sslcertck keep mda "cat >> %s"
 """ % (ici.ip, protocol, PORTS[protocol + "s"], user, ici.lab.ca, out))
     rc.chmod(0o600)
