@@ -2,8 +2,10 @@
 import base64
 import hashlib
 import hmac
+import os
 import re
 import secrets
+import shutil
 import smtplib
 import socket
 import ssl
@@ -11,7 +13,7 @@ import subprocess
 
 import pytest
 
-from lab import PORTS, SLOW, wait_for
+from lab import IS_ROOT, PORTS, SLOW, wait_for
 
 LIMITS = """
 limits {
@@ -554,3 +556,43 @@ def test_slow_messages_hold_up_nobody(mx):
     finally:
         for w in wires:
             w.__exit__()
+
+
+@pytest.fixture
+def full(lab):
+    """A server on a file system of 24 MB."""
+    server = lab.facteur("plein.test", start=False)
+    os.makedirs(server.data, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0700", "tmpfs", server.data], check=True)
+    shutil.chown(server.data, "mail")
+    try:
+        server.account("anne@plein.test")
+        yield server.start()
+    finally:
+        server.stop()
+        subprocess.run(["umount", "-l", server.data], check=True)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="mounting needs root")
+def test_full_disk_is_452_and_recovers(full):
+    def send():
+        with Wire(full) as w:
+            w.ehlo()
+            for command, good in (("MAIL FROM:<x@labas.test>", "250"), ("RCPT TO:<anne@plein.test>", "250"), ("DATA", "354")):
+                r = w.cmd(command)
+                if not r.startswith(good):
+                    return r
+            w.send(b"Subject: n\r\n\r\n" + b"0123456789012345678901234567890123456789\r\n" * 10000 + b".\r\n")
+            return w.reply()
+    ballast = os.path.join(full.data, "ballast")
+    assert send().startswith("250")
+    with open(ballast, "wb", buffering=0) as f:
+        try:
+            while f.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    replies = [send() for _ in range(3)]
+    assert all(r[:4] in ("452 ", "451 ") for r in replies) and any(r.startswith("452 4.3.1 ") for r in replies), replies
+    os.unlink(ballast)
+    wait_for("room again", lambda: send().startswith("250"))
