@@ -7,6 +7,7 @@
 #include "smtp/session.h"
 
 #define LOG_HELO_MAX 100
+#define HANDSHAKE_MS 20000
 
 /* --- replies --- */
 
@@ -174,7 +175,7 @@ static enum rc cmd_starttls(struct smtp_session *s, struct view args)
         return smtp_end(s, "commands behind STARTTLS");
     }
     smtp_reply(s, 220, "2.0.0", "Begin TLS");
-    conn_deadline(s->c, deadline_in(s->set->line_ms));
+    conn_deadline(s->c, deadline_in(HANDSHAKE_MS));
     enum rc rc = conn_flush(s->c);
     if (rc == RC_OK)
         rc = conn_start_tls(s->c, t);
@@ -368,7 +369,7 @@ static enum rc copy_settings(const struct smtp_settings *from, struct smtp_snaps
     set->hops = from->hops ? from->hops : 50;
     set->idle_ms = from->idle_ms ? from->idle_ms : 5 * 60 * 1000;
     set->line_ms = from->line_ms ? from->line_ms : 60 * 1000;
-    set->data_ms = from->data_ms ? from->data_ms : 2 * 60 * 1000;
+    set->data_ms = from->data_ms ? from->data_ms : 60 * 1000;
     return RC_OK;
 }
 

@@ -26,8 +26,8 @@ struct smtp_settings {
     unsigned recipients;               /* of a message */
     unsigned hops;                     /* Received fields; 0: 50 */
     int64_t idle_ms;                   /* between commands; 0: 5 min (RFC 5321 §4.5.3.2.7) */
-    int64_t line_ms;                   /* for a line that has begun, and a handshake; 0: 60 s */
-    int64_t data_ms;                   /* silence allowed in DATA before the least rate counts; 0: 2 min */
+    int64_t line_ms;                   /* to finish a line that has begun; 0: 60 s */
+    int64_t data_ms;                   /* silence allowed in DATA before the least rate counts; 0: 60 s */
     const struct addr_net *relay_from; /* who may hand us mail for others without login */
     size_t n_relay_from;
     bool relay_any_sender;             /* they may also send from domains that are not ours */
