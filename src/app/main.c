@@ -26,6 +26,11 @@ static const struct command commands[] = {
     {"queue", cmd_queue,
      "queue list [--json]\nqueue show ID [--json]\nqueue flush [ID|DOMAIN]\nqueue hold ID\nqueue release ID\nqueue remove ID",
      "mail that waits: for another server, or to be let go"},
+    {"backup", cmd_backup, "backup DIR [--json]", "a consistent copy of a running server; again: what is new"},
+    {"restore", cmd_restore, "restore DIR [--json]\nrestore DIR ADDRESS [--json]\nrestore DIR ADDRESS FOLDER UID|MESSAGE-ID [--json]",
+     "everything, what an account lacks, or one message back from a backup"},
+    {"store", cmd_store, "store verify [--json]\nstore salvage NEW_FOLDER [--json]\nstore compact [--json]",
+     "finds damage, saves what is readable, gives room back"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},
 };

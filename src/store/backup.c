@@ -249,12 +249,6 @@ static enum rc copy_databases(struct run *r)
         }
         free(from);
     }
-    if (rc == RC_OK && r->set->vault) {
-        enum rc vault = copy_database(r, r->set->vault, "vault.db", &unchanged);
-        r->stats->vault = vault == RC_OK;
-        if (vault != RC_OK && vault != RC_DENIED && vault != RC_NOTFOUND)
-            rc = vault;
-    }
     arena_clear(&a);
     return rc;
 }
@@ -365,8 +359,6 @@ static enum rc put_all_in_place(struct run *r)
                      : RC_TEMP;
     }
     free(path);
-    if (rc == RC_OK)
-        rc = put_in_place(r->dir, "vault.db");
     if (rc == RC_OK)
         rc = put_in_place(r->dir, "facteur.db"); /* last: with older mailboxes it would have let go of mail too early */
     return rc == RC_OK ? backup_sync_folder(r->dir) : rc;
@@ -499,4 +491,17 @@ done:
     free(accounts);
     free(lock_path);
     return rc;
+}
+
+enum rc backup_add_vault(const char *dir, const char *vault)
+{
+    char *fresh = NULL;
+    enum rc rc = asprintf(&fresh, "%s/vault.db.new", dir) > 0 ? RC_OK : RC_TEMP;
+
+    if (rc == RC_OK)
+        rc = backup_is_one(dir) ? db_file_copy(vault, fresh) : RC_NOTFOUND;
+    if (rc == RC_OK)
+        rc = put_in_place(dir, "vault.db");
+    free(fresh);
+    return rc == RC_OK ? backup_sync_folder(dir) : rc;
 }

@@ -11,22 +11,25 @@
 #include "store/store.h"
 
 struct backup_settings {
-    const char *vault; /* path of vault.db, or NULL */
     void (*progress)(void *ctx, uint64_t done, uint64_t all); /* bytes of blobs; may be NULL */
     void *ctx;
 };
 struct backup_stats {
     uint64_t accounts, unchanged; /* mailboxes in it; those that were so already */
     uint64_t segments, bytes;     /* bytes copied this time */
-    bool vault;                   /* passwords and their like are in it */
 };
 /* RC_EXISTS: the folder holds something else. RC_TEMP: compaction or another backup into it runs, or I/O (in the log).
  * RC_FULL, RC_CORRUPT: a database cannot be copied. After a failure an earlier backup in the folder is still whole. */
 enum rc backup_make(struct store *s, const char *dir, const struct backup_settings *set, struct backup_stats *out);
 
-/* Everything, into a data folder that is empty or missing. Each mailbox gets a new replica GUID, for its counters go
- * back (SCHEMA of the design, 4). `vault`: where vault.db goes, or NULL. RC_EXISTS: `data` is not empty. RC_NOTFOUND: no backup. */
-enum rc backup_restore_all(const char *dir, const char *data, const char *vault, struct backup_stats *out);
+/* Everything, into a data folder without a store. Each mailbox gets a new replica GUID, for its counters go back
+ * (SCHEMA of the design, 4). RC_EXISTS: there is a store. RC_NOTFOUND: `dir` is no backup. */
+enum rc backup_restore_all(const char *dir, const char *data, struct backup_stats *out);
+
+/* The passwords' database belongs to another user than the store, so whoever may read it adds it to the backup and takes
+ * it back. RC_NOTFOUND: there is none. RC_DENIED: may not be read. Taking back replaces what is at `vault`. */
+enum rc backup_add_vault(const char *dir, const char *vault);
+enum rc backup_restore_vault(const char *dir, const char *vault);
 
 struct restore_stats {
     uint64_t folders, messages, present, damaged; /* looked at; added; there already; lost in the backup */

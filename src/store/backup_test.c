@@ -3,6 +3,7 @@
 
 #include "store/backup.h"
 #include "store/compact.h"
+#include "store/db.h"
 #include "store/tools_fixture.h"
 
 enum { N = 80 };
@@ -38,7 +39,7 @@ static void remove_all(struct store *s, uint64_t account, const char *path)
 
 static void make(struct fixture *f, const char *dir, struct backup_stats *stats)
 {
-    struct backup_settings set = {.vault = NULL};
+    struct backup_settings set = {.progress = NULL};
     assert_int_equal(backup_make(f->s, dir, &set, stats), RC_OK);
 }
 
@@ -80,9 +81,9 @@ static void everything_comes_back(void **state)
     assert_true(st.bytes < first || first < 4u << 20);
     assert_int_equal(st.unchanged, 1);
     remove_all(f->s, anna, "INBOX"); /* the original goes on */
-    assert_int_equal(backup_restore_all(dir, f->folder, NULL, &st), RC_EXISTS);
-    assert_int_equal(backup_restore_all(f->folder, data, NULL, &st), RC_NOTFOUND);
-    assert_int_equal(backup_restore_all(dir, data, NULL, &st), RC_OK);
+    assert_int_equal(backup_restore_all(dir, f->folder, &st), RC_EXISTS);
+    assert_int_equal(backup_restore_all(f->folder, data, &st), RC_NOTFOUND);
+    assert_int_equal(backup_restore_all(dir, data, &st), RC_OK);
     struct store *s = open_at(data);
     check_all(s, anna, N + 10);
     check_all(s, bert, 5);
@@ -92,10 +93,38 @@ static void everything_comes_back(void **state)
     remove_tree(data);
 }
 
+static void the_vault_goes_along(void **state)
+{
+    struct fixture *f = *state;
+    char dir[128], vault[160], back[160];
+    struct backup_stats st;
+    struct db *db;
+
+    snprintf(dir, sizeof dir, "%s.backup", f->folder);
+    snprintf(vault, sizeof vault, "%s/v.db", f->folder);
+    snprintf(back, sizeof back, "%s/back.db", f->folder);
+    struct db_settings set = {.path = vault, .create = true, .page_bytes = 4096, .cache_kib = 64, .checkpoint_kib = 64};
+    assert_int_equal(db_open(&set, &db), RC_OK);
+    assert_int_equal(db_define(db, "CREATE TABLE secret (a INTEGER NOT NULL)"), RC_OK);
+    assert_int_equal(backup_add_vault(dir, vault), RC_NOTFOUND); /* not a backup yet */
+    make(f, dir, &st);
+    assert_int_equal(backup_restore_vault(dir, back), RC_NOTFOUND);
+    assert_int_equal(backup_add_vault(dir, "/nowhere/v.db"), RC_NOTFOUND);
+    assert_int_equal(backup_add_vault(dir, vault), RC_OK);
+    db_close(db);
+    assert_int_equal(backup_restore_vault(dir, back), RC_OK);
+    set.path = back;
+    set.create = false;
+    assert_int_equal(db_open(&set, &db), RC_OK);
+    assert_true(db_has_table(db, "secret"));
+    db_close(db);
+    remove_tree(dir);
+}
+
 static void other_folders_are_left_alone(void **state)
 {
     struct fixture *f = *state;
-    struct backup_settings set = {.vault = NULL};
+    struct backup_settings set = {.progress = NULL};
     struct backup_stats st;
     assert_int_equal(backup_make(f->s, f->folder, &set, &st), RC_EXISTS);
     assert_int_equal(backup_make(f->s, "/etc", &set, &st), RC_EXISTS);
@@ -212,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
         T(everything_comes_back),
+        T(the_vault_goes_along),
         T(other_folders_are_left_alone),
         T(an_account_comes_back_and_nothing_twice),
         T(one_message_comes_back),

@@ -185,6 +185,9 @@ enum rc blobs_open_at(const char *data, const char *node, size_t segment_bytes, 
         log_error("store.blob.open_failed", F_CSTR("folder", b->dir), F_CSTR("error", strerrordesc_np(errno)));
         goto done;
     }
+    int lock = openat(b->dir_fd, "compact.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock >= 0) /* made by whom the folder belongs to, before root runs a command */
+        close(lock);
     rc = blobs_writer_open(b);
     if (rc == RC_OK)
         rc = blobs_reader_open(b);

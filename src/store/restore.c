@@ -147,7 +147,16 @@ static enum rc copy_accounts(struct whole *w)
     return rc;
 }
 
-enum rc backup_restore_all(const char *dir, const char *data, const char *vault, struct backup_stats *out)
+static bool has_file(const char *dir, const char *name)
+{
+    char *path = NULL;
+    bool has = asprintf(&path, "%s/%s", dir, name) > 0 && access(path, F_OK) == 0;
+
+    free(path);
+    return has;
+}
+
+enum rc backup_restore_all(const char *dir, const char *data, struct backup_stats *out)
 {
     struct whole w = {.dir = dir, .data = data, .stats = out};
     char *main_db = NULL;
@@ -156,22 +165,35 @@ enum rc backup_restore_all(const char *dir, const char *data, const char *vault,
     *out = (struct backup_stats){0};
     if (!backup_is_one(dir))
         return RC_NOTFOUND;
-    if (!backup_is_empty(data))
+    if (has_file(data, "facteur.db") || has_file(data, "accounts"))
         return RC_EXISTS;
     rc = backup_make_folder(data);
     if (rc == RC_OK)
         rc = copy_folder(&w, "blobs", ".seg", ".moved", &out->segments);
     if (rc == RC_OK)
         rc = copy_accounts(&w);
-    if (rc == RC_OK && vault) {
-        enum rc got = copy_one(&w, "vault.db", vault);
-        out->vault = got == RC_OK;
-        rc = got == RC_NOTFOUND ? RC_OK : got;
-    }
     if (rc == RC_OK) /* last: with it the folder is a store */
         rc = asprintf(&main_db, "%s/facteur.db", data) > 0 ? copy_one(&w, "facteur.db", main_db) : RC_TEMP;
     free(main_db);
     return rc == RC_OK ? backup_sync_folder(data) : rc;
+}
+
+enum rc backup_restore_vault(const char *dir, const char *vault)
+{
+    static const char *const endings[] = {"-wal", "-shm", "-journal"};
+    struct backup_stats stats = {0};
+    struct whole w = {.dir = dir, .stats = &stats};
+    char *side = NULL;
+
+    if (!backup_is_one(dir))
+        return RC_NOTFOUND;
+    for (size_t i = 0; i < 3; i++) { /* of what is replaced */
+        if (asprintf(&side, "%s%s", vault, endings[i]) < 0)
+            return RC_TEMP;
+        unlink(side);
+        free(side);
+    }
+    return copy_one(&w, "vault.db", vault);
 }
 
 /* --- one account, one message --- */

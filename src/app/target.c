@@ -1,0 +1,45 @@
+#include "app/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/users.h"
+
+bool target_make(struct app *app, const char *dir)
+{
+    struct users users;
+
+    if (!app_config(app) || !app_become(app, APP_ROOT))
+        return false;
+    users_find(app->config, &users);
+    if (mkdir(dir, 0700) != 0)
+        return errno == EEXIST ? true : (app_fail("cannot make %s: %s", dir, strerror(errno)), false);
+    if (users.root && chown(dir, users.store.uid, users.store.gid) != 0)
+        return app_fail("%s: %s", dir, strerror(errno)), false;
+    return true;
+}
+
+bool target_is_idle(struct app *app)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct users users;
+    const char *why = NULL;
+
+    if (!app_config(app) || !app_become(app, APP_ROOT))
+        return false;
+    users_find(app->config, &users);
+    if (users_prepare_data(app->config, &users, &app->arena, &why) != RC_OK)
+        return app_fail("%s", why ? why : "out of memory"), false;
+    const char *path = arena_printf(&app->arena, "%s/run/lock", app->config->data);
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0)
+        return path && errno == ENOENT ? true : (app_fail("cannot open the lock of %s", app->config->data), false);
+    bool idle = fcntl(fd, F_OFD_SETLK, &whole) == 0; /* serve.c holds it */
+    close(fd);
+    if (!idle)
+        app_fail("a server is using %s: stop it first", app->config->data);
+    return idle;
+}
