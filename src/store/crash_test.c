@@ -221,11 +221,38 @@ static void processes_share_a_store(void **state)
     assert_int_equal(counts.rcpts, PROCESSES * EACH);
 }
 
+/* As mta and access do on the first start of a server. */
+static void processes_make_a_store_together(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[4];
+
+    store_close(f->s);
+    f->s = NULL;
+    for (int round = 0; round < 5; round++) {
+        char folder[96];
+        snprintf(folder, sizeof folder, "%s/new%d", f->folder, round);
+        for (int i = 0; i < 4; i++) {
+            pids[i] = fork();
+            if (pids[i] == 0) {
+                store_close(fixture_open(folder));
+                _exit(0);
+            }
+        }
+        for (int i = 0; i < 4; i++) {
+            int status;
+            assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_acknowledged_is_there_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(processes_share_a_store, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(processes_make_a_store_together, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
