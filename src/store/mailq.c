@@ -1,11 +1,19 @@
 #include "store/mailq.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "store/blob.h"
 #include "store/mailq_internal.h"
 #include "store/store_internal.h"
+
+/* A sync costs as much for ten messages as for one. So while submissions come fast the committing thread waits a little
+ * for others; when that brought nobody (one fast client alone) it is left for a while. */
+#define GATHER_GAP_US 1500 /* mean time between submissions from which on it is worth it */
+#define GATHER_US     2000
+#define GATHER_JOBS   10   /* goes at once when so many wait */
+#define GATHER_REST   16   /* commits without waiting after one that waited in vain */
 
 /* A submission, results, or both, of one thread. */
 struct mailq_job {
@@ -28,8 +36,11 @@ enum rc mailq_open(struct db *db, struct mailq **out)
         return RC_TEMP;
     pthread_mutex_init(&q->mutex, NULL);
     pthread_mutex_init(&q->gathering, NULL);
+    pthread_condattr_init(&q->clock);
+    pthread_condattr_setclock(&q->clock, CLOCK_MONOTONIC);
     q->db = db;
     q->last = &q->first;
+    q->gap_us = 100000;
     *out = q;
     return RC_OK;
 }
@@ -41,6 +52,7 @@ void mailq_close(struct mailq *q)
     db_close(q->db);
     pthread_mutex_destroy(&q->mutex);
     pthread_mutex_destroy(&q->gathering);
+    pthread_condattr_destroy(&q->clock);
     free(q);
 }
 
@@ -204,22 +216,63 @@ static enum rc commit_group(struct store *s, struct mailq_job *jobs)
     return rc == RC_OK && g.promises ? db_sync(s->mailq->db) : rc;
 }
 
+static int64_t mono_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void add_job(struct mailq *q, struct mailq_job *job)
+{
+    *q->last = job;
+    q->last = &job->next;
+    if (!job->m)
+        return;
+    int64_t now = mono_us(), gap = now - q->last_us;
+    q->last_us = now;
+    q->gap_us += ((gap < 100000 ? gap : 100000) - q->gap_us) / 8;
+    q->n_waiting++;
+    if (q->gatherer && q->n_waiting >= GATHER_JOBS)
+        pthread_cond_signal(&q->gatherer->wake);
+}
+
+static void gather(struct mailq *q, struct mailq_job *job)
+{
+    if (!job->m || q->gap_us > GATHER_GAP_US)
+        return;
+    if (q->rest > 0) {
+        q->rest--;
+        return;
+    }
+    size_t before = q->n_waiting;
+    int64_t until = mono_us() + GATHER_US;
+    struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+    q->gatherer = job;
+    while (q->n_waiting < GATHER_JOBS && pthread_cond_timedwait(&job->wake, &q->gathering, &at) == 0)
+        continue;
+    q->gatherer = NULL;
+    if (q->n_waiting < before + 2)
+        q->rest = GATHER_REST;
+}
+
 /* Whoever finds nobody leading commits for all that have gathered; who comes while it works gathers for the next. */
 static enum rc run_job(struct store *s, struct mailq_job *job)
 {
     struct mailq *q = s->mailq;
 
-    pthread_cond_init(&job->wake, NULL);
+    pthread_cond_init(&job->wake, &q->clock);
     pthread_mutex_lock(&q->gathering);
-    *q->last = job;
-    q->last = &job->next;
+    add_job(q, job);
     while (!job->done && q->leading)
         pthread_cond_wait(&job->wake, &q->gathering);
     if (!job->done) {
+        q->leading = true;
+        gather(q, job);
         struct mailq_job *jobs = q->first;
         q->first = NULL;
         q->last = &q->first;
-        q->leading = true;
+        q->n_waiting = 0;
         pthread_mutex_unlock(&q->gathering);
         enum rc rc = commit_group(s, jobs);
         pthread_mutex_lock(&q->gathering);

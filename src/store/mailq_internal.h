@@ -12,9 +12,14 @@ struct mailq {
     pthread_mutex_t mutex; /* guards db while a statement runs */
     struct db *db;
 
-    pthread_mutex_t gathering;          /* guards the four below */
+    pthread_mutex_t gathering;          /* guards all below */
+    pthread_condattr_t clock;           /* of the jobs' conditions: monotonic */
     struct mailq_job *first, **last;    /* submissions and results that wait for the next transaction */
+    size_t n_waiting;                   /* submissions among them */
     bool leading;                       /* a thread is committing for others */
+    struct mailq_job *gatherer;         /* it waits for more to come; or NULL */
+    int64_t last_us, gap_us;            /* when the last submission came; mean time between the last ones */
+    unsigned rest;                      /* commits before waiting is tried again */
     mailq_wake_fn wake;
     void *wake_ctx;
 };
