@@ -1,6 +1,7 @@
 """Real messages that nobody here wrote: in by SMTP, out by IMAP and POP3, byte for byte; BODYSTRUCTURE against Python's parser."""
 import email
 import email.policy
+import poplib
 import re
 
 import pytest
@@ -11,8 +12,12 @@ DATA = SHARED / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data is not beside this checkout")
 FOLDERS = ["mime/mail-parser", "mime/mime4j", "mime/enmime", "mime/mimekit", "mime/ruby-mail", "mime/flanker",
            "mime/nodemailer-mailparser", "mime/python-email", "mime/spamassassin", "mime/mox", "mail-corpus", "mail-heuristics"]
-NOT_MAIL = re.compile(r"\.(json|xml|tsv|md|txt|out|bin|svg|png|html|py|LICENSE)$|README|LICENSE|/mbox/")
+NOT_MAIL = re.compile(r"\.(json|xml|tsv|md|out|bin|svg|png|html|py|LICENSE)$|README|LICENSE|/mbox/|_decoded")
 BATCH = 20
+ENCODINGS = ("7bit", "8bit", "binary", "base64", "quoted-printable")
+
+
+poplib._MAXLINE = 10_000_000  # real messages have longer lines than it likes
 
 
 def crlf(raw):
@@ -27,7 +32,8 @@ def messages(folder):
             if raw.strip() and len(raw) < 20_000_000:
                 if raw.startswith(b"From "):
                     raw = raw.split(b"\n", 1)[1]
-                yield path.name, crlf(raw)
+                if raw[:1] not in b" \t":  # would go on with the last line of our trace fields
+                    yield path.name, crlf(raw)
 
 
 # --- BODYSTRUCTURE ---
@@ -80,6 +86,10 @@ def from_python(m):
     return (kind, encoding, [])
 
 
+# A boundary twice with nothing between: we show the empty part that it makes, Python passes over it.
+EMPTY_PARTS = {"2002_06_12_doublebound.msg"}
+
+
 def has_opinion(m):
     """Python's parser takes part only where it found nothing to complain of, and knows the same standards."""
     for part in m.walk():
@@ -87,6 +97,8 @@ def has_opinion(m):
                                                         "message/global", "message/news"):
             return False
         if part.get_content_maintype() == "message" and part.get_content_type() != "message/rfc822":
+            return False
+        if str(part.get("content-transfer-encoding") or "7bit").strip().lower() not in ENCODINGS:
             return False
         if len(part.get_all("content-type") or []) > 1 or len(part.get_all("content-transfer-encoding") or []) > 1:
             return False
@@ -121,7 +133,7 @@ def test_byte_for_byte(server, folder):
     unlike, asked = [], 0
     got, whole = {}, {}
     for first in range(1, len(sent) + 1, BATCH):
-        status, data = m.fetch("%d:%d" % (first, first + BATCH - 1), "(BODY.PEEK[])")
+        status, data = m.fetch("%d:%d" % (first, min(first + BATCH - 1, len(sent))), "(BODY.PEEK[])")
         assert status == "OK"
         for d in data:
             if isinstance(d, tuple):
@@ -149,7 +161,7 @@ def test_byte_for_byte(server, folder):
         assert status == "OK", name
         stream = b"".join(d[0] + b"\r\n" + d[1] if isinstance(d, tuple) else d for d in data)
         structure = parse_list(stream[stream.index(b"(", stream.index(b"BODYSTRUCTURE")):])
-        if has_opinion(parsed):
+        if name not in EMPTY_PARTS and has_opinion(parsed):
             asked += 1
             if from_imap(structure) != from_python(parsed):
                 unlike.append((name, from_imap(structure), from_python(parsed)))

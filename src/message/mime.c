@@ -83,11 +83,14 @@ static enum rc find_boundary(struct parser *p, const struct mime_part *part, str
 {
     struct content_param param;
     struct buf text;
-    if (content_param_find(part->type.params, VIEW("boundary"), &param) != RC_OK)
-        return RC_NOTFOUND;
+    enum rc rc = RC_OK;
     buf_init(&text, MIME_BOUNDARY_MAX);
-    content_param_value(&param, &text);
-    enum rc rc = buf_rc(&text);
+    if (content_param_find(part->type.params, VIEW("boundary"), &param) == RC_OK)
+        content_param_value(&param, &text);
+    else /* "boundary*" (RFC 2231 §4), as careful writers of parameters have it */
+        rc = content_param_text(part->type.params, VIEW("boundary"), &text);
+    if (rc == RC_OK)
+        rc = buf_rc(&text);
     struct view boundary = buf_view(&text);
     while (boundary.n > 0 && is_wsp((unsigned char)boundary.p[boundary.n - 1]))
         boundary.n--; /* RFC 2046 §5.1.1: it never ends in blanks, which are lost on the way */
