@@ -15,10 +15,17 @@ bool target_make(struct app *app, const char *dir)
     if (!app_config(app) || !app_become(app, APP_ROOT))
         return false;
     users_find(app->config, &users);
-    if (mkdir(dir, 0700) != 0)
-        return errno == EEXIST ? true : (app_fail("cannot make %s: %s", dir, strerror(errno)), false);
-    if (users.root && chown(dir, users.store.uid, users.store.gid) != 0)
-        return app_fail("%s: %s", dir, strerror(errno)), false;
+    if (mkdir(dir, 0700) == 0) {
+        if (users.root && chown(dir, users.store.uid, users.store.gid) != 0)
+            return app_fail("%s: %s", dir, strerror(errno)), false;
+    } else if (errno != EEXIST) {
+        return app_fail("cannot make %s: %s", dir, strerror(errno)), false;
+    }
+    if (!app_become(app, APP_STORE_USER))
+        return false;
+    if (faccessat(AT_FDCWD, dir, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        return app_fail("user %s, who owns the mail, cannot write in %s (or not reach it): %s", users.store.name, dir,
+                        strerror(errno)), false;
     return true;
 }
 

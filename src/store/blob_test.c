@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -191,6 +192,45 @@ static void failed_sync_is_not_forgotten(void **state)
     log_set_level(LOG_INFO);
 }
 
+/* A disk without room: nothing is damaged, no id is wasted, and it goes on by itself. */
+static void a_full_disk_recovers(void **state)
+{
+    static uint64_t ids[400];
+    struct rlimit old, tight = {.rlim_cur = 600000};
+    struct blobs *b = open_blobs(0);
+    struct blob_writer *w;
+    uint64_t id;
+    size_t n = 0;
+    char *p = make_body(1, 500000);
+    (void)state;
+    log_set_level(LOG_ERROR + 1);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    tight.rlim_max = old.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    while (put(b, n, 9000, 9000, &ids[n]) == RC_OK)
+        n++;
+    assert_true(n > 50 && n < 70);
+    assert_int_equal(put(b, n, 9000, 9000, &id), RC_FULL);
+    assert_int_equal(blobs_begin(b, 0, &w), RC_OK); /* a large one fails on its way */
+    enum rc rc = blob_append(w, view_of(p, 500000));
+    if (rc == RC_OK)
+        rc = blob_append(w, view_of(p, 500000));
+    assert_int_equal(rc, RC_FULL);
+    assert_int_equal(blob_append(w, VIEW("x")), RC_FULL);
+    blob_abort(w);
+    assert_int_equal(blobs_sync(b), RC_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    for (size_t i = n; i < n + 100; i++)
+        assert_int_equal(put(b, i, 9000, 9000, &ids[i]), RC_OK);
+    assert_int_equal(ids[n], ids[n - 1] + record_span(9000)); /* the place that failed is used */
+    assert_int_equal(blobs_sync(b), RC_OK);
+    for (size_t i = 0; i < n + 100; i++)
+        assert_true(has(b, ids[i], i, 9000));
+    blobs_close(b);
+    free(p);
+}
+
 enum { THREADS = 8, EACH = 200 };
 struct job {
     struct blobs *b;
@@ -296,6 +336,7 @@ int main(void)
         T(damage_is_found),
         T(bodies_cannot_forge_records),
         T(failed_sync_is_not_forgotten),
+        T(a_full_disk_recovers),
         T(threads_write_together),
         T(killed_writers_lose_nothing),
     };
