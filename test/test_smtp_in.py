@@ -25,8 +25,8 @@ limits {
 
 @pytest.fixture(scope="module")
 def mx(lab):
-    """With small limits; .10 below it is a device that may relay."""
-    made = lab.facteur("ici.test", accounts=("anne", "bob"), extra=LIMITS + 'relay-from = {"%s9/32"}\n' % lab.net)
+    """With small limits; .9 of its net is a device that may relay, .8 a proxy."""
+    made = lab.facteur("ici.test", accounts=("anne", "bob"), extra=LIMITS + 'relay-from = {"%s9/32", "192.0.2.9/32"}\nproxy-from = "%s8"\n' % (lab.net, lab.net))
     made.run("alias", "add", "info@ici.test", "anne@ici.test", "bob@ici.test")
     return made
 
@@ -506,6 +506,27 @@ def test_device_relays_by_address(mx, lab):
     got = wait_for("scan", lambda: [m for m in mx.messages("anne@ici.test") if b"Subject: scan" in m])[0]
     assert b"\r\nDate: " in got and b"\r\nMessage-ID: <" in got
     with Wire(mx, source=lab.net + "10") as w:
+        w.ehlo()
+        assert w.cmd("MAIL FROM:<printer@ici.test>").startswith("250")
+        assert w.cmd("RCPT TO:<user@ailleurs.test>").startswith("550 5.7.1 ")
+
+
+@pytest.mark.parametrize("header", [b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 25\r\n",
+                                    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x9c\x40\0\x19"])
+def test_proxy_names_the_client(mx, lab, header):
+    with Wire(mx, source=lab.net + "8", greet=False) as w:
+        w.send(header)
+        assert w.reply().startswith("220 ")
+        w.ehlo()
+        w.envelope()
+        w.cmd("DATA")
+        w.send("Subject: by proxy\r\n\r\nx\r\n.\r\n")
+        assert w.reply().startswith("250")
+        assert w.cmd("MAIL FROM:<printer@ici.test>").startswith("250")
+        assert w.cmd("RCPT TO:<user@ailleurs.test>").startswith("550 5.7.1 ")
+    wait_for("by proxy", lambda: any(b"Subject: by proxy" in m and b"([192.0.2.7])" in m for m in mx.messages("anne@ici.test")))
+    with Wire(mx) as w:  # from others it is no command, and changes nobody's address
+        assert w.cmd("PROXY TCP4 192.0.2.9 192.0.2.1 40000 25").startswith("500 ")
         w.ehlo()
         assert w.cmd("MAIL FROM:<printer@ici.test>").startswith("250")
         assert w.cmd("RCPT TO:<user@ailleurs.test>").startswith("550 5.7.1 ")
