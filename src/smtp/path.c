@@ -6,13 +6,7 @@
 /* RFC 5322 §3.2.3 atext; bytes above 127 by RFC 6531 §3.3, their form is checked once for the whole path. */
 static bool is_atext(unsigned char c)
 {
-    switch (c) {
-    case '!': case '#': case '$': case '%': case '&': case '\'': case '*': case '+': case '-': case '/':
-    case '=': case '?': case '^': case '_': case '`': case '{': case '|': case '}': case '~':
-        return true;
-    default:
-        return is_alnum(c) || c >= 0x80;
-    }
+    return is_alnum(c) || c >= 0x80 || view_chr(VIEW("!#$%&'*+-/=?^_`{|}~"), (char)c) != VIEW_NONE;
 }
 
 /* Departs from RFC 5321 §4.1.2: '_' is met in host names of senders, and harms nobody. */
