@@ -55,15 +55,16 @@ static enum rc log_in(struct smtp_session *s, const struct sasl *x, struct view 
     if (!who || view_cstr(who->address, s->login, sizeof s->login) != RC_OK)
         return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
     s->account = who->id;
-    log_info("smtp.auth.ok", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)), F_CSTR("login", s->login),
-             F_VIEW("mechanism", mechanism));
+    log_info("smtp.auth.ok", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
+             F_CSTR("login", s->login), F_VIEW("mechanism", mechanism));
     return smtp_reply(s, 235, "2.7.0", "Authentication succeeded");
 }
 
-static enum rc fail_login(struct smtp_session *s, const struct sasl *x, struct view mechanism, const char *why)
+static enum rc fail_login(struct smtp_session *s, const struct sasl *x, struct view mechanism,
+                          const char *why)
 {
-    log_info("smtp.auth.failed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)), F_VIEW("name", sasl_name(x)),
-             F_VIEW("mechanism", mechanism), F_CSTR("reason", why));
+    log_info("smtp.auth.failed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
+             F_VIEW("name", sasl_name(x)), F_VIEW("mechanism", mechanism), F_CSTR("reason", why));
     s->failed_logins++;
     if (s->failed_logins < SMTP_LOGINS_MAX)
         return smtp_reply(s, 535, "5.7.8", "Authentication credentials invalid");
@@ -79,25 +80,20 @@ static enum rc exchange(struct smtp_session *s, struct sasl *x, struct view mech
         enum sasl_step step = sasl_next(x, buf_view(response), &challenge);
         enum rc rc = RC_OK;
         switch (step) {
-        case SASL_CONTINUE:
-            rc = ask(s, challenge, response);
-            break;
+        case SASL_CONTINUE: rc = ask(s, challenge, response); break;
         case SASL_DONE: /* 235 has no room for what the server still has to prove (RFC 4954 §4) */
             rc = challenge.n > 0 ? ask(s, challenge, response) : RC_OK;
             if (rc == RC_OK)
                 return log_in(s, x, mechanism);
             break;
-        case SASL_WRONG:
-            return fail_login(s, x, mechanism, "wrong credentials");
-        case SASL_MALFORMED:
-            return smtp_reply(s, 501, "5.5.2", "Not what the mechanism says");
+        case SASL_WRONG: return fail_login(s, x, mechanism, "wrong credentials");
+        case SASL_MALFORMED: return smtp_reply(s, 501, "5.5.2", "Not what the mechanism says");
         case SASL_SLOW:
             log_warn("smtp.auth.slowed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
                      F_VIEW("name", sasl_name(x)));
             smtp_reply(s, 421, "4.7.0", "Too many failed logins, come back later");
             return smtp_end(s, "logins");
-        default:
-            return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
+        default: return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
         }
         if (rc == RC_SYNTAX || rc == RC_LIMIT)
             return RC_OK; /* answered; the session goes on */
@@ -120,10 +116,10 @@ enum rc smtp_cmd_auth(struct smtp_session *s, struct view args)
     if (mechanism.n == 0)
         return smtp_reply(s, 501, "5.5.4", "Syntax: AUTH mechanism [initial-response]");
     switch (sasl_new(&s->set->sasl, s->c, mechanism, &x)) {
-    case RC_OK:       break;
+    case RC_OK: break;
     case RC_NOTFOUND: return smtp_reply(s, 504, "5.5.4", "Unknown mechanism");
-    case RC_DENIED:   return smtp_reply(s, 538, "5.7.11", "Encryption required for this mechanism");
-    default:          return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
+    case RC_DENIED: return smtp_reply(s, 538, "5.7.11", "Encryption required for this mechanism");
+    default: return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
     }
     conn_deadline(s->c, deadline_in(AUTH_MS));
     buf_init(&response, SASL_MESSAGE_MAX);

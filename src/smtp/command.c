@@ -27,8 +27,9 @@ struct view smtp_verb(struct view line, struct view *args)
 bool smtp_is_http(struct view line)
 {
     static const struct view methods[] = {
-        VIEW_INIT("GET"), VIEW_INIT("POST"), VIEW_INIT("HEAD"), VIEW_INIT("PUT"), VIEW_INIT("DELETE"),
-        VIEW_INIT("CONNECT"), VIEW_INIT("OPTIONS"), VIEW_INIT("TRACE"), VIEW_INIT("PATCH"), VIEW_INIT("PRI"),
+        VIEW_INIT("GET"),    VIEW_INIT("POST"),    VIEW_INIT("HEAD"),    VIEW_INIT("PUT"),
+        VIEW_INIT("DELETE"), VIEW_INIT("CONNECT"), VIEW_INIT("OPTIONS"), VIEW_INIT("TRACE"),
+        VIEW_INIT("PATCH"),  VIEW_INIT("PRI"),
     };
     struct view args, verb = smtp_verb(line, &args);
     if (args.n == 0)
@@ -227,7 +228,8 @@ static enum rc read_hold_until(struct view v, struct arena *a, void *out)
     int day = tm.tm_mday;
     tm.tm_year -= 1900;
     tm.tm_mon--;
-    if (tm.tm_year < 70 || tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+    if (tm.tm_year < 70 || tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_hour > 23 || tm.tm_min > 59 ||
+        tm.tm_sec > 60)
         return RC_SYNTAX;
     if (tm.tm_sec == 60) /* a leap second: the clocks here have none */
         tm.tm_sec = 59;
@@ -338,7 +340,8 @@ static const struct param rcpt_params[] = {
 };
 
 /* "NAME=value", "NAME": one word of the list. */
-static enum rc read_param(const struct param *table, struct view word, struct arena *a, unsigned *seen, void *out)
+static enum rc read_param(const struct param *table, struct view word, struct arena *a, unsigned *seen,
+                          void *out)
 {
     struct view name;
     bool has_value = view_split(&word, '=', &name);
@@ -353,7 +356,8 @@ static enum rc read_param(const struct param *table, struct view word, struct ar
     return p->read ? p->read(word, a, out) : RC_OK;
 }
 
-static enum rc read_params(const struct param *table, struct view in, struct arena *a, unsigned *seen, void *out)
+static enum rc read_params(const struct param *table, struct view in, struct arena *a, unsigned *seen,
+                           void *out)
 {
     enum rc worst = RC_OK;
     while (in.n > 0) {

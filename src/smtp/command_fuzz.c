@@ -1,4 +1,5 @@
-/* Fuzz target smtp_command: a line as a client sends it. What is read and written again must read the same. */
+/* Fuzz target smtp_command: a line as a client sends it. What is read and written again must read the same.
+ */
 #include <stdint.h>
 
 #include "smtp/command.h"
@@ -14,7 +15,8 @@ static void same_path_again(const struct smtp_path *p)
     buf_chr(&first, '>');
     bug_if(buf_rc(&first) == RC_LIMIT);
     struct view in = buf_view(&first);
-    if (buf_rc(&first) == RC_OK && in.n <= SMTP_PATH_MAX && p->local.n <= SMTP_LOCAL_MAX / 2) { /* quotes may grow it */
+    if (buf_rc(&first) == RC_OK && in.n <= SMTP_PATH_MAX &&
+        p->local.n <= SMTP_LOCAL_MAX / 2) { /* quotes may grow it */
         bug_if(smtp_path_parse(&in, &again) != RC_OK || in.n > 0);
         smtp_path_write(&again, &second);
         bug_if(!view_eq(buf_view(&second), view_slice(buf_view(&first), 1, first.n - 2)));

@@ -137,7 +137,8 @@ static const struct rcpt_case rcpts[] = {
     {"TO:<a@b>", RC_OK, 0, ""},
     {"to: <postmaster>", RC_OK, 0, ""},
     {"TO:<a@b> NOTIFY=NEVER", RC_OK, SMTP_NOTIFY_NEVER, ""},
-    {"TO:<a@b> NOTIFY=success,DELAY,Failure", RC_OK, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE, ""},
+    {"TO:<a@b> NOTIFY=success,DELAY,Failure", RC_OK,
+     SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE, ""},
     {"TO:<a@b> ORCPT=rfc822;Bob+2Bx@c", RC_OK, 0, "rfc822;Bob+x@c"},
     {"TO:<a@b> ORCPT=utf-8;\\x{E9}@c", RC_OK, 0, "utf-8;\xc3\xa9@c"},
     {"TO:<a@b> ORCPT=utf-8;\xc3\xa9@c", RC_OK, 0, "utf-8;\xc3\xa9@c"},
@@ -187,11 +188,11 @@ static void bdat_is_read(void **state)
         uint64_t n;
         bool last;
     } bdats[] = {
-        {"0 LAST", RC_OK, 0, true},       {"1000", RC_OK, 1000, false},
-        {"86 last", RC_OK, 86, true},     {"", RC_SYNTAX, 0, false},
-        {"-1", RC_SYNTAX, 0, false},      {"10LAST", RC_SYNTAX, 0, false},
+        {"0 LAST", RC_OK, 0, true},        {"1000", RC_OK, 1000, false},
+        {"86 last", RC_OK, 86, true},      {"", RC_SYNTAX, 0, false},
+        {"-1", RC_SYNTAX, 0, false},       {"10LAST", RC_SYNTAX, 0, false},
         {"10 FIRST", RC_SYNTAX, 0, false}, {"99999999999999999999", RC_LIMIT, 0, false},
-        {"LAST", RC_SYNTAX, 0, false},    {"1 LAST LAST", RC_SYNTAX, 0, false},
+        {"LAST", RC_SYNTAX, 0, false},     {"1 LAST LAST", RC_SYNTAX, 0, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bdats / sizeof *bdats; i++) {

@@ -20,8 +20,8 @@ static bool begins_line(const struct smtp_dots *d, struct view in, size_t at)
     return d->at_line;
 }
 
-/* Where the next dot at the begin of a line stands; in.n where there is none. Text has few dots, and those that are
- * met are mostly at no line's begin: far cheaper than to look at each line. */
+/* Where the next dot at the begin of a line stands; in.n where there is none. Text has few dots, and those
+ * that are met are mostly at no line's begin: far cheaper than to look at each line. */
 static size_t find_line_dot(const struct smtp_dots *d, struct view in)
 {
     size_t at = 0;

@@ -1,5 +1,5 @@
-/* Fuzz target smtp_data: the end of data, dots and bare line ends, compared with data_reference.h. The first byte says
- * into pieces of which size the rest is cut, and whether the body is binary. */
+/* Fuzz target smtp_data: the end of data, dots and bare line ends, compared with data_reference.h. The first
+ * byte says into pieces of which size the rest is cut, and whether the body is binary. */
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* smtp/data_reference: the rules of data.h said again, slowly and byte by byte, and a driver that feeds the real
- * machines in pieces: for the unit test and the fuzz target to compare. */
+/* smtp/data_reference: the rules of data.h said again, slowly and byte by byte, and a driver that feeds the
+ * real machines in pieces: for the unit test and the fuzz target to compare. */
 #ifndef SMTP_DATA_REFERENCE_H
 #define SMTP_DATA_REFERENCE_H
 
@@ -9,7 +9,7 @@
 
 struct data_reference {
     bool ended;
-    size_t used;       /* with the final dot */
+    size_t used; /* with the final dot */
     struct buf content;
     bool bare_cr, bare_lf;
     size_t header_n;
@@ -68,8 +68,10 @@ static inline void reference_judge(struct data_reference *r, bool binary)
     }
 }
 
-/* The machines of data.c, given pieces of `piece` bytes, and what they did not tell again with what follows. */
-static inline void machine_read(struct view in, size_t piece, bool binary, struct data_reference *r, struct smtp_text *text)
+/* The machines of data.c, given pieces of `piece` bytes, and what they did not tell again with what follows.
+ */
+static inline void machine_read(struct view in, size_t piece, bool binary, struct data_reference *r,
+                                struct smtp_text *text)
 {
     struct smtp_dots dots;
     size_t from = 0, to = 0;
@@ -88,7 +90,8 @@ static inline void machine_read(struct view in, size_t piece, bool binary, struc
         bug_if(step == DOTS_MORE && window.n > 2);
         from = to - window.n;
     }
-    if (step == DOTS_MORE) { /* the peer has gone: the session drops the message, here the rest counts as content */
+    if (step ==
+        DOTS_MORE) { /* the peer has gone: the session drops the message, here the rest counts as content */
         struct view rest = view_from(in, from);
         if (dots.at_line)
             view_take_chr(&rest, '.');
@@ -108,8 +111,9 @@ static inline void machine_read(struct view in, size_t piece, bool binary, struc
 static inline bool reference_agrees(const struct data_reference *a, const struct data_reference *b)
 {
     bool bare_a = a->bare_cr || a->bare_lf, bare_b = b->bare_cr || b->bare_lf;
-    return a->ended == b->ended && a->used == b->used && view_eq(buf_view(&a->content), buf_view(&b->content)) &&
-           bare_a == bare_b && a->header_n == b->header_n;
+    return a->ended == b->ended && a->used == b->used &&
+           view_eq(buf_view(&a->content), buf_view(&b->content)) && bare_a == bare_b &&
+           a->header_n == b->header_n;
 }
 
 #endif

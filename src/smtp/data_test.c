@@ -87,8 +87,9 @@ static void agrees_with_the_reference(void **state)
 
 static void hops_are_counted(void **state)
 {
-    static const char in[] = "Received: a\r\nX-Received: b\r\nreceived: c\r\n Received: folded\r\nRECEIVED:d\r\nReceive: e\r\n"
-                             "Received : no\r\n\r\nReceived: body\r\n";
+    static const char in[] =
+        "Received: a\r\nX-Received: b\r\nreceived: c\r\n Received: folded\r\nRECEIVED:d\r\nReceive: e\r\n"
+        "Received : no\r\n\r\nReceived: body\r\n";
     (void)state;
     for (size_t piece = 1; piece < sizeof in; piece++) {
         struct smtp_text t;

@@ -6,8 +6,10 @@
 #include "dns/dns.h"
 #include "store/directory.h"
 
-_Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER && (int)SMTP_NOTIFY_SUCCESS == (int)NOTIFY_SUCCESS &&
-                   (int)SMTP_NOTIFY_FAILURE == (int)NOTIFY_FAILURE && (int)SMTP_NOTIFY_DELAY == (int)NOTIFY_DELAY,
+_Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER &&
+                   (int)SMTP_NOTIFY_SUCCESS == (int)NOTIFY_SUCCESS &&
+                   (int)SMTP_NOTIFY_FAILURE == (int)NOTIFY_FAILURE &&
+                   (int)SMTP_NOTIFY_DELAY == (int)NOTIFY_DELAY,
                "wire and queue agree");
 
 void smtp_tx_reset(struct smtp_tx *tx)
@@ -62,10 +64,12 @@ static bool is_hold_wrong(const struct smtp_mail *m)
     return m->params & PARAM_HOLD && (wait_s > SMTP_HOLD_MAX_S || (m->params & PARAM_BY && wait_s > m->by_s));
 }
 
-static enum rc refuse_sender(struct smtp_session *s, struct view sender, int code, const char *status, const char *text)
+static enum rc refuse_sender(struct smtp_session *s, struct view sender, int code, const char *status,
+                             const char *text)
 {
-    log_info("smtp.mail.rejected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)), F_CSTR("login", s->login),
-             F_VIEW("sender", sender), F_INT("code", code), F_CSTR("reason", text));
+    log_info("smtp.mail.rejected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
+             F_CSTR("login", s->login), F_VIEW("sender", sender), F_INT("code", code),
+             F_CSTR("reason", text));
     smtp_tx_reset(&s->tx);
     return smtp_reply(s, code, status, text);
 }
@@ -168,7 +172,8 @@ static enum rc add_target(struct smtp_tx *tx, const struct mailq_rcpt *r)
 static enum rc add_remote(struct smtp_session *s, struct mailq_rcpt *r, struct view address)
 {
     size_t at = view_rchr(address, '@');
-    enum rc rc = at == VIEW_NONE ? RC_SYNTAX : dns_domain_ascii(view_from(address, at + 1), &s->tx.mem, &r->route);
+    enum rc rc =
+        at == VIEW_NONE ? RC_SYNTAX : dns_domain_ascii(view_from(address, at + 1), &s->tx.mem, &r->route);
     r->account = 0;
     r->address = address;
     r->detail = VIEW("");
@@ -182,14 +187,15 @@ static enum rc detailed_address(struct smtp_tx *tx, const struct directory_targe
     *out = t->address;
     if (t->detail.n == 0 || at == VIEW_NONE)
         return RC_OK;
-    const char *text = arena_printf(&tx->mem, "%.*s+%.*s%.*s", VIEW_FMT(view_slice(t->address, 0, at)), VIEW_FMT(t->detail),
-                                    VIEW_FMT(view_from(t->address, at)));
+    const char *text = arena_printf(&tx->mem, "%.*s+%.*s%.*s", VIEW_FMT(view_slice(t->address, 0, at)),
+                                    VIEW_FMT(t->detail), VIEW_FMT(view_from(t->address, at)));
     *out = view_str(text);
     return text ? RC_OK : RC_TEMP;
 }
 
 /* All that one address leads to, or nothing of it. */
-static enum rc add_routed(struct smtp_session *s, const struct mailq_rcpt *proto, const struct directory_target *t, size_t n)
+static enum rc add_routed(struct smtp_session *s, const struct mailq_rcpt *proto,
+                          const struct directory_target *t, size_t n)
 {
     struct smtp_tx *tx = &s->tx;
     size_t before = tx->n;
@@ -212,8 +218,8 @@ static enum rc add_routed(struct smtp_session *s, const struct mailq_rcpt *proto
     return rc;
 }
 
-/* "postmaster" must always work (RFC 5321 §4.5.1): alone, at our host name and at our address, where no domain of ours
- * is named, it is that of the first domain. */
+/* "postmaster" must always work (RFC 5321 §4.5.1): alone, at our host name and at our address, where no
+ * domain of ours is named, it is that of the first domain. */
 static enum rc route_postmaster(struct smtp_session *s, struct directory_target **t, size_t *n)
 {
     struct view *domains;
@@ -239,16 +245,19 @@ static bool is_own_literal(const struct smtp_session *s, struct view domain)
     return addr_eq_ip(&ip, conn_local(s->c));
 }
 
-/* "user%elsewhere", "elsewhere!user" and "\"user@elsewhere\"" once asked a host to relay. They are a local part like any
- * other (RFC 5321 §2.3.11), but where a catch-all takes them it looks as if we relayed: only an account so named gets them. */
+/* "user%elsewhere", "elsewhere!user" and "\"user@elsewhere\"" once asked a host to relay. They are a local
+ * part like any other (RFC 5321 §2.3.11), but where a catch-all takes them it looks as if we relayed: only an
+ * account so named gets them. */
 static bool asks_to_relay(struct view local)
 {
-    return view_chr(local, '%') != VIEW_NONE || view_chr(local, '!') != VIEW_NONE || view_chr(local, '@') != VIEW_NONE;
+    return view_chr(local, '%') != VIEW_NONE || view_chr(local, '!') != VIEW_NONE ||
+           view_chr(local, '@') != VIEW_NONE;
 }
 
-/* RC_OK: *t has what it leads to; *foreign: it is not ours, *t unset. RC_NOTFOUND, RC_TEMP, RC_LIMIT as the directory says. */
-static enum rc look_up(struct smtp_session *s, const struct smtp_path *path, struct view address, struct directory_target **t,
-                       size_t *n, bool *foreign)
+/* RC_OK: *t has what it leads to; *foreign: it is not ours, *t unset. RC_NOTFOUND, RC_TEMP, RC_LIMIT as the
+ * directory says. */
+static enum rc look_up(struct smtp_session *s, const struct smtp_path *path, struct view address,
+                       struct directory_target **t, size_t *n, bool *foreign)
 {
     struct arena *a = &s->tx.mem;
     bool postmaster = view_ieq(path->local, VIEW("postmaster"));
@@ -262,7 +271,8 @@ static enum rc look_up(struct smtp_session *s, const struct smtp_path *path, str
         if (!is_us || !postmaster)
             return is_us ? RC_NOTFOUND : RC_OK;
     }
-    rc = path->domain.n > 0 && !smtp_path_is_literal(path) ? directory_route(s->srv->store, address, a, t, n) : RC_DENIED;
+    rc = path->domain.n > 0 && !smtp_path_is_literal(path) ? directory_route(s->srv->store, address, a, t, n)
+                                                           : RC_DENIED;
     if (rc == RC_OK && !s->account && asks_to_relay(path->local)) {
         struct directory_account unused;
         return directory_account(s->srv->store, address, a, &unused);
@@ -280,10 +290,12 @@ static bool may_relay(const struct smtp_session *s)
     return s->account || (s->trusted && (s->set->relay_any_sender || s->tx.sender_is_ours));
 }
 
-static enum rc reject_rcpt(struct smtp_session *s, struct view rcpt, int code, const char *status, const char *text)
+static enum rc reject_rcpt(struct smtp_session *s, struct view rcpt, int code, const char *status,
+                           const char *text)
 {
     log_info("smtp.rcpt.rejected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
-             F_VIEW("sender", s->tx.sender), F_VIEW("rcpt", rcpt), F_INT("code", code), F_CSTR("reason", text));
+             F_VIEW("sender", s->tx.sender), F_VIEW("rcpt", rcpt), F_INT("code", code),
+             F_CSTR("reason", text));
     return smtp_reply(s, code, status, text);
 }
 
@@ -333,12 +345,13 @@ enum rc smtp_cmd_rcpt(struct smtp_session *s, struct view args)
     if (rc == RC_OK)
         rc = add_rcpt(s, &r, &row);
     switch (rc) {
-    case RC_OK:       break;
-    case RC_SYNTAX:   return reject_rcpt(s, row.original, 550, "5.1.2", "No such domain can exist");
+    case RC_OK: break;
+    case RC_SYNTAX: return reject_rcpt(s, row.original, 550, "5.1.2", "No such domain can exist");
     case RC_NOTFOUND: return reject_rcpt(s, row.original, 550, "5.1.1", "No such mailbox");
-    case RC_DENIED:   return reject_rcpt(s, row.original, 550, "5.7.1", "Relaying not permitted");
-    case RC_LIMIT:    return reject_rcpt(s, row.original, 452, "4.5.3", "Its aliases lead to too many or to themselves");
-    default:          return reject_rcpt(s, row.original, 451, "4.3.0", "Please try again later");
+    case RC_DENIED: return reject_rcpt(s, row.original, 550, "5.7.1", "Relaying not permitted");
+    case RC_LIMIT:
+        return reject_rcpt(s, row.original, 452, "4.5.3", "Its aliases lead to too many or to themselves");
+    default: return reject_rcpt(s, row.original, 451, "4.3.0", "Please try again later");
     }
     if (tx->n_rcpt++ == 0)
         tx->first_rcpt = row.original;

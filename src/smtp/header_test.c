@@ -26,23 +26,33 @@ static void received_says_how(void **state)
     check_received((struct smtp_received){.helo = VIEW("mx.labas.test"), .peer = "192.0.2.1"},
                    "Received: from mx.labas.test ([192.0.2.1])\r\n\tby mx.ici.test with SMTP id 1f.2;\r\n"
                    "\tSun, 22 Nov 2026 00:40:00 +0000\r\n");
-    check_received((struct smtp_received){.helo = VIEW("mx.labas.test"), .peer = "2001:db8::1", .esmtp = true, .tls = &tls,
-                                          .recipient = VIEW("marie@ici.test")},
-                   "Received: from mx.labas.test ([IPv6:2001:db8::1])\r\n\tby mx.ici.test with ESMTPS id 1f.2\r\n"
-                   "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits))\r\n\tfor <marie@ici.test>;\r\n"
-                   "\tSun, 22 Nov 2026 00:40:00 +0000\r\n");
-    check_received((struct smtp_received){.helo = VIEW("[192.0.2.9]"), .peer = "192.0.2.9", .esmtp = true, .tls = &tls, .login = true,
+    check_received(
+        (struct smtp_received){.helo = VIEW("mx.labas.test"),
+                               .peer = "2001:db8::1",
+                               .esmtp = true,
+                               .tls = &tls,
+                               .recipient = VIEW("marie@ici.test")},
+        "Received: from mx.labas.test ([IPv6:2001:db8::1])\r\n\tby mx.ici.test with ESMTPS id 1f.2\r\n"
+        "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits))\r\n\tfor <marie@ici.test>;\r\n"
+        "\tSun, 22 Nov 2026 00:40:00 +0000\r\n");
+    check_received((struct smtp_received){.helo = VIEW("[192.0.2.9]"),
+                                          .peer = "192.0.2.9",
+                                          .esmtp = true,
+                                          .tls = &tls,
+                                          .login = true,
                                           .utf8 = true},
                    "Received: from [192.0.2.9] ([192.0.2.9])\r\n\tby mx.ici.test with UTF8SMTPSA id 1f.2\r\n"
-                   "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits));\r\n\tSun, 22 Nov 2026 00:40:00 +0000\r\n");
+                   "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits));\r\n\tSun, 22 Nov 2026 "
+                   "00:40:00 +0000\r\n");
 }
 
 static void received_defuses_helo(void **state)
 {
     (void)state;
-    check_received((struct smtp_received){.helo = VIEW("a)(;\r\nX: y\"\xff"), .peer = "192.0.2.1", .esmtp = true},
-                   "Received: from a?????X:?y?? ([192.0.2.1])\r\n\tby mx.ici.test with ESMTP id 1f.2;\r\n"
-                   "\tSun, 22 Nov 2026 00:40:00 +0000\r\n");
+    check_received(
+        (struct smtp_received){.helo = VIEW("a)(;\r\nX: y\"\xff"), .peer = "192.0.2.1", .esmtp = true},
+        "Received: from a?????X:?y?? ([192.0.2.1])\r\n\tby mx.ici.test with ESMTP id 1f.2;\r\n"
+        "\tSun, 22 Nov 2026 00:40:00 +0000\r\n");
 }
 
 struct fix_case {
@@ -54,10 +64,12 @@ struct fix_case {
 #define ID   "Message-ID: <00000000000000010000000000000002@mx.ici.test>\r\n"
 static const struct fix_case fixes[] = {
     {"From: a@ici.test\r\n\r\n", RC_OK, DATE ID "From: a@ici.test\r\n\r\n"},
-    {"From: a@ici.test\r\nDate: x\r\nmessage-id: y\r\n\r\n", RC_OK, "From: a@ici.test\r\nDate: x\r\nmessage-id: y\r\n\r\n"},
-    {"From: a@ici.test\r\nDate: x\r\nMessage-ID: y\r\n", RC_OK, "From: a@ici.test\r\nDate: x\r\nMessage-ID: y\r\n"},
-    {"bcc: z@x\r\n ,y@x\r\nFrom: A <a@ici.test>\r\nReturn-Path: <q@x>\r\nResent-BCC : z@x\r\nTo: b@x\r\n\r\n", RC_OK,
-     DATE ID "From: A <a@ici.test>\r\nTo: b@x\r\n\r\n"},
+    {"From: a@ici.test\r\nDate: x\r\nmessage-id: y\r\n\r\n", RC_OK,
+     "From: a@ici.test\r\nDate: x\r\nmessage-id: y\r\n\r\n"},
+    {"From: a@ici.test\r\nDate: x\r\nMessage-ID: y\r\n", RC_OK,
+     "From: a@ici.test\r\nDate: x\r\nMessage-ID: y\r\n"},
+    {"bcc: z@x\r\n ,y@x\r\nFrom: A <a@ici.test>\r\nReturn-Path: <q@x>\r\nResent-BCC : z@x\r\nTo: b@x\r\n\r\n",
+     RC_OK, DATE ID "From: A <a@ici.test>\r\nTo: b@x\r\n\r\n"},
     {"From: a@ici.test, a@ici.test\r\nSender: \"A\" <a@ici.test>\r\n\r\n", RC_OK,
      DATE ID "From: a@ici.test, a@ici.test\r\nSender: \"A\" <a@ici.test>\r\n\r\n"},
     {"From: \"b@x\" <a@ici.test>\r\n\r\n", RC_OK, DATE ID "From: \"b@x\" <a@ici.test>\r\n\r\n"},
@@ -141,7 +153,8 @@ static void a_device_gets_only_what_is_missing(void **state)
     struct buf out;
     (void)state;
     buf_init(&out, 10000);
-    assert_int_equal(submission_fix(VIEW("no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n"), &rules, &out, &why), RC_OK);
+    assert_int_equal(submission_fix(VIEW("no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n"), &rules, &out, &why),
+                     RC_OK);
     assert_view(buf_view(&out), DATE ID "no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n");
     buf_clear(&out);
 }

@@ -125,10 +125,10 @@ static void mend_header(struct smtp_session *s)
     in->in_header = false;
     buf_init(&out, 2 * SUBMISSION_HEADER_MAX);
     switch (submission_fix(buf_view(&in->header), &rules, &out, &why)) {
-    case RC_OK:     append(s, buf_view(&out)); break;
+    case RC_OK: append(s, buf_view(&out)); break;
     case RC_DENIED: smtp_intake_refuse(s, 550, "5.7.1", why); break;
     case RC_SYNTAX: smtp_intake_refuse(s, 550, "5.6.0", why); break;
-    default:        smtp_intake_refuse(s, 451, "4.3.0", "Please try again later"); break;
+    default: smtp_intake_refuse(s, 451, "4.3.0", "Please try again later"); break;
     }
     buf_clear(&out);
     buf_clear(&in->header);
@@ -180,12 +180,14 @@ static void log_message(const struct smtp_session *s, uint64_t id, uint64_t size
     struct tls_info tls;
     const char *version = conn_tls(s->c, &tls) ? tls.version : "";
     if (r->code)
-        log_info("smtp.message.rejected", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail), F_CSTR("peer", conn_peer_text(s->c)),
-                 F_VIEW("sender", tx->sender), F_INT("code", r->code), F_CSTR("reason", r->text));
+        log_info("smtp.message.rejected", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail),
+                 F_CSTR("peer", conn_peer_text(s->c)), F_VIEW("sender", tx->sender), F_INT("code", r->code),
+                 F_CSTR("reason", r->text));
     else
         log_info("smtp.message.accepted", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail), F_ID("id", id),
-                 F_CSTR("peer", conn_peer_text(s->c)), F_CSTR("login", s->login), F_VIEW("sender", tx->sender),
-                 F_INT("rcpts", tx->n_rcpt), F_INT("targets", tx->n), F_INT("size", size), F_CSTR("tls", version));
+                 F_CSTR("peer", conn_peer_text(s->c)), F_CSTR("login", s->login),
+                 F_VIEW("sender", tx->sender), F_INT("rcpts", tx->n_rcpt), F_INT("targets", tx->n),
+                 F_INT("size", size), F_CSTR("tls", version));
 }
 
 /* When delivery may begin (RFC 4865) and when it must have ended (RFC 2852). */
@@ -193,7 +195,8 @@ static void set_times(const struct smtp_mail *mail, struct mailq_message *m)
 {
     m->created_ms = clock_real_ms();
     if (mail->params & PARAM_HOLD)
-        m->release_ms = mail->hold_until_s ? mail->hold_until_s * 1000 : m->created_ms + mail->hold_for_s * 1000;
+        m->release_ms =
+            mail->hold_until_s ? mail->hold_until_s * 1000 : m->created_ms + mail->hold_for_s * 1000;
     if (mail->params & PARAM_BY) {
         m->deliver_by_ms = m->created_ms + mail->by_s * 1000;
         m->deliver_by_return = mail->by_return;
@@ -205,14 +208,16 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
     struct smtp_tx *tx = &s->tx;
     const struct smtp_mail *mail = &tx->mail;
     enum mailq_body body = mail->body == SMTP_BODY_BINARYMIME ? BODY_BINARY
-                           : tx->in.text.has_8bit             ? BODY_8BIT /* what it holds counts, not what was said */
-                                                              : BODY_7BIT;
+                           : tx->in.text.has_8bit ? BODY_8BIT /* what it holds counts, not what was said */
+                                                  : BODY_7BIT;
     *m = (struct mailq_message){
         .skip = tx->in.skip,
         .size = blob_written(tx->in.blob) - tx->in.skip,
         .sender = tx->sender,
         .envid = mail->envid,
-        .ret = mail->ret == SMTP_RET_FULL ? RET_FULL : mail->ret == SMTP_RET_HDRS ? RET_HDRS : RET_DEFAULT,
+        .ret = mail->ret == SMTP_RET_FULL   ? RET_FULL
+               : mail->ret == SMTP_RET_HDRS ? RET_HDRS
+                                            : RET_DEFAULT,
         .body = body,
         .smtputf8 = mail->params & PARAM_SMTPUTF8,
         .priority = mail->priority,

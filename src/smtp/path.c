@@ -72,7 +72,8 @@ static enum rc parse_literal(struct view *in)
     if (!view_take_chr(&at, '[') || !view_split(&at, ']', &text))
         return RC_SYNTAX;
     bool tagged = view_itake(&text, VIEW("IPv6:"));
-    if (text.n >= ADDR_TEXT_MAX || addr_parse_ip(text, 0, &ip) != RC_OK || (view_chr(text, ':') != VIEW_NONE) != tagged)
+    if (text.n >= ADDR_TEXT_MAX || addr_parse_ip(text, 0, &ip) != RC_OK ||
+        (view_chr(text, ':') != VIEW_NONE) != tagged)
         return RC_SYNTAX;
     *in = at;
     return RC_OK;

@@ -17,10 +17,10 @@ struct smtp_path {
     bool is_utf8;       /* has a byte above 127: only with SMTPUTF8 */
 };
 
-/* Reads a path at the front of *in and moves *in past it. *out borrows the bytes of *in. A source route in front of
- * the mailbox is read and dropped (RFC 5321 §4.1.1.3 and appendix C). "<>" and "<postmaster>" are paths here.
- * RC_SYNTAX: not a path. RC_LIMIT: longer than SMTP_PATH_MAX, or a part longer than its own limit. On failure *in does
- * not move. */
+/* Reads a path at the front of *in and moves *in past it. *out borrows the bytes of *in. A source route in
+ * front of the mailbox is read and dropped (RFC 5321 §4.1.1.3 and appendix C). "<>" and "<postmaster>" are
+ * paths here. RC_SYNTAX: not a path. RC_LIMIT: longer than SMTP_PATH_MAX, or a part longer than its own
+ * limit. On failure *in does not move. */
 enum rc smtp_path_parse(struct view *in, struct smtp_path *out);
 static inline bool smtp_path_is_null(const struct smtp_path *p)
 {
@@ -28,7 +28,8 @@ static inline bool smtp_path_is_null(const struct smtp_path *p)
 }
 bool smtp_path_is_literal(const struct smtp_path *p);
 
-/* Appends "local@domain" (or "local" alone where there is no domain), quotes only where RFC 5321 §4.1.2 needs them:
+/* Appends "local@domain" (or "local" alone where there is no domain), quotes only where RFC 5321 §4.1.2 needs
+ * them:
  * "\"user\"@ici.test" and "user@ici.test" are one mailbox. */
 void smtp_path_write(const struct smtp_path *p, struct buf *out);
 

@@ -3,8 +3,8 @@
 #include "message/date.h"
 #include "smtp/path.h"
 
-/* What is no domain or address literal may still hold the name that a configurator wants to see: odd bytes become '?',
- * so that no comment, field or line can be made of it. */
+/* What is no domain or address literal may still hold the name that a configurator wants to see: odd bytes
+ * become '?', so that no comment, field or line can be made of it. */
 static void write_helo(struct view helo, struct buf *out)
 {
     struct view rest = helo, domain;
@@ -40,7 +40,8 @@ void smtp_received_write(const struct smtp_received *r, struct buf *out)
     buf_str(out, " id ");
     buf_line_part(out, r->id);
     if (r->tls)
-        buf_printf(out, "\r\n\t(using %s with cipher %s (%d bits))", r->tls->version, r->tls->cipher, r->tls->bits);
+        buf_printf(out, "\r\n\t(using %s with cipher %s (%d bits))", r->tls->version, r->tls->cipher,
+                   r->tls->bits);
     if (r->recipient.n > 0) {
         buf_str(out, "\r\n\tfor <");
         buf_line_part(out, r->recipient);

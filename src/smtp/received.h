@@ -1,5 +1,5 @@
-/* smtp/received: the Received field that each message gets from us (RFC 5321 §4.4, RFC 3848, RFC 6531 §3.7.3) and
- * the Return-Path line in front of it. Pure; any thread. */
+/* smtp/received: the Received field that each message gets from us (RFC 5321 §4.4, RFC 3848, RFC 6531 §3.7.3)
+ * and the Return-Path line in front of it. Pure; any thread. */
 #ifndef SMTP_RECEIVED_H
 #define SMTP_RECEIVED_H
 
@@ -9,13 +9,14 @@
 #define SMTP_RECEIVED_MAX 2048 /* bytes of both lines */
 
 struct smtp_received {
-    struct view helo;      /* as the client gave it: odd bytes are replaced */
-    const char *peer;      /* its address */
-    const char *hostname;  /* ours */
+    struct view helo;           /* as the client gave it: odd bytes are replaced */
+    const char *peer;           /* its address */
+    const char *hostname;       /* ours */
     const struct tls_info *tls; /* NULL: plain */
     bool esmtp, login, utf8;
-    struct view id;        /* of session and transaction, as in the log */
-    struct view recipient; /* only where there is exactly one (it would tell blind copies otherwise); else empty */
+    struct view id; /* of session and transaction, as in the log */
+    struct view
+        recipient; /* only where there is exactly one (it would tell blind copies otherwise); else empty */
     int64_t now_s;
 };
 /* Appends "Received: ...\r\n". */

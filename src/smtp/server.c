@@ -96,10 +96,11 @@ static enum rc cmd_ehlo(struct smtp_session *s, struct view args)
     enum rc rc = greet(s, args, true);
     if (!s->greeted)
         return rc;
-    conn_printf(s->c,
-                "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n"
-                "250-BINARYMIME\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n250-LIMITS RCPTMAX=%u MAILMAX=%d\r\n",
-                s->set->hostname, (unsigned long long)s->set->message_size, s->set->recipients, SMTP_MAILS_MAX);
+    conn_printf(
+        s->c,
+        "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n"
+        "250-BINARYMIME\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n250-LIMITS RCPTMAX=%u MAILMAX=%d\r\n",
+        s->set->hostname, (unsigned long long)s->set->message_size, s->set->recipients, SMTP_MAILS_MAX);
     if (may_start_tls(s))
         conn_write(s->c, VIEW("250-STARTTLS\r\n"));
     buf_init(&mechanisms, 256);
@@ -156,8 +157,8 @@ static enum rc cmd_help(struct smtp_session *s, struct view args)
     return smtp_reply(s, 214, "2.0.0", "RFC 5321 tells; postmaster helps");
 }
 
-/* RFC 3207. What was known before is forgotten (§4.2), and commands that came in the clear behind STARTTLS would be
- * somebody else's: the session ends. */
+/* RFC 3207. What was known before is forgotten (§4.2), and commands that came in the clear behind STARTTLS
+ * would be somebody else's: the session ends. */
 static enum rc cmd_starttls(struct smtp_session *s, struct view args)
 {
     struct tls_info unused;
@@ -305,7 +306,8 @@ static void *open_session(void *ctx, struct conn *c)
     return s;
 }
 
-static enum pool_next say_goodbye(struct smtp_session *s, const char *status, const char *text, const char *why)
+static enum pool_next say_goodbye(struct smtp_session *s, const char *status, const char *text,
+                                  const char *why)
 {
     conn_deadline(s->c, deadline_in(1000)); /* nobody waits for the deaf */
     smtp_reply(s, 421, status, text);
@@ -343,10 +345,11 @@ static void close_session(void *session)
     static const char *const names[] = {"smtp", "submission", "submissions"};
     struct tls_info tls;
     log_info("smtp.session.end", F_ID("sid", conn_id(s->c)), F_CSTR("service", names[s->kind]),
-             F_CSTR("peer", conn_peer_text(s->c)), F_VIEW("helo", view_slice(view_str(s->helo), 0, LOG_HELO_MAX)),
-             F_CSTR("login", s->login), F_CSTR("tls", conn_tls(s->c, &tls) ? tls.version : ""), F_INT("mails", s->n_mail),
-             F_INT("accepted", s->n_accepted), F_INT("errors", s->errors + s->refusals), F_CSTR("last", s->last),
-             F_CSTR("end", s->end ? s->end : "cut"));
+             F_CSTR("peer", conn_peer_text(s->c)),
+             F_VIEW("helo", view_slice(view_str(s->helo), 0, LOG_HELO_MAX)), F_CSTR("login", s->login),
+             F_CSTR("tls", conn_tls(s->c, &tls) ? tls.version : ""), F_INT("mails", s->n_mail),
+             F_INT("accepted", s->n_accepted), F_INT("errors", s->errors + s->refusals),
+             F_CSTR("last", s->last), F_CSTR("end", s->end ? s->end : "cut"));
     smtp_tx_reset(&s->tx);
     free_snapshot(s->snap);
     free(s);
@@ -387,7 +390,8 @@ static enum rc new_snapshot(const struct smtp_settings *set, struct smtp_snapsho
     return rc;
 }
 
-enum rc smtp_server_new(const struct smtp_settings *set, struct store *store, struct pool *pool, struct smtp_server **out)
+enum rc smtp_server_new(const struct smtp_settings *set, struct store *store, struct pool *pool,
+                        struct smtp_server **out)
 {
     struct smtp_server *srv = calloc(1, sizeof *srv);
     if (!srv)

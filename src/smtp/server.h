@@ -1,7 +1,7 @@
 /* smtp/server: takes mail in: port 25 (other servers, relay-from), 587 and 465 (submission by our users).
- * RFC 5321, 6409 and the extensions that EHLO names (server.c). One session is a plain struct served by one worker at a
- * time (net/pool.h); bodies stream into store/blob.h and are queued by store/mailq.h before 250 is said.
- * Left to others: delivery (queue/), passwords (login/), TLS (net/). */
+ * RFC 5321, 6409 and the extensions that EHLO names (server.c). One session is a plain struct served by one
+ * worker at a time (net/pool.h); bodies stream into store/blob.h and are queued by store/mailq.h before 250
+ * is said. Left to others: delivery (queue/), passwords (login/), TLS (net/). */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
 
@@ -30,13 +30,15 @@ struct smtp_settings {
     int64_t data_ms;                   /* silence allowed in DATA before the least rate counts; 0: 60 s */
     const struct addr_net *relay_from; /* who may hand us mail for others without login */
     size_t n_relay_from;
-    bool relay_any_sender;             /* they may also send from domains that are not ours */
-    struct sasl_settings sasl;         /* vault NULL: no logins */
+    bool relay_any_sender;     /* they may also send from domains that are not ours */
+    struct sasl_settings sasl; /* vault NULL: no logins */
 };
 
 struct smtp_server;
-/* Settings are copied; store and pool (for STARTTLS and parking; NULL in tests: neither) are borrowed. RC_TEMP. */
-enum rc smtp_server_new(const struct smtp_settings *set, struct store *store, struct pool *pool, struct smtp_server **out);
+/* Settings are copied; store and pool (for STARTTLS and parking; NULL in tests: neither) are borrowed.
+ * RC_TEMP. */
+enum rc smtp_server_new(const struct smtp_settings *set, struct store *store, struct pool *pool,
+                        struct smtp_server **out);
 /* For sessions that begin from now on. */
 enum rc smtp_server_reload(struct smtp_server *srv, const struct smtp_settings *set);
 /* When no session is left. Accepts NULL. */

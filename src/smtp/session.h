@@ -52,16 +52,16 @@ struct smtp_intake {
 
 /* All that a transaction knows (RFC 5321 §3.3). */
 struct smtp_tx {
-    bool open;               /* MAIL was accepted */
+    bool open; /* MAIL was accepted */
     struct arena mem;
-    struct smtp_mail mail;   /* texts in mem */
-    struct view sender;      /* "local@domain" or empty; in mem */
+    struct smtp_mail mail; /* texts in mem */
+    struct view sender;    /* "local@domain" or empty; in mem */
     bool sender_is_ours;
     struct mailq_rcpt *rcpts; /* from malloc; texts in mem */
     size_t n, size;
-    unsigned n_rcpt;         /* accepted RCPT commands */
-    struct view first_rcpt;  /* as given */
-    bool bdat;               /* a chunk has come: only BDAT may follow (RFC 3030 §2) */
+    unsigned n_rcpt;        /* accepted RCPT commands */
+    struct view first_rcpt; /* as given */
+    bool bdat;              /* a chunk has come: only BDAT may follow (RFC 3030 §2) */
     struct smtp_intake in;
 };
 
@@ -71,15 +71,15 @@ struct smtp_session {
     struct smtp_snapshot *snap;
     const struct smtp_settings *set; /* of snap */
     enum smtp_kind kind;
-    bool trusted;            /* the peer is in relay-from */
+    bool trusted; /* the peer is in relay-from */
     char helo[SMTP_DOMAIN_MAX + 1];
     bool greeted, esmtp;
-    uint64_t account;        /* who is logged in; 0: nobody */
+    uint64_t account; /* who is logged in; 0: nobody */
     char login[SMTP_LOGIN_MAX + 1];
     unsigned errors, refusals, failed_logins;
     unsigned n_mail, n_accepted;
-    const char *last;        /* verb of the last command, for the closing log line */
-    const char *end;         /* why it ends */
+    const char *last; /* verb of the last command, for the closing log line */
+    const char *end;  /* why it ends */
     struct smtp_tx tx;
 };
 

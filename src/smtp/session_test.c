@@ -17,7 +17,8 @@ struct box { /* one server over the fixture's store */
     uint64_t marie, paul;
 };
 
-static const struct smtp_settings defaults = {.hostname = "mx.ici.test", .message_size = 10000, .recipients = 5, .line_ms = 5000, .data_ms = 5000};
+static const struct smtp_settings defaults = {
+    .hostname = "mx.ici.test", .message_size = 10000, .recipients = 5, .line_ms = 5000, .data_ms = 5000};
 
 static struct box open_box(void **state, const struct smtp_settings *set)
 {
@@ -101,7 +102,8 @@ static void read_replies(int fd, struct buf *out)
 }
 
 /* The script in pieces of `piece` bytes; 0: all at once, on this thread. */
-static void talk(struct box *b, enum smtp_kind kind, uint64_t account, struct view script, size_t piece, struct buf *replies)
+static void talk(struct box *b, enum smtp_kind kind, uint64_t account, struct view script, size_t piece,
+                 struct buf *replies)
 {
     int fd[2];
     pthread_t thread;
@@ -159,7 +161,8 @@ static uint64_t queued(struct box *b)
     return n.messages;
 }
 
-static void expect_as(struct box *b, enum smtp_kind kind, uint64_t account, const char *script, const char *want, unsigned messages)
+static void expect_as(struct box *b, enum smtp_kind kind, uint64_t account, const char *script,
+                      const char *want, unsigned messages)
 {
     struct buf replies;
     uint64_t before = queued(b);
@@ -181,7 +184,8 @@ static void expect(struct box *b, const char *script, const char *want, unsigned
 #define BODY  "Subject: x\r\n\r\n..dots\r\n.\r\n"
 
 /* The last message of the queue with its rows. */
-static struct mailq_message last_message(struct box *b, struct mailq_rcpt **rcpts, size_t *n, struct blob *blob)
+static struct mailq_message last_message(struct box *b, struct mailq_rcpt **rcpts, size_t *n,
+                                         struct blob *blob)
 {
     struct mailq_message m;
     uint64_t *ids;
@@ -206,8 +210,11 @@ static void a_message_is_taken_as_it_is(void **state)
     struct mailq_rcpt *r;
     struct blob blob;
     size_t n;
-    expect(&b, HELLO "MAIL FROM:<x@labas.test> SIZE=100 RET=HDRS ENVID=e+2B1 BODY=8BITMIME\r\n"
-                     "RCPT TO:<Marie+tag@ICI.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;m+2Bt@old.test\r\nDATA\r\n" BODY "QUIT\r\n",
+    expect(&b,
+           HELLO
+           "MAIL FROM:<x@labas.test> SIZE=100 RET=HDRS ENVID=e+2B1 BODY=8BITMIME\r\n"
+           "RCPT TO:<Marie+tag@ICI.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;m+2Bt@old.test\r\nDATA\r\n" BODY
+           "QUIT\r\n",
            "220 250 250 250 354 250 221", 1);
     struct mailq_message m = last_message(&b, &r, &n, &blob);
     assert_same(m.sender, VIEW("x@labas.test"));
@@ -223,7 +230,8 @@ static void a_message_is_taken_as_it_is(void **state)
     assert_int_equal(r[0].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
     assert_same(view_slice(blob.bytes, 0, m.skip), VIEW("Return-Path: <x@labas.test>\r\n"));
     struct view rest = view_from(blob.bytes, m.skip), want = VIEW("Subject: x\r\n\r\n.dots\r\n");
-    assert_true(view_starts(rest, VIEW("Received: from mx.labas.test ([127.0.0.1])\r\n\tby mx.ici.test with ESMTP id ")));
+    assert_true(view_starts(
+        rest, VIEW("Received: from mx.labas.test ([127.0.0.1])\r\n\tby mx.ici.test with ESMTP id ")));
     assert_int_not_equal(view_find(rest, VIEW("for <Marie+tag@ICI.test>;\r\n")), VIEW_NONE);
     assert_true(view_ends(rest, want));
     assert_int_equal(m.size, rest.n);
@@ -236,15 +244,21 @@ static void commands_have_their_order(void **state)
     struct box b = open_box(state, NULL);
     expect(&b, "QUIT\r\n", "220 221", 0);
     expect(&b, MAIL "HELO\r\nHELO a b\r\nNOOP x\r\nQUIT\r\n", "220 503 501 501 250 221", 0);
-    expect(&b, HELLO RCPT "DATA\r\nBDAT 4 LAST\r\nRSET" MAIL MAIL "DATA\r\nRSET\r\nDATA\r\n", "220 250 503 503 503 250 503 554 250 503", 0);
+    expect(&b, HELLO RCPT "DATA\r\nBDAT 4 LAST\r\nRSET" MAIL MAIL "DATA\r\nRSET\r\nDATA\r\n",
+           "220 250 503 503 503 250 503 554 250 503", 0);
     expect(&b, HELLO MAIL RCPT HELLO "DATA\r\n", "220 250 250 250 250 503", 0);
     expect(&b, "HELO x\r\nMAIL FROM:<a@b> SIZE=1\r\nMAIL FROM:<a@b>\r\n", "220 250 555 250", 0);
-    expect(&b, HELLO "VRFY marie\r\nVRFY\r\nEXPN all\r\nHELP\r\nTURN\r\nETRN x\r\nXYZZY\r\n\r\nSTARTTLS\r\nAUTH PLAIN x\r\n",
+    expect(&b,
+           HELLO "VRFY marie\r\nVRFY\r\nEXPN all\r\nHELP\r\nTURN\r\nETRN x\r\nXYZZY\r\n\r\nSTARTTLS\r\nAUTH "
+                 "PLAIN x\r\n",
            "220 250 252 501 502 214 500 500 500 500 502 502", 0);
-    expect(&b, HELLO MAIL RCPT "DATA x\r\nDATA\r\n" BODY MAIL RCPT "DATA\r\n.\r\n", "220 250 250 250 501 354 250 250 250 354 250", 2);
-    expect(&b, HELLO "MAIL FROM:<a@b\r\nMAIL FROM:<a@b> X=1\r\nMAIL FROM:<\xc3\xa9@b>\r\nMAIL FROM:<a@b> HOLDFOR=1\r\n"
-                     "MAIL FROM:<a@b> SIZE=10001\r\nMAIL FROM:<a@b> SIZE=x\r\n" MAIL "RCPT TO:<>\r\nRCPT TO:<marie>\r\n"
-                     "RCPT TO:<\xc3\xa9@ici.test>\r\nRCPT TO:<marie@ici.test> X=1\r\nRCPT TO:<nobody@ici.test>\r\n",
+    expect(&b, HELLO MAIL RCPT "DATA x\r\nDATA\r\n" BODY MAIL RCPT "DATA\r\n.\r\n",
+           "220 250 250 250 501 354 250 250 250 354 250", 2);
+    expect(&b,
+           HELLO
+           "MAIL FROM:<a@b\r\nMAIL FROM:<a@b> X=1\r\nMAIL FROM:<\xc3\xa9@b>\r\nMAIL FROM:<a@b> HOLDFOR=1\r\n"
+           "MAIL FROM:<a@b> SIZE=10001\r\nMAIL FROM:<a@b> SIZE=x\r\n" MAIL "RCPT TO:<>\r\nRCPT TO:<marie>\r\n"
+           "RCPT TO:<\xc3\xa9@ici.test>\r\nRCPT TO:<marie@ici.test> X=1\r\nRCPT TO:<nobody@ici.test>\r\n",
            "220 250 501 555 553 555 552 501 250 501 501 553 555 550", 0);
     close_box(&b);
 }
@@ -296,16 +310,19 @@ static void nobody_relays(void **state)
 {
     struct box b = open_box(state, NULL);
     struct view all = VIEW("marie@ici.test");
-    assert_int_equal(directory_alias_set(b.f->s, VIEW("@ici.test"), &all, 1), RC_OK); /* a catch-all takes any local part */
+    assert_int_equal(directory_alias_set(b.f->s, VIEW("@ici.test"), &all, 1),
+                     RC_OK); /* a catch-all takes any local part */
     for (size_t i = 0; i < sizeof relays / sizeof *relays; i++) {
         static const char *const senders[] = {"<x@labas.test>", "<>", "<marie@ici.test>"};
         for (size_t j = 0; j < 3; j++) {
             char script[500];
             struct buf replies;
-            snprintf(script, sizeof script, HELLO "MAIL FROM:%s\r\nRCPT TO:%s\r\nDATA\r\n", senders[j], relays[i]);
+            snprintf(script, sizeof script, HELLO "MAIL FROM:%s\r\nRCPT TO:%s\r\nDATA\r\n", senders[j],
+                     relays[i]);
             talk(&b, SMTP_MTA, 0, view_str(script), 0, &replies);
             struct view r = buf_view(&replies);
-            if (view_find(r, VIEW("\r\n554 5.5.1 No valid recipients\r\n")) == VIEW_NONE || view_find(r, VIEW("354")) != VIEW_NONE)
+            if (view_find(r, VIEW("\r\n554 5.5.1 No valid recipients\r\n")) == VIEW_NONE ||
+                view_find(r, VIEW("354")) != VIEW_NONE)
                 fail_msg("%s: %.*s", relays[i], VIEW_FMT(r));
             buf_clear(&replies);
         }
@@ -325,7 +342,9 @@ static void relay_from_hands_us_mail(void **state)
     struct mailq_rcpt *r;
     struct blob blob;
     size_t n;
-    expect(&b, HELLO "MAIL FROM:<printer@ici.test>\r\nRCPT TO:<user@Labas.test>\r\nDATA\r\nFrom: p@x\r\nBcc: y\r\n\r\nx\r\n.\r\n",
+    expect(&b,
+           HELLO "MAIL FROM:<printer@ici.test>\r\nRCPT TO:<user@Labas.test>\r\nDATA\r\nFrom: p@x\r\nBcc: "
+                 "y\r\n\r\nx\r\n.\r\n",
            "220 250 250 250 354 250", 1);
     struct mailq_message m = last_message(&b, &r, &n, &blob);
     assert_int_equal(n, 1);
@@ -352,12 +371,16 @@ static void relay_from_hands_us_mail(void **state)
 static void recipients_are_expanded_once(void **state)
 {
     struct box b = open_box(state, NULL);
-    struct view team[] = {VIEW("marie@ici.test"), VIEW("paul@ici.test"), VIEW("ext@b\xc3\xbc" "cher.test")};
+    struct view team[] = {VIEW("marie@ici.test"), VIEW("paul@ici.test"),
+                          VIEW("ext@b\xc3\xbc"
+                               "cher.test")};
     struct mailq_rcpt *r;
     struct blob blob;
     size_t n;
     assert_int_equal(directory_alias_set(b.f->s, VIEW("team@ici.test"), team, 3), RC_OK);
-    expect(&b, HELLO MAIL "RCPT TO:<team@ici.test>\r\n" RCPT "RCPT TO:<\"marie\"@ici.test>\r\nRCPT TO:<team@ici.test>\r\nDATA\r\n" BODY,
+    expect(&b,
+           HELLO MAIL "RCPT TO:<team@ici.test>\r\n" RCPT
+                      "RCPT TO:<\"marie\"@ici.test>\r\nRCPT TO:<team@ici.test>\r\nDATA\r\n" BODY,
            "220 250 250 250 250 250 250 354 250", 1);
     last_message(&b, &r, &n, &blob);
     assert_int_equal(n, 3);
@@ -371,15 +394,19 @@ static void recipients_are_expanded_once(void **state)
     assert_int_equal(view_find(blob.bytes, VIEW("for <")), VIEW_NONE); /* RFC 5321 §7.2 */
     blob_close(&blob);
     expect(&b, HELLO MAIL RCPT RCPT RCPT RCPT RCPT RCPT, "220 250 250 250 250 250 250 250 452", 0);
-    expect(&b, HELLO MAIL "RCPT TO:<postmaster>\r\nRCPT TO:<POSTMASTER@ici.test>\r\nRCPT TO:<postmaster@[127.0.0.1]>\r\n"
-                          "RCPT TO:<postmaster@mx.ici.test>\r\nRCPT TO:<postmaster@labas.test>\r\nRCPT TO:<marie@[127.0.0.1]>\r\n",
+    expect(&b,
+           HELLO MAIL
+           "RCPT TO:<postmaster>\r\nRCPT TO:<POSTMASTER@ici.test>\r\nRCPT TO:<postmaster@[127.0.0.1]>\r\n"
+           "RCPT TO:<postmaster@mx.ici.test>\r\nRCPT TO:<postmaster@labas.test>\r\nRCPT "
+           "TO:<marie@[127.0.0.1]>\r\n",
            "220 250 250 250 250 250 250 550 550", 0);
     close_box(&b);
 }
 
 /* What other servers took for the end of data, with a second message behind it. */
-static const char *const smuggled[] = {"\n.\n",   "\r\n.\n",   "\n.\r\n",   "\r.\r",      "\r\n.\r",    "\r.\r\n",
-                                       "\n\r.\r\n", "\n\n.\r\n", "\r\n.\r\r\n", "\n.\n\n", "\r\n..\n.\n"};
+static const char *const smuggled[] = {"\n.\n",       "\r\n.\n", "\n.\r\n",    "\r.\r",
+                                       "\r\n.\r",     "\r.\r\n", "\n\r.\r\n",  "\n\n.\r\n",
+                                       "\r\n.\r\r\n", "\n.\n\n", "\r\n..\n.\n"};
 
 static void nothing_is_smuggled(void **state)
 {
@@ -387,7 +414,9 @@ static void nothing_is_smuggled(void **state)
     for (size_t i = 0; i < sizeof smuggled / sizeof *smuggled; i++) {
         char script[500];
         struct buf replies;
-        snprintf(script, sizeof script, HELLO MAIL RCPT "DATA\r\nSubject: outer\r\n\r\nx%s" MAIL RCPT "DATA\r\nSubject: inner\r\n\r\ny\r\n.\r\nQUIT\r\n",
+        snprintf(script, sizeof script,
+                 HELLO MAIL RCPT "DATA\r\nSubject: outer\r\n\r\nx%s" MAIL RCPT
+                                 "DATA\r\nSubject: inner\r\n\r\ny\r\n.\r\nQUIT\r\n",
                  smuggled[i]);
         talk(&b, SMTP_MTA, 0, view_str(script), 0, &replies);
         expect_codes(buf_view(&replies), "220 250 250 250 354 550 221", script);
@@ -442,7 +471,8 @@ static void limits_have_their_replies(void **state)
     /* errors */
     buf_init(&s, 1 << 20);
     add_repeated(&s, "XYZZY\r\n", 25);
-    expect_built(&b, &s, "220 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 421", 0);
+    expect_built(
+        &b, &s, "220 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 500 421", 0);
     close_box(&b);
 }
 
@@ -452,21 +482,27 @@ static void chunks_are_taken(void **state)
     struct mailq_rcpt *r;
     struct blob blob;
     size_t n;
-    expect(&b, HELLO MAIL RCPT "BDAT 6\r\nA: b\r\nBDAT 8 LAST\r\n\r\n.\r\nx\r\nQUIT\r\n", "220 250 250 250 250 250 221", 1);
+    expect(&b, HELLO MAIL RCPT "BDAT 6\r\nA: b\r\nBDAT 8 LAST\r\n\r\n.\r\nx\r\nQUIT\r\n",
+           "220 250 250 250 250 250 221", 1);
     last_message(&b, &r, &n, &blob);
     assert_true(view_ends(blob.bytes, VIEW("\r\nA: b\r\n\r\n.\r\nx\r\n")));
     blob_close(&blob);
-    expect(&b, HELLO "MAIL FROM:<> BODY=BINARYMIME\r\n" RCPT "DATA\r\nBDAT 14 LAST\r\nA: b\r\n\r\n\n.\n\r\r\r\n", "220 250 250 250 503 250", 1);
+    expect(&b,
+           HELLO "MAIL FROM:<> BODY=BINARYMIME\r\n" RCPT "DATA\r\nBDAT 14 LAST\r\nA: b\r\n\r\n\n.\n\r\r\r\n",
+           "220 250 250 250 503 250", 1);
     assert_int_equal(last_message(&b, &r, &n, &blob).body, BODY_BINARY);
     blob_close(&blob);
-    expect(&b, HELLO MAIL RCPT "DATA\r\nA: b\r\n\r\nsix bytes\r\n\xc3\xa9t\xc3\xa9\r\n.\r\n", "220 250 250 250 354 250", 1);
+    expect(&b, HELLO MAIL RCPT "DATA\r\nA: b\r\n\r\nsix bytes\r\n\xc3\xa9t\xc3\xa9\r\n.\r\n",
+           "220 250 250 250 354 250", 1);
     assert_int_equal(last_message(&b, &r, &n, &blob).body, BODY_8BIT);
     blob_close(&blob);
     expect(&b, HELLO MAIL RCPT "BDAT 0\r\nBDAT 0 LAST\r\n", "220 250 250 250 250 250", 1);
     expect(&b, HELLO MAIL RCPT "BDAT 3\r\na\r\nDATA\r\nBDAT 0 LAST\r\n", "220 250 250 250 250 503 250", 1);
     /* hostile twins: chunks are never read as commands */
-    expect(&b, HELLO MAIL RCPT "BDAT 3\r\na\n\nBDAT 6 LAST\r\nNOOP\r\nNOOP\r\n", "220 250 250 250 550 503 250", 0);
-    expect(&b, HELLO "MAIL FROM:<> BODY=BINARYMIME\r\n" RCPT "BDAT 17 LAST\r\nA: b\nFrom: c\n\r\n\r\n", "220 250 250 250 550", 0);
+    expect(&b, HELLO MAIL RCPT "BDAT 3\r\na\n\nBDAT 6 LAST\r\nNOOP\r\nNOOP\r\n",
+           "220 250 250 250 550 503 250", 0);
+    expect(&b, HELLO "MAIL FROM:<> BODY=BINARYMIME\r\n" RCPT "BDAT 17 LAST\r\nA: b\nFrom: c\n\r\n\r\n",
+           "220 250 250 250 550", 0);
     expect(&b, HELLO MAIL RCPT "BDAT 2 LAST\r\na\r", "220 250 250 250 550", 0);
     expect(&b, HELLO MAIL "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "220 250 250 554 250", 0);
     expect(&b, HELLO "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "220 250 503 250", 0);
@@ -485,7 +521,9 @@ static void submission_is_checked(void **state)
     size_t n;
 #define OURS "MAIL FROM:<Marie@ici.test>\r\nRCPT TO:<user@labas.test>\r\nDATA\r\n"
     expect_as(&b, SMTP_SUBMISSION, 0, HELLO OURS, "220 250 530 503 503", 0);
-    expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO OURS "Bcc: secret@x\r\nFrom: M <marie+x@ici.test>\r\nReturn-Path: <q@x>\r\n\r\nx\r\n.\r\n",
+    expect_as(&b, SMTP_SUBMISSION, b.marie,
+              HELLO OURS
+              "Bcc: secret@x\r\nFrom: M <marie+x@ici.test>\r\nReturn-Path: <q@x>\r\n\r\nx\r\n.\r\n",
               "220 250 250 250 354 250", 1);
     struct mailq_message m = last_message(&b, &r, &n, &blob);
     struct view body = view_from(blob.bytes, m.skip);
@@ -495,18 +533,26 @@ static void submission_is_checked(void **state)
     assert_int_equal(view_find(body, VIEW("Return-Path")), VIEW_NONE);
     assert_int_not_equal(view_find(body, VIEW(" with ESMTPA id ")), VIEW_NONE);
     assert_int_not_equal(view_find(body, VIEW("\r\nDate: ")), VIEW_NONE);
-    assert_int_not_equal(view_find(body, VIEW("@mx.ici.test>\r\nFrom: M <marie+x@ici.test>\r\n\r\nx\r\n")), VIEW_NONE);
+    assert_int_not_equal(view_find(body, VIEW("@mx.ici.test>\r\nFrom: M <marie+x@ici.test>\r\n\r\nx\r\n")),
+                         VIEW_NONE);
     blob_close(&blob);
-    expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO "MAIL FROM:<paul@ici.test>\r\nMAIL FROM:<x@labas.test>\r\nMAIL FROM:<>\r\n", "220 250 553 553 250", 0);
-    expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO OURS "From: paul@ici.test\r\n\r\nx\r\n.\r\nNOOP\r\n", "220 250 250 250 354 550 250", 0);
-    expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO OURS "Subject: x\r\n\r\nx\r\n.\r\n", "220 250 250 250 354 550", 0);
+    expect_as(&b, SMTP_SUBMISSION, b.marie,
+              HELLO "MAIL FROM:<paul@ici.test>\r\nMAIL FROM:<x@labas.test>\r\nMAIL FROM:<>\r\n",
+              "220 250 553 553 250", 0);
+    expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO OURS "From: paul@ici.test\r\n\r\nx\r\n.\r\nNOOP\r\n",
+              "220 250 250 250 354 550 250", 0);
+    expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO OURS "Subject: x\r\n\r\nx\r\n.\r\n",
+              "220 250 250 250 354 550", 0);
     expect_as(&b, SMTP_SUBMISSION, b.marie, HELLO OURS ".\r\n", "220 250 250 250 354 550", 0);
+    expect_as(
+        &b, SMTP_SUBMISSION, b.marie,
+        HELLO
+        "MAIL FROM:<marie@ici.test> HOLDFOR=3000000\r\nMAIL FROM:<marie@ici.test> HOLDFOR=100 BY=50;R\r\n"
+        "MAIL FROM:<marie@ici.test> HOLDFOR=100 BY=500;R MT-PRIORITY=3 AUTH=<>\r\n",
+        "220 250 501 501 250", 0);
     expect_as(&b, SMTP_SUBMISSION, b.marie,
-              HELLO "MAIL FROM:<marie@ici.test> HOLDFOR=3000000\r\nMAIL FROM:<marie@ici.test> HOLDFOR=100 BY=50;R\r\n"
-                    "MAIL FROM:<marie@ici.test> HOLDFOR=100 BY=500;R MT-PRIORITY=3 AUTH=<>\r\n",
-              "220 250 501 501 250", 0);
-    expect_as(&b, SMTP_SUBMISSION, b.marie,
-              HELLO "MAIL FROM:<marie@ici.test> HOLDFOR=100 BY=500;R MT-PRIORITY=3\r\n" RCPT "BDAT 24 LAST\r\nFrom: marie@ici.test\r\n\r\n",
+              HELLO "MAIL FROM:<marie@ici.test> HOLDFOR=100 BY=500;R MT-PRIORITY=3\r\n" RCPT
+                    "BDAT 24 LAST\r\nFrom: marie@ici.test\r\n\r\n",
               "220 250 250 250 250", 1);
     m = last_message(&b, &r, &n, &blob);
     assert_int_equal(m.priority, 3);
@@ -540,8 +586,9 @@ static void browsers_hear_nothing(void **state)
     close_box(&b);
 }
 
-static const char whole[] = HELLO "MAIL FROM:<x@labas.test>\r\nRCPT TO:<marie@ici.test>\r\nRCPT TO:<nobody@ici.test>\r\nDATA\r\n" BODY
-                                  "MAIL FROM:<>\r\nRCPT TO:<paul@ici.test>\r\nBDAT 5\r\na\r\nb\rBDAT 1 LAST\r\n\nRSET\r\nQUIT\r\n";
+static const char whole[] =
+    HELLO "MAIL FROM:<x@labas.test>\r\nRCPT TO:<marie@ici.test>\r\nRCPT TO:<nobody@ici.test>\r\nDATA\r\n" BODY
+          "MAIL FROM:<>\r\nRCPT TO:<paul@ici.test>\r\nBDAT 5\r\na\r\nb\rBDAT 1 LAST\r\n\nRSET\r\nQUIT\r\n";
 
 static void pieces_make_no_difference(void **state)
 {
@@ -562,7 +609,8 @@ static void a_cut_loses_nothing_and_adds_nothing(void **state)
 {
     struct box b = open_box(state, NULL);
     struct view script = view_str(whole);
-    size_t first = view_find(script, VIEW("\r\n.\r\n")) + 5, second = view_find(script, VIEW("LAST\r\n\n")) + 7;
+    size_t first = view_find(script, VIEW("\r\n.\r\n")) + 5,
+           second = view_find(script, VIEW("LAST\r\n\n")) + 7;
     for (size_t n = 0; n <= script.n; n++) {
         struct buf replies;
         uint64_t before = queued(&b);
@@ -580,13 +628,16 @@ static void ehlo_offers_what_there_is(void **state)
     struct box b = open_box(state, NULL);
     struct buf replies;
     talk(&b, SMTP_MTA, 0, VIEW(HELLO), 0, &replies);
-    assert_same(buf_view(&replies), VIEW("220 mx.ici.test ESMTP Facteur\r\n250-mx.ici.test\r\n250-PIPELINING\r\n250-SIZE 10000\r\n"
-                                         "250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n"
-                                         "250-ENHANCEDSTATUSCODES\r\n250-LIMITS RCPTMAX=5 MAILMAX=100000\r\n250 HELP\r\n"));
+    assert_same(
+        buf_view(&replies),
+        VIEW("220 mx.ici.test ESMTP Facteur\r\n250-mx.ici.test\r\n250-PIPELINING\r\n250-SIZE 10000\r\n"
+             "250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n"
+             "250-ENHANCEDSTATUSCODES\r\n250-LIMITS RCPTMAX=5 MAILMAX=100000\r\n250 HELP\r\n"));
     buf_clear(&replies);
     talk(&b, SMTP_SUBMISSION, 0, VIEW(HELLO), 0, &replies);
     assert_int_not_equal(view_find(buf_view(&replies), VIEW("250-FUTURERELEASE 2592000 2")), VIEW_NONE);
-    assert_int_not_equal(view_find(buf_view(&replies), VIEW("250-DELIVERBY\r\n250-MT-PRIORITY\r\n")), VIEW_NONE);
+    assert_int_not_equal(view_find(buf_view(&replies), VIEW("250-DELIVERBY\r\n250-MT-PRIORITY\r\n")),
+                         VIEW_NONE);
     buf_clear(&replies);
     close_box(&b);
 }
@@ -595,10 +646,18 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_message_is_taken_as_it_is),   TEST(commands_have_their_order),   TEST(nobody_relays),
-        TEST(relay_from_hands_us_mail),      TEST(recipients_are_expanded_once), TEST(nothing_is_smuggled),
-        TEST(limits_have_their_replies),     TEST(chunks_are_taken),            TEST(submission_is_checked),
-        TEST(browsers_hear_nothing),         TEST(pieces_make_no_difference),   TEST(a_cut_loses_nothing_and_adds_nothing),
+        TEST(a_message_is_taken_as_it_is),
+        TEST(commands_have_their_order),
+        TEST(nobody_relays),
+        TEST(relay_from_hands_us_mail),
+        TEST(recipients_are_expanded_once),
+        TEST(nothing_is_smuggled),
+        TEST(limits_have_their_replies),
+        TEST(chunks_are_taken),
+        TEST(submission_is_checked),
+        TEST(browsers_hear_nothing),
+        TEST(pieces_make_no_difference),
+        TEST(a_cut_loses_nothing_and_adds_nothing),
         TEST(ehlo_offers_what_there_is),
     };
     log_set_level(LOG_ERROR);

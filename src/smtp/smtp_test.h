@@ -11,7 +11,8 @@
 
 #include "base/buf.h"
 
-/* Bytes in a heap block of exactly their size: the address sanitizer sees one byte too far. Freed by the caller. */
+/* Bytes in a heap block of exactly their size: the address sanitizer sees one byte too far. Freed by the
+ * caller. */
 static inline struct view exact(struct view v)
 {
     char *p = malloc(v.n ? v.n : 1);

@@ -20,7 +20,8 @@ static bool is_name(const struct header_field *f, struct view name)
 static enum rc check_address(const struct address *a, const struct submission_rules *rules, const char **why)
 {
     struct buf spec;
-    if (a->bad || a->local.n == 0 || a->domain.n == 0) { /* what two readers may read in two ways is refused */
+    if (a->bad || a->local.n == 0 ||
+        a->domain.n == 0) { /* what two readers may read in two ways is refused */
         *why = "From or Sender holds no usable address";
         return RC_SYNTAX;
     }
@@ -72,7 +73,8 @@ static bool is_field_name(struct view name)
     return name.n > 0;
 }
 
-static enum rc look(const struct header_field *f, const struct submission_rules *rules, struct seen *seen, const char **why)
+static enum rc look(const struct header_field *f, const struct submission_rules *rules, struct seen *seen,
+                    const char **why)
 {
     bool from = is_name(f, VIEW("From")), sender = is_name(f, VIEW("Sender"));
     seen->from += from;
@@ -104,7 +106,8 @@ static void write_missing(const struct seen *seen, const struct submission_rules
                    (unsigned long long)rules->unique[1], rules->hostname);
 }
 
-enum rc submission_fix(struct view header, const struct submission_rules *rules, struct buf *out, const char **why)
+enum rc submission_fix(struct view header, const struct submission_rules *rules, struct buf *out,
+                       const char **why)
 {
     struct seen seen = {0};
     struct header_field f;

@@ -1,4 +1,5 @@
-/* Fuzz target smtp_submission: a header section that is mended, twice: the second time nothing is left to do. */
+/* Fuzz target smtp_submission: a header section that is mended, twice: the second time nothing is left to do.
+ */
 #include <stdint.h>
 
 #include "message/header.h"
@@ -23,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&second, size + 2048);
     enum rc rc = submission_fix(header, &rules, &first, &why);
     if (rc == RC_OK) {
-        bug_if(header_count(buf_view(&first), VIEW("From")) != 1 || header_count(buf_view(&first), VIEW("Bcc")) > 0);
+        bug_if(header_count(buf_view(&first), VIEW("From")) != 1 ||
+               header_count(buf_view(&first), VIEW("Bcc")) > 0);
         bug_if(submission_fix(buf_view(&first), &rules, &second, &why) != RC_OK);
         bug_if(!view_eq(buf_view(&first), buf_view(&second)));
     } else {

@@ -1,6 +1,6 @@
 #include "smtp/session.h"
 
-#define DATA_RATE   1024                /* least bytes a second of a client, over the whole of DATA */
+#define DATA_RATE   1024                 /* least bytes a second of a client, over the whole of DATA */
 #define DATA_END_MS (4 * 60 * 60 * 1000) /* and no message takes longer */
 
 /* Reading failed: nobody is there to hear an answer. */
@@ -48,9 +48,9 @@ static enum rc read_data(struct smtp_session *s)
 static enum rc begin_message(struct smtp_session *s)
 {
     switch (smtp_intake_begin(s)) {
-    case RC_OK:   return RC_OK;
+    case RC_OK: return RC_OK;
     case RC_FULL: smtp_reply(s, 452, "4.3.1", "No room for the message now"); break;
-    default:      smtp_reply(s, 451, "4.3.0", "Please try again later"); break;
+    default: smtp_reply(s, 451, "4.3.0", "Please try again later"); break;
     }
     smtp_tx_reset(&s->tx);
     return RC_TEMP;
