@@ -251,20 +251,18 @@ static enum rc fetch_ranges(struct job *j, const struct imap_seqset *set)
     struct imap_range r;
     struct arena a;
     struct item *items;
-    size_t i = 0, n;
+    size_t i = 0, n, batch = IMAP_BATCH;
     enum rc rc = RC_OK;
 
-    arena_init(&a, IMAP_ARENA_MAX * 8u);
+    arena_init(&a, IMAP_ARENA_MAX);
     while (rc == RC_OK && imap_next_range(set, &i, &r)) {
-        for (;;) {
-            rc = mailbox_items(s->mb, s->sel.id, r.lo, r.hi, j->want.changedsince, j->columns, IMAP_BATCH, &a, &items, &n);
-            if (rc != RC_OK || n == 0)
-                break;
-            rc = fetch_batch(j, &a, set, items, n);
-            r.lo = items[n - 1].uid + 1;
+        for (n = batch; rc == RC_OK && n == batch && r.lo <= r.hi && r.lo > 0;) {
+            rc = imap_items(s, r.lo, r.hi, j->want.changedsince, j->columns, &batch, &a, &items, &n);
+            if (rc == RC_OK && n > 0) {
+                rc = fetch_batch(j, &a, set, items, n);
+                r.lo = items[n - 1].uid + 1;
+            }
             arena_reset(&a);
-            if (rc != RC_OK || n < IMAP_BATCH || r.lo > r.hi || r.lo == 0)
-                break;
         }
     }
     arena_clear(&a);
@@ -281,7 +279,7 @@ enum rc imap_cmd_fetch(struct imap_session *s, struct view args)
         rc = imap_take_sp(&args) ? imap_fetch_parse(args, &s->arena, &j.want) : RC_SYNTAX;
     if (rc == RC_LIMIT)
         return imap_bad(s, "[TOOBIG] Too many numbers or items");
-    if (rc == RC_SYNTAX || j.want.vanished)
+    if (rc == RC_SYNTAX)
         return imap_bad(s, "FETCH numbers (items)");
     if (rc == RC_OK && imap_uid_ranges(s, &set) != RC_OK)
         return imap_bad(s, "There is no message with such a number");

@@ -54,13 +54,13 @@ static enum rc open_folder(struct imap_session *s, struct view name, bool read_o
         return rc;
     s->sel.id = f->id;
     s->sel.read_only = read_only;
-    s->sel.uidvalidity = f->uidvalidity;
     rc = imap_folder_get(s->server->table, s->account, f->id, &s->sel.shared);
     if (rc == RC_OK)
         rc = imap_folder_map(s->sel.shared, s->mb, false, &s->sel.map);
     if (rc == RC_OK)
         rc = claim_recent(s, f);
     s->sel.recent_from = f->recent_from;
+    s->sel.claimed = f->uidnext;
     return rc;
 }
 
@@ -95,7 +95,7 @@ static enum rc select_mailbox(struct imap_session *s, struct view args, bool rea
     if (rc == RC_SYNTAX || (rc == RC_OK && select_parameters(s, &args) != RC_OK))
         return imap_bad(s, "SELECT mailbox, with CONDSTORE at most");
     if (s->sel.shared) {
-        imap_deselect(s);
+        imap_leave_folder(s);
         conn_write(s->conn, VIEW("* OK [CLOSED] Previous mailbox closed\r\n"));
     }
     if (rc == RC_DENIED)
@@ -125,7 +125,7 @@ enum rc imap_cmd_unselect(struct imap_session *s, struct view args)
 {
     if (args.n > 0)
         return imap_bad(s, "UNSELECT takes nothing");
-    imap_deselect(s);
+    imap_leave_folder(s);
     return imap_ok(s, "Done");
 }
 
@@ -143,7 +143,7 @@ enum rc imap_cmd_close(struct imap_session *s, struct view args)
         if (rc == RC_OK)
             rc = mailbox_expunge(s->mb, s->sel.id, NULL, 0, &s->arena, &gone, &n, &modseq);
     }
-    imap_deselect(s);
+    imap_leave_folder(s);
     return rc == RC_OK || rc == RC_NOTFOUND ? imap_ok(s, "Done") : imap_no_rc(s, rc);
 }
 

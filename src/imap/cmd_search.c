@@ -105,12 +105,12 @@ static enum rc search_rows(struct imap_session *s, const struct search *search, 
     struct imap_range r = uid_bounds(s, search);
     struct arena a;
     struct item *items;
-    size_t n = IMAP_BATCH;
+    size_t batch = IMAP_BATCH, n = batch;
     enum rc rc = imap_mailbox_open(s);
 
     arena_init(&a, IMAP_ARENA_MAX);
-    while (rc == RC_OK && n == IMAP_BATCH && r.lo <= r.hi && r.lo > 0) {
-        rc = mailbox_items(s->mb, s->sel.id, r.lo, r.hi, since_of(search), search->columns, IMAP_BATCH, &a, &items, &n);
+    while (rc == RC_OK && n == batch && r.lo <= r.hi && r.lo > 0) {
+        rc = imap_items(s, r.lo, r.hi, since_of(search), search->columns, &batch, &a, &items, &n);
         if (rc == RC_OK && n > 0) {
             rc = search_batch(s, search, items, n, h);
             r.lo = items[n - 1].uid + 1;

@@ -31,7 +31,7 @@ struct fetch_item {
 struct fetch {
     struct fetch_item *items;
     size_t n;
-    bool has_changedsince, vanished;
+    bool has_changedsince;
     uint64_t changedsince;
 };
 

@@ -222,7 +222,7 @@ static enum rc parse_items(struct view *in, struct arena *a, struct fetch *out)
     return !is_list || view_take_chr(in, ')') ? RC_OK : RC_SYNTAX;
 }
 
-/* " (CHANGEDSINCE 17 VANISHED)", RFC 7162 §3.1.4.1 */
+/* " (CHANGEDSINCE 17)", RFC 7162 §3.1.4.1 */
 static enum rc parse_modifiers(struct view *in, struct fetch *out)
 {
     if (!view_take(in, VIEW(" (")))
@@ -232,8 +232,6 @@ static enum rc parse_modifiers(struct view *in, struct fetch *out)
             if (out->has_changedsince || view_u64(in, INT64_MAX, &out->changedsince) != RC_OK)
                 return RC_SYNTAX;
             out->has_changedsince = true;
-        } else if (view_itake(in, VIEW("VANISHED"))) {
-            out->vanished = true;
         } else {
             return RC_SYNTAX;
         }

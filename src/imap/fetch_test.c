@@ -24,7 +24,7 @@ static const struct {
     {"BINARY.PEEK[1.2]<5.10>", RC_OK, 1, "BINARY[1.2]<5>"},
     {"BINARY.SIZE[1]", RC_OK, 1, "BINARY.SIZE[1]"},
     {"(FLAGS) (CHANGEDSINCE 5)", RC_OK, 1, NULL},
-    {"FLAGS (CHANGEDSINCE 5 VANISHED)", RC_OK, 1, NULL},
+    {"FLAGS (CHANGEDSINCE 5 VANISHED)", RC_SYNTAX, 0, NULL}, /* QRESYNC's */
     {"", RC_SYNTAX, 0, NULL},
     {"()", RC_SYNTAX, 0, NULL},
     {"(FLAGS", RC_SYNTAX, 0, NULL},

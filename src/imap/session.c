@@ -109,6 +109,7 @@ enum rc imap_cmd_logout(struct imap_session *s, struct view args)
 {
     if (args.n > 0)
         return imap_bad(s, "LOGOUT takes nothing");
+    imap_leave_folder(s);
     conn_write(s->conn, VIEW("* BYE Logging out\r\n"));
     imap_ok(s, "Done");
     return RC_CLOSED;
@@ -336,6 +337,16 @@ void imap_deselect(struct imap_session *s)
         s->state = IMAP_AUTHENTICATED;
 }
 
+void imap_leave_folder(struct imap_session *s)
+{
+    uint32_t from;
+
+    /* a failure here costs nothing but a message that is \Recent twice */
+    if (s->sel.shared && !s->sel.read_only && seqmap_last(s->sel.map) >= s->sel.claimed && imap_mailbox_open(s) == RC_OK)
+        mailbox_folder_claim_recent(s->mb, s->sel.id, &from);
+    imap_deselect(s);
+}
+
 /* Gives back all that a waiting session does not need. */
 static void park(struct imap_session *s)
 {
@@ -483,4 +494,18 @@ bool imap_next_range(const struct imap_seqset *ranges, size_t *i, struct imap_ra
     while (*i < ranges->n && ranges->ranges[*i].lo - out->hi <= IMAP_BATCH / 4)
         out->hi = ranges->ranges[(*i)++].hi;
     return true;
+}
+
+enum rc imap_items(struct imap_session *s, uint32_t lo, uint32_t hi, uint64_t since, unsigned columns, size_t *batch,
+                   struct arena *a, struct item **out, size_t *n)
+{
+    enum rc rc;
+
+    for (;;) {
+        rc = mailbox_items(s->mb, s->sel.id, lo, hi, since, columns, *batch, a, out, n);
+        if (rc != RC_TEMP || *batch == 1 || a->used < a->cap / 4)
+            return rc;
+        *batch = *batch > 8 ? *batch / 8 : 1;
+        arena_reset(a);
+    }
 }

@@ -46,8 +46,8 @@ struct imap_selected {
     struct seqmap *map;         /* the folder as the client knows it, changes up to its modseq told */
     uint64_t id;
     uint64_t own_from, own_to;  /* modseqs of this session's last STORE: not news to it */
-    uint32_t uidvalidity;
     uint32_t recent_from;
+    uint32_t claimed;           /* UIDs below it are no longer \Recent to sessions that come later */
     bool read_only;
 };
 
@@ -60,7 +60,6 @@ struct imap_session {
     int64_t login_by;           /* deadline until logged in */
     enum imap_state state;
     bool condstore;             /* RFC 7162 §3.1: the client knows MODSEQ */
-    bool qresync;               /* RFC 7162 §3.2: enabled */
     bool idling;
     uint8_t bad;                /* BAD answers in a row */
     struct imap_selected sel;
@@ -100,8 +99,10 @@ void imap_deadline(struct imap_session *s);
 /* --- what commands share --- */
 /* s->mb for this command. */
 enum rc imap_mailbox_open(struct imap_session *s);
-/* Ends the selection without a word. */
+/* Ends the selection without a word; the store is not asked. */
 void imap_deselect(struct imap_session *s);
+/* As above when the client says so: what this session was shown as \Recent is so to no other (RFC 3501 §2.3.2). */
+void imap_leave_folder(struct imap_session *s);
 /* A set of the client as ranges of UIDs that its map knows (seq numbers where s->uid is false). RC_SYNTAX: names message
  * numbers that do not exist. */
 enum rc imap_uid_ranges(struct imap_session *s, struct imap_seqset *set);
@@ -109,6 +110,10 @@ enum rc imap_uid_ranges(struct imap_session *s, struct imap_seqset *set);
 enum rc imap_uid_list(struct imap_session *s, const struct imap_seqset *ranges, uint32_t **uids, size_t *n);
 /* UIDs `from` up to what mailbox_items may be asked at once: ranges that lie close become one. False at the end. */
 bool imap_next_range(const struct imap_seqset *ranges, size_t *i, struct imap_range *out);
+/* mailbox_items of the selected folder, up to *batch of them; where rows are so long that the arena does not hold as
+ * many, *batch is made smaller. */
+enum rc imap_items(struct imap_session *s, uint32_t lo, uint32_t hi, uint64_t since, unsigned columns, size_t *batch,
+                   struct arena *a, struct item **out, size_t *n);
 
 /* --- news: sync.c --- */
 /* Untagged EXPUNGE, EXISTS, RECENT and FETCH for what others have done. if_published: as imap_folder_map.
