@@ -6,7 +6,7 @@
 #include "app/process.h"
 
 #define TRUST_MAX    (4u << 20)
-#define PASSWORD_MAX 1024
+#define PASSWORD_MAX 8192 /* of the file; more than one read of it */
 
 static bool open_one(const char *path, int *fds, size_t max, size_t *n)
 {
