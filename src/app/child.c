@@ -272,6 +272,8 @@ static void handle_pokes(struct child *c, int fd)
     while ((rc = poke_receive(fd, &p)) == RC_OK || rc == RC_SYNTAX) {
         if (rc == RC_OK && p.kind == POKE_BUS)
             bus_receive(c->store, p.account, p.folder);
+        else if (rc == RC_OK && p.kind == POKE_ACCOUNT)
+            bus_receive(c->store, p.account, 0); /* its sessions look, and find it gone */
         else if (rc == RC_OK && c->ops->poke)
             c->ops->poke(c->ctx, &p);
     }

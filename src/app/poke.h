@@ -12,7 +12,7 @@ enum poke_kind {
     POKE_BUS = 1,   /* something changed in (account, folder): bus_receive */
     POKE_QUEUE,     /* queue rows changed: look again now */
     POKE_DIRECTORY, /* domains, accounts or aliases changed */
-    POKE_ACCOUNT,   /* this account went or its password changed: its sessions end */
+    POKE_ACCOUNT,   /* this account went: its sessions end */
 };
 struct poke {
     uint32_t kind;

@@ -80,7 +80,7 @@ struct child_ops {
     const struct pool_service *(*service)(void *ctx, enum config_service service);
     /* c->config and c->side are new. RC_OK, or why the old settings stay in force for part of it (logged). */
     enum rc (*reload)(void *ctx, struct child *c);
-    void (*poke)(void *ctx, const struct poke *p); /* all but POKE_BUS */
+    void (*poke)(void *ctx, const struct poke *p); /* all but POKE_BUS and POKE_ACCOUNT */
     void (*tick)(void *ctx);                       /* each CHILD_TICK_MS */
     void (*drain)(void *ctx, int64_t deadline_ms); /* what the pool does not know of */
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -41,6 +42,7 @@ struct server {
     int channels[CHILDREN][VAULT_CHANNELS]; /* ends of MTA and ACCESS that wait for NEXT to be ready */
     int signals;
     bool told_ready, stopping;
+    bool reload;           /* asked for; begins when no other is under way */
     int64_t kill_ms;       /* when stopping takes too long */
     int status;
 };
@@ -141,6 +143,9 @@ _Noreturn static void run_child(enum which w, struct start *start)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     log_set_process(names[w]);
+    char title[16]; /* for ps: the kernel cuts it there */
+    snprintf(title, sizeof title, "facteur-%s", names[w]);
+    prctl(PR_SET_NAME, title);
     close_others(start);
     exit(mains[w](start));
 }
@@ -303,10 +308,7 @@ static void begin_reload(struct server *s)
 {
     struct buf errors;
 
-    if (s->stopping || s->next || !s->told_ready) {
-        log_warn("reload.busy");
-        return;
-    }
+    s->reload = false;
     s->n_before = s->listeners.n;
     buf_init(&errors, 65536);
     if (config_load(s->app->config_path, &s->next, &errors) != RC_OK) {
@@ -457,7 +459,7 @@ static void handle_signal(struct server *s)
         return;
     switch (info.ssi_signo) {
     case SIGCHLD: reap(s); break;
-    case SIGHUP: begin_reload(s); break;
+    case SIGHUP: s->reload = true; break;
     default: stop(s, EXIT_DONE); break;
     }
 }
@@ -505,6 +507,8 @@ static void run(struct server *s)
                 handle_message(s, w);
         if (n > 0 && p[0].revents)
             handle_signal(s);
+        if (s->reload && s->told_ready && !s->stopping && !s->next)
+            begin_reload(s);
         run_timers(s);
     }
 }

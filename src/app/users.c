@@ -3,16 +3,24 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+static struct user_id user_of(const char *name, uid_t uid, gid_t gid)
+{
+    struct user_id u = {.uid = uid, .gid = gid};
+    snprintf(u.name, sizeof u.name, "%s", name);
+    return u;
+}
+
 static bool find_user(const char *name, struct user_id *out)
 {
-    const struct passwd *pw = getpwnam(name);
+    const struct passwd *pw = strlen(name) < USER_NAME_MAX ? getpwnam(name) : NULL;
     if (!pw)
         return false;
-    *out = (struct user_id){name, pw->pw_uid, pw->pw_gid, false};
+    *out = user_of(name, pw->pw_uid, pw->pw_gid);
     return true;
 }
 
@@ -20,13 +28,13 @@ void users_find(const struct config *c, struct users *out)
 {
     *out = (struct users){.root = getuid() == 0 || geteuid() == 0};
     if (!out->root) {
-        out->store = (struct user_id){c->user, geteuid(), getegid(), false};
+        out->store = user_of(c->user, geteuid(), getegid());
         out->vault = out->store;
         return;
     }
     if (!find_user(c->user, &out->store)) {
         if (!find_user("nobody", &out->store))
-            out->store = (struct user_id){"nobody", 65534, 65534, true};
+            out->store = user_of("nobody", 65534, 65534);
         out->store.missing = true;
     }
     if (!find_user(c->vault_user, &out->vault)) {

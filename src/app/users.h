@@ -7,8 +7,9 @@
 
 #include "app/config.h"
 
+#define USER_NAME_MAX 64
 struct user_id {
-    const char *name;
+    char name[USER_NAME_MAX]; /* a copy: it outlives the configuration that named it */
     uid_t uid;
     gid_t gid;
     bool missing; /* the configured one does not exist: another stands in */

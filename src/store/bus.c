@@ -66,7 +66,7 @@ void bus_unwatch(struct store *s, struct bus_watch *w)
 static void tell_watchers(struct bus *b, uint64_t account, uint64_t folder)
 {
     for (struct bus_watch *w = *bucket_of(b, account); w; w = w->next) {
-        if (w->account == account && (w->folder == 0 || w->folder == folder))
+        if (w->account == account && (w->folder == 0 || folder == 0 || w->folder == folder))
             w->fn(w->ctx, account, folder);
     }
 }

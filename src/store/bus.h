@@ -16,7 +16,7 @@ struct bus_watch {
 void bus_watch(struct store *s, struct bus_watch *w);
 /* After it returns fn is not running and will not be called. Accepts one that is not watching (zeroed). */
 void bus_unwatch(struct store *s, struct bus_watch *w);
-/* mailbox.c calls it after each commit. */
+/* mailbox.c calls it after each commit. folder 0: the account as a whole (it may be gone). */
 void bus_publish(struct store *s, uint64_t account, uint64_t folder);
 
 /* The other process: `forward` gets each local publication (not to block); what comes from there goes to bus_receive. */

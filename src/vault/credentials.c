@@ -33,7 +33,8 @@ static enum rc rc_of(struct credentials *c, int sqlite_rc, const char *doing)
     case SQLITE_ROW: return RC_OK;
     default: break;
     }
-    log_error("vault.db.failed", F_CSTR("doing", doing), F_CSTR("reason", sqlite3_errmsg(c->db)));
+    log_error("vault.db.failed", F_CSTR("doing", doing), F_CSTR("reason", sqlite3_errmsg(c->db)),
+              F_INT("errno", sqlite3_system_errno(c->db)));
     switch (sqlite_rc & 0xff) {
     case SQLITE_FULL: return RC_FULL;
     case SQLITE_CORRUPT:
@@ -94,10 +95,9 @@ enum rc credentials_open(const char *path, struct credentials **out, const char 
         return RC_TEMP;
     pthread_mutex_init(&c->lock, NULL);
     *why = "cannot open the password database";
-    if (sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-        rc = RC_DENIED;
+    rc = rc_of(c, sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL), "open");
+    if (rc != RC_OK)
         goto done;
-    }
     sqlite3_busy_timeout(c->db, 10000);
     rc = rc_of(c, sqlite3_exec(c->db, "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA cache_size = -128;", NULL, NULL, NULL), "open");
     if (rc != RC_OK)
