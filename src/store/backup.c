@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -84,14 +83,21 @@ enum rc backup_copy_file(int from_dir, const char *from, int to_dir, const char 
     int in = openat(from_dir, from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     int out = in >= 0 ? openat(to_dir, to, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     struct stat st;
+    char head[SEGMENT_HEAD];
+    bool is_segment = view_ends(view_str(from), VIEW(".seg"));
     enum rc rc = RC_TEMP;
 
-    if (in >= 0 && out >= 0 && fstat(in, &st) == 0) {
+    /* A segment's head says up to where it is complete: it is read before the records, for the writer goes on, and written
+     * after them, for we may be cut off. */
+    ssize_t n_head = in >= 0 && is_segment ? pread(in, head, sizeof head, 0) : 0;
+    if (is_segment && at < SEGMENT_HEAD)
+        at = SEGMENT_HEAD;
+    if (in >= 0 && out >= 0 && n_head >= 0 && fstat(in, &st) == 0) {
         uint64_t end = (uint64_t)st.st_size;
         rc = copy_range(in, out, at < end ? at : end, end);
-        if (rc == RC_OK && at > SEGMENT_HEAD)
-            rc = copy_range(in, out, 0, SEGMENT_HEAD < end ? SEGMENT_HEAD : end);
         if (rc == RC_OK && (ftruncate(out, st.st_size) != 0 || fsync(out) != 0))
+            rc = rc_of_errno("write", to);
+        if (rc == RC_OK && n_head > 0 && (pwrite(out, head, (size_t)n_head, 0) != n_head || fsync(out) != 0))
             rc = rc_of_errno("write", to);
         if (copied)
             *copied += end - (at < end ? at : end);
@@ -161,25 +167,40 @@ struct run {
     const struct backup_settings *set;
     struct backup_stats *stats;
     int blobs_fd;
-    struct timespec begun;
+    int64_t begun_s, last_s; /* this one, the one before */
     struct directory_account *accounts;
     size_t n_accounts;
 };
 
-static bool is_newer(const struct timespec *a, const struct timespec *b)
+/* When the backup that is there was begun, in seconds; 0: there is none. */
+static int64_t read_info(const char *dir)
 {
-    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+    char *path = NULL, line[64] = "";
+    struct view v, first;
+    uint64_t made = 0;
+    int fd = asprintf(&path, "%s/backup.info", dir) > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof line) : 0;
+
+    v = view_of(line, n > 0 ? (size_t)n : 0);
+    if (!view_split(&v, '\n', &first) || !view_take(&v, VIEW("made ")) || view_u64(&v, INT64_MAX, &made) != RC_OK)
+        made = 0;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return (int64_t)made;
 }
 
-/* Was this database left alone since its copy was made? The copy bears the time when that began. */
-static bool is_unchanged(const char *from, const char *copy)
+/* Was this database left alone since before the last backup began? Dates of the copies tell nothing: a restore opens them. */
+static bool is_unchanged(const struct run *r, const char *from, const char *copy)
 {
-    struct stat a, b;
+    struct stat st;
     char *wal = NULL;
-    bool same = stat(from, &a) == 0 && stat(copy, &b) == 0 && is_newer(&b.st_mtim, &a.st_mtim);
+    bool same = r->last_s > 0 && access(copy, F_OK) == 0 && stat(from, &st) == 0 && st.st_mtim.tv_sec < r->last_s;
 
-    if (same && asprintf(&wal, "%s-wal", from) > 0 && stat(wal, &a) == 0 && a.st_size > 0)
-        same = is_newer(&b.st_mtim, &a.st_mtim);
+    if (same && asprintf(&wal, "%s-wal", from) < 0)
+        return false;
+    if (same && stat(wal, &st) == 0)
+        same = st.st_mtim.tv_sec < r->last_s;
     free(wal);
     return same;
 }
@@ -188,7 +209,6 @@ static bool is_unchanged(const char *from, const char *copy)
 static enum rc copy_database(struct run *r, const char *from, const char *name, bool *unchanged)
 {
     char *to = NULL, *fresh = NULL;
-    struct timespec begun, times[2];
     enum rc rc = RC_TEMP;
 
     if (asprintf(&to, "%s/%s", r->dir, name) < 0)
@@ -197,15 +217,11 @@ static enum rc copy_database(struct run *r, const char *from, const char *name, 
         fresh = NULL;
     if (!to || !fresh)
         goto done;
-    *unchanged = is_unchanged(from, to);
+    *unchanged = is_unchanged(r, from, to);
     rc = RC_OK;
     if (*unchanged)
         goto done;
-    clock_gettime(CLOCK_REALTIME_COARSE, &begun);
     rc = db_file_copy(from, fresh);
-    times[0] = times[1] = begun;
-    if (rc == RC_OK && utimensat(AT_FDCWD, fresh, times, 0) != 0)
-        rc = rc_of_errno("date", fresh);
 done:
     free(to);
     free(fresh);
@@ -435,7 +451,7 @@ static enum rc make_all(struct run *r)
     if (rc == RC_OK)
         rc = put_all_in_place(r);
     if (rc == RC_OK)
-        rc = write_info(r->dir, r->begun.tv_sec);
+        rc = write_info(r->dir, r->begun_s);
     if (rc == RC_OK) {
         drop_stale(r, "seg", segments, n);
         drop_stale(r, "moved", tables, n_tables);
@@ -455,7 +471,8 @@ enum rc backup_make(struct store *s, const char *dir, const struct backup_settin
     enum rc rc = RC_EXISTS;
 
     *out = (struct backup_stats){0};
-    clock_gettime(CLOCK_REALTIME, &r.begun);
+    r.begun_s = clock_real_s();
+    r.last_s = read_info(dir);
     if (!backup_is_one(dir) && !backup_is_empty(dir))
         return RC_EXISTS;
     if (asprintf(&path, "%s/blobs", dir) < 0)

@@ -9,7 +9,7 @@ bool backup_is_one(const char *dir);
 bool backup_is_empty(const char *dir); /* or missing */
 enum rc backup_sync_folder(const char *path);
 enum rc backup_make_folder(const char *path); /* RC_OK also where it is there */
-/* Bytes from `at` on, and for a segment (at > 0) its head; durable. The copy gets the length of the original. */
+/* Bytes from `at` on, and of a segment its head last; durable. The copy gets the length of the original. */
 enum rc backup_copy_file(int from_dir, const char *from, int to_dir, const char *to, uint64_t at, uint64_t *copied);
 
 #endif
