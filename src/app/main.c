@@ -10,6 +10,9 @@ static int cmd_help(struct app *app, int argc, char **argv);
 
 /* In the order in which `facteur help` tells them. */
 static const struct command commands[] = {
+    {"quickstart", cmd_quickstart,
+     "quickstart [--hostname HOST] [--data DIR] [--listen IP] [--password] [--no-system] ADDRESS",
+     "a working configuration, certificate, first domain and account"},
     {"serve", cmd_serve, "serve", "runs the server in the foreground"},
     {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]", "the domains that we host"},
     {"account", cmd_account,
