@@ -93,11 +93,12 @@ struct lane *lane_next(struct queue *q)
 static void insert_row(struct lane *lane, struct row *row)
 {
     struct row **at = lane->last;
-    if (lane->first && row->priority != 0)
+    if (!lane->first)
+        lane->mixed = false;
+    lane->mixed |= row->priority != 0;
+    if (lane->mixed)
         for (at = &lane->first; *at && (*at)->priority >= row->priority; at = &(*at)->next)
             continue;
-    else if (lane->first && lane->first->priority < row->priority)
-        at = &lane->first;
     row->next = *at;
     *at = row;
     if (!row->next)

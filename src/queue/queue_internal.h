@@ -58,6 +58,7 @@ struct lane {
     int64_t rest_until_ms; /* real time; 0: not resting */
     int64_t rest_ended_mono_ms;
     char why[DELIVER_WHY_MAX], status[16]; /* of the rest */
+    bool mixed;          /* a row with a priority stood in the list since it was empty */
     bool more;           /* the store has due rows that are not here */
     struct idle_client *idle;
     unsigned n_idle;

@@ -126,6 +126,14 @@ static unsigned sink_port(const struct sink *s)
     return ntohs(s->addr.sin_port);
 }
 
+static unsigned sink_count(struct sink *s, const unsigned *what)
+{
+    pthread_mutex_lock(&s->lock);
+    unsigned n = *what;
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 static void sink_stop(struct sink *s)
 {
     shutdown(s->fd, SHUT_RDWR);
@@ -330,8 +338,8 @@ static void one_connection_for_many_messages(void **state)
     }
     wait_for_queue(f, 0);
     close_world(&w);
-    assert_int_equal(sink->messages, 20);
-    assert_int_equal(sink->connections, 1);
+    assert_int_equal(sink_count(sink, &sink->messages), 20);
+    assert_int_equal(sink_count(sink, &sink->connections), 1);
     sink_stop(sink);
 }
 
@@ -352,7 +360,7 @@ static void dead_destination_rests_and_comes_back(void **state)
     wait_for_queue(f, 50);
     struct sink *back = sink_start("127.0.9.9", (uint16_t)sink_port(sink));
     wait_for_queue(f, 0);
-    assert_int_equal(back->rcpts, 50);
+    assert_int_equal(sink_count(back, &back->rcpts), 50);
     close_world(&w);
     sink_stop(back);
     sink_stop(sink);
