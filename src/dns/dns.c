@@ -7,6 +7,8 @@
 
 #include "dns/ask.h"
 
+#define ANY_NAME_TEXT (DNS_NAME_MAX * 4) /* every byte as \DDD */
+
 /* --- names --- */
 
 static bool is_name_byte(unsigned char c)
@@ -31,6 +33,38 @@ static enum rc name_check(struct view name, char out[DNS_NAME_MAX])
                 return RC_SYNTAX;
     }
     return RC_OK;
+}
+
+/* Labels of 1 to 63 bytes of any kind, as libunbound reads them: bytes that are not visible, and backslashes, as \DDD
+ * (RFC 4343 §2.1). */
+static enum rc any_name_check(struct view name, char out[ANY_NAME_TEXT])
+{
+    struct buf text;
+    enum rc rc = RC_SYNTAX;
+    buf_init(&text, ANY_NAME_TEXT - 1);
+    if (name.n > 1 && view_ends(name, VIEW(".")))
+        name.n--;
+    if (name.n == 0 || name.n >= DNS_NAME_MAX - 1)
+        return RC_SYNTAX;
+    for (bool more = true; more;) {
+        struct view label;
+        more = view_split(&name, '.', &label);
+        if (label.n == 0 || label.n > 63)
+            goto done;
+        for (size_t i = 0; i < label.n; i++) {
+            unsigned char c = (unsigned char)label.p[i];
+            if (c > ' ' && c < 0x7f && c != '\\')
+                buf_chr(&text, (char)c);
+            else
+                buf_printf(&text, "\\%03u", c);
+        }
+        if (more)
+            buf_chr(&text, '.');
+    }
+    rc = text.fail == RC_OK ? view_cstr(buf_view(&text), out, ANY_NAME_TEXT) : text.fail;
+done:
+    buf_clear(&text);
+    return rc;
 }
 
 /* An uncompressed wire name at the cursor as text. RC_SYNTAX: broken, or a label with a byte that names do not have. */
@@ -113,6 +147,28 @@ enum dns_status dns_query(struct dns *d, struct view name, enum dns_type type, i
     else
         finish(d, unbound_start(d->unbound, text, type), cut_deadline(d, deadline_ms), a, out);
     return out->status;
+}
+
+void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t deadline_ms, struct arena *a)
+{
+    int64_t until = cut_deadline(d, deadline_ms);
+    struct unbound_ask *ask[DNS_QUESTIONS_MAX];
+    bool is_name[DNS_QUESTIONS_MAX];
+    bug_if(n > DNS_QUESTIONS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        char text[ANY_NAME_TEXT];
+        is_name[i] = any_name_check(q[i].name, text) == RC_OK;
+        ask[i] = NULL;
+        if (!is_name[i])
+            no_such_name(&q[i].answer);
+        else if (d->script)
+            script_answer(d->script, text, q[i].type, a, &q[i].answer);
+        else
+            ask[i] = unbound_start(d->unbound, text, q[i].type);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (is_name[i] && !d->script)
+            finish(d, ask[i], until, a, &q[i].answer);
 }
 
 /* --- typed answers: records that are broken are left out --- */
@@ -206,18 +262,14 @@ enum dns_status dns_addrs(struct dns *d, struct view name, unsigned port, int64_
     return out->status;
 }
 
-enum dns_status dns_txt(struct dns *d, struct view name, int64_t deadline_ms, struct arena *a, struct dns_answer *out,
-                        struct view **texts, size_t *n)
+enum rc dns_texts(const struct dns_answer *answer, struct arena *a, struct view **texts, size_t *n)
 {
-    *texts = NULL;
     *n = 0;
-    if (dns_query(d, name, DNS_TXT, deadline_ms, a, out) != DNS_OK)
-        return out->status;
-    *texts = arena_new_array(a, out->n, struct view);
+    *texts = arena_new_array(a, answer->n, struct view);
     if (!*texts)
-        return out_of_memory(out);
-    for (size_t i = 0; i < out->n; i++) {
-        struct view in = out->rdata[i];
+        return RC_TEMP;
+    for (size_t i = 0; i < answer->n; i++) {
+        struct view in = answer->rdata[i];
         struct buf joined;
         buf_init(&joined, in.n);
         for (int len; (len = view_next(&in)) >= 0;) {
@@ -228,10 +280,20 @@ enum dns_status dns_txt(struct dns *d, struct view name, int64_t deadline_ms, st
         enum rc rc = joined.fail == RC_OK ? view_dup(a, buf_view(&joined), &(*texts)[*n]) : RC_TEMP;
         buf_clear(&joined);
         if (rc != RC_OK)
-            return out_of_memory(out);
+            return RC_TEMP;
         ++*n;
     }
-    return out->status;
+    return RC_OK;
+}
+
+enum dns_status dns_txt(struct dns *d, struct view name, int64_t deadline_ms, struct arena *a, struct dns_answer *out,
+                        struct view **texts, size_t *n)
+{
+    *texts = NULL;
+    *n = 0;
+    if (dns_query(d, name, DNS_TXT, deadline_ms, a, out) != DNS_OK)
+        return out->status;
+    return dns_texts(out, a, texts, n) == RC_OK ? out->status : out_of_memory(out);
 }
 
 /* "1.2.0.192.in-addr.arpa", or nibbles under ip6.arpa (RFC 3596 §2.5). */

@@ -56,6 +56,18 @@ struct dns_answer {
 enum dns_status dns_query(struct dns *d, struct view name, enum dns_type type, int64_t deadline_ms, struct arena *a,
                           struct dns_answer *out);
 
+/* Several questions side by side, for whoever knows early what will be asked. Their names may hold any bytes, as macros
+ * of SPF make them; "." parts labels. At most DNS_QUESTIONS_MAX. */
+#define DNS_QUESTIONS_MAX 16
+struct dns_question {
+    struct view name;
+    enum dns_type type;
+    struct dns_answer answer;
+};
+void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t deadline_ms, struct arena *a);
+/* The strings of each TXT record of an answer joined (RFC 7208 §3.3). RC_TEMP: no memory. */
+enum rc dns_texts(const struct dns_answer *answer, struct arena *a, struct view **texts, size_t *n);
+
 struct dns_mx {
     uint16_t preference;
     struct view host; /* lower case, no final dot; empty for the root (null MX, RFC 7505) */
