@@ -1,0 +1,136 @@
+"""A small authoritative DNS server for tests that Knot cannot serve: lookups that are never answered, one zone a port."""
+import socket
+import struct
+import threading
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from lab import Dns, wait_for
+
+
+def spf_zone(zonedata):
+    """The zone of a document of the SPF suites (README there): {name: ({type: [rdata text]}, has a TIMEOUT)}."""
+    zone = {}
+    for name, entries in zonedata.items():
+        records, timeout = {}, False
+        has_txt = any(isinstance(e, dict) and "TXT" in e for e in entries)
+        for entry in entries:
+            if entry == "TIMEOUT":
+                timeout = True
+                continue
+            (kind, value), = entry.items()
+            if kind == "SPF":
+                if has_txt:
+                    continue
+                kind = "TXT"
+            if kind == "TXT":
+                if value == "NONE":
+                    continue
+                value = quoted(value)
+            elif kind == "MX":
+                value = "%d %s" % (value[0], absolute(value[1]))
+            elif kind in ("PTR", "CNAME"):
+                value = absolute(value)
+            records.setdefault(kind, []).append(str(value))
+        zone[absolute(name).lower()] = (records, timeout)
+    return zone
+
+
+def absolute(name):
+    """A zone file's form: odd bytes escaped, a dot at the end."""
+    text = "".join(c if c.isalnum() or c in "-_." else "\\%03d" % ord(c) for c in name)
+    return text if text.endswith(".") else text + "."
+
+
+def quoted(value):
+    strings = value if isinstance(value, list) else [value[i:i + 255] for i in range(0, len(value), 255)]
+    out = []
+    for s in strings or [""]:
+        out.append('"%s"' % "".join(chr(b) if 32 <= b < 127 and b not in b'"\\;' else "\\%03d" % b for b in s.encode("latin-1")))
+    return " ".join(out)
+
+
+class Names:
+    """Answers from such a zone over UDP and TCP; what times out is not answered at all."""
+
+    def __init__(self, ip, zone):
+        self.zone, self.ip, self.open = zone, ip, True
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((ip, 0))
+        self.port = self.udp.getsockname()[1]
+        self.tcp = socket.create_server((ip, self.port))
+        for serve in (self.serve_udp, self.serve_tcp):
+            threading.Thread(target=serve, daemon=True).start()
+
+    def answer(self, wire):
+        query = dns.message.from_wire(wire)
+        question = query.question[0]
+        name, kind = question.name, dns.rdatatype.to_text(question.rdtype)
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA | dns.flags.RA
+        for _ in range(9):
+            known = self.zone.get(name.to_text().lower())
+            if known is None:
+                if not any(n.endswith("." + name.to_text().lower()) for n in self.zone):  # else an empty non-terminal
+                    response.set_rcode(dns.rcode.NXDOMAIN)
+                break
+            records, timeout = known
+            found = records.get(kind) or records.get("CNAME")
+            if not found and timeout:
+                return None
+            if found:
+                kind_found = kind if kind in records else "CNAME"
+                response.answer.append(dns.rrset.from_text_list(name, 60, "IN", kind_found, found))
+            if not found or kind in records:
+                break
+            name = dns.name.from_text(found[0])
+        return response.to_wire()
+
+    def serve_udp(self):
+        while self.open:
+            try:
+                wire, peer = self.udp.recvfrom(65535)
+                answer = self.answer(wire)
+                if answer:
+                    self.udp.sendto(answer, peer)
+            except (OSError, dns.exception.DNSException):
+                pass
+
+    def serve_tcp(self):
+        while self.open:
+            try:
+                c, _ = self.tcp.accept()
+                with c:
+                    c.settimeout(2)
+                    size, = struct.unpack("!H", c.recv(2))
+                    answer = self.answer(c.recv(size))
+                    if answer:
+                        c.sendall(struct.pack("!H", len(answer)) + answer)
+            except (OSError, struct.error, dns.exception.DNSException):
+                pass
+
+    def stop(self):
+        self.open = False
+        self.udp.close()
+        self.tcp.close()
+
+
+def knot(folder, ip, port, zone):
+    """Knot with such a zone; nothing in it may time out."""
+    server = Dns(folder, ip, port)
+    for name, (records, timeout) in zone.items():
+        assert not timeout
+        server.records[name] = ["%s %s" % (kind, r) for kind, rs in records.items() for r in dict.fromkeys(rs)]
+    server.start()
+    return server
+
+
+__all__ = ["Names", "absolute", "knot", "quoted", "spf_zone", "wait_for"]
