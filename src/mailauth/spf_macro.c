@@ -36,8 +36,10 @@ static bool next_macro(struct view *in, bool explain, struct piece *out)
     out->parts = PARTS_ALL;
     if (view_peek(*in) >= 0 && is_digit((unsigned char)view_peek(*in))) {
         unsigned n = 0;
-        while (view_peek(*in) >= 0 && is_digit((unsigned char)view_peek(*in)))
-            n = n >= PARTS_ALL ? PARTS_ALL : n * 10 + (unsigned)(view_next(in) - '0');
+        while (view_peek(*in) >= 0 && is_digit((unsigned char)view_peek(*in))) {
+            unsigned digit = (unsigned)(view_next(in) - '0');
+            n = n >= PARTS_ALL ? PARTS_ALL : n * 10 + digit;
+        }
         if (n == 0) /* §7.3 */
             return false;
         out->parts = n;

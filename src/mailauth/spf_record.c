@@ -70,7 +70,7 @@ static const char *read_domain_args(struct view args, bool lengths, bool require
     if (!view_take_chr(&args, ':'))
         return "a colon and a domain can follow, nothing else";
     if (!spf_macro_is_domain_spec(args))
-        return "its domain is not one (RFC 7208 §7.1)";
+        return "its domain is not one (RFC 7208 section 7.1)";
     t->spec = args;
     return NULL;
 }
@@ -125,7 +125,7 @@ static const char *read_modifier(struct view name, struct view value, struct spf
     t->kind = view_ieq(name, VIEW("redirect")) ? SPF_REDIRECT : view_ieq(name, VIEW("exp")) ? SPF_EXP : SPF_UNKNOWN_MODIFIER;
     if (t->kind == SPF_UNKNOWN_MODIFIER)
         return spf_macro_is_valid(value, false) ? NULL : "its value has a broken macro";
-    return spf_macro_is_domain_spec(value) ? NULL : "its domain is not one (RFC 7208 §7.1)";
+    return spf_macro_is_domain_spec(value) ? NULL : "its domain is not one (RFC 7208 section 7.1)";
 }
 
 enum rc spf_term_next(struct view *in, struct spf_term *out, const char **why)
