@@ -65,6 +65,7 @@ struct local {
     uint64_t delivered;
     bool stop, stop_settler;
     uint64_t *done; /* delivered rows that are to go */
+    int64_t done_ms; /* when the last of them was delivered */
     size_t n_done, size_done;
 };
 
@@ -201,6 +202,7 @@ static void job_done(struct local *l, struct local_job *job)
 {
     pthread_mutex_lock(&l->lock);
     l->delivered++;
+    l->done_ms = clock_mono_ms();
     if (l->n_done == l->size_done) {
         size_t size = l->size_done ? l->size_done * 2 : 1024;
         uint64_t *more = realloc(l->done, size * sizeof *more);
@@ -367,9 +369,10 @@ static void *settle(void *arg)
     for (;;) {
         while (l->n_done == 0 && !l->stop_settler)
             pthread_cond_wait(&l->settle, &l->lock);
-        int64_t at = deadline_in(LOCAL_SETTLE_MS);
-        while (l->n_done < LOCAL_SETTLE_ROWS && !l->stop_settler && clock_mono_ms() < at)
-            wait_until(&l->settle, &l->lock, at);
+        int64_t at = deadline_in(LOCAL_SETTLE_MS), now;
+        while (l->n_done < LOCAL_SETTLE_ROWS && !l->stop_settler && (now = clock_mono_ms()) < at &&
+               now < l->done_ms + LOCAL_QUIET_MS)
+            wait_until(&l->settle, &l->lock, at < l->done_ms + LOCAL_QUIET_MS ? at : l->done_ms + LOCAL_QUIET_MS);
         if (l->n_done == 0)
             break; /* only when stopping */
         uint64_t *rows = l->done;
