@@ -19,7 +19,11 @@ static bool is_from_line(struct view text)
     if (!view_starts(text, VIEW("From ")))
         return false;
     size_t end = view_chr(view_slice(text, 0, MBOX_LINE_MAX), '\n');
-    return has_time_of_day(view_slice(text, 0, end == VIEW_NONE ? MBOX_LINE_MAX : end));
+    struct view line = view_slice(text, 0, end == VIEW_NONE ? MBOX_LINE_MAX : end);
+    if (has_time_of_day(line))
+        return true;
+    struct view sender = view_trim(view_from(line, 5)); /* as some exporters write it: an address and no date */
+    return view_chr(sender, '@') != VIEW_NONE && view_chr(sender, ' ') == VIEW_NONE;
 }
 
 /* "From sender date": the date is what begins at the third word, or the fourth for senders with a blank. */

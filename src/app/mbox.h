@@ -1,6 +1,6 @@
 /* app/mbox: the mbox format, read and written so that nothing is lost (RFC 4155; quoting as "mboxrd").
- * A message begins at a line "From " that has a time of day in it, at the start or after an empty line. ">From ",
- * ">>From " and so on lose one ">" when read and gain one when written.
+ * A message begins at a line "From " that has a time of day in it or is an address alone, at the start or after an empty
+ * line. ">From ", ">>From " and so on lose one ">" when read and gain one when written.
  * Status and X-Status (as mutt, Dovecot and c-client write them) and X-Keywords carry flags: one of each is added at
  * the end of the header when written, and the last of each there is taken off when read.
  * Lines end in LF in the file; a message whose lines all end in CRLF is converted there and back, any other is
