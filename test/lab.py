@@ -28,6 +28,8 @@ PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps"
 PORTS = {k: v + SHIFT for k, v in PORTS.items()}
 DNS_PORT = 53 + SHIFT
 SLOW = 4 if "asan" in BIN or "tsan" in BIN else 1  # sanitizers cost time
+os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")  # looking for leaks takes rights that the processes gave up
+os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
 
 
 def wait_for(what, condition, seconds=20):
@@ -225,6 +227,8 @@ class Facteur:
             self.process.wait()
             raise AssertionError("facteur did not stop within %g s" % (seconds * SLOW))
         self.process = None
+        faults = re.findall(r"process\.died .*(?:status=|signal=(?!9\b)).*|.*runtime error: .*|.*ERROR: \w+Sanitizer.*|WARNING: ThreadSanitizer.*", self.log_text())
+        assert not faults, "%s\n%s" % (faults[0], self.log_text()[-8000:])
         return code
 
     # --- clients of Python's own library ---
