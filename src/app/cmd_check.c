@@ -13,6 +13,7 @@
 #define CHECK_TIME_MS     60000 /* for all look-ups */
 
 struct judged {
+    enum dmarc_method method;
     struct spf_facts facts;
     struct spf_verdict spf, helo;
     struct dmarc_verdict dmarc;
@@ -149,9 +150,10 @@ static void judge(struct app *app, struct dns *dns, struct view message, struct 
     spf_check(dns, &j->facts, deadline, &app->arena, &j->spf);
     if (j->facts.helo.n > 0)
         spf_check_helo(dns, &j->facts, deadline, &app->arena, &j->helo);
-    const struct dmarc_settings set = {.method = DMARC_TREEWALK, .psl = list, .compare = true};
+    const struct dmarc_settings set = {.method = j->method, .psl = list, .compare = true};
     const struct dmarc_facts facts = {
-        .header = header_of(message), .spf_pass = j->spf.result == SPF_PASS, .spf_domain = j->spf.domain};
+        .header = header_of(message), .spf_pass = j->spf.result == SPF_PASS, .spf_temporary = j->spf.result == SPF_TEMPERROR,
+        .spf_domain = j->spf.domain};
     dmarc_check(dns, &set, &facts, deadline, &app->arena, &j->dmarc);
     psl_list_free(list);
 }
@@ -171,6 +173,8 @@ int cmd_check(struct app *app, int argc, char **argv)
             j.facts.helo = view_str(argv[++i]);
         } else if (strcmp(argv[i], "--mail-from") == 0 && has_value) {
             j.facts.mail_from = view_str(argv[++i]);
+        } else if (strcmp(argv[i], "--psl") == 0) {
+            j.method = DMARC_PSL;
         } else if (!path && (argv[i][0] != '-' || strcmp(argv[i], "-") == 0)) {
             path = argv[i];
         } else {

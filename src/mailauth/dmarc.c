@@ -247,19 +247,31 @@ struct alignment {
     struct view dkim_domain, organization;
 };
 
+/* What may pass later and would be aligned leaves the verdict open (§5.3.6). */
+static void align_one(struct check *c, struct view author, struct alignment *out, struct view id, bool strict, bool pass, bool *aligned)
+{
+    *aligned = false;
+    if (align(c, author, &out->organization, id, strict, aligned) != RC_OK) {
+        out->unknown = true;
+    } else if (*aligned && !pass) {
+        out->unknown = true;
+        *aligned = false;
+        c->trouble = "SPF or DKIM cannot be checked now";
+    }
+}
+
 static void align_all(struct check *c, const struct dmarc_facts *facts, struct view author, const struct dmarc_record *r,
                       struct alignment *out)
 {
     bool aligned;
-    if (facts->spf_pass && align(c, author, &out->organization, facts->spf_domain, r->aspf_strict, &out->spf) != RC_OK)
-        out->unknown = true;
+    if (facts->spf_pass || facts->spf_temporary)
+        align_one(c, author, out, facts->spf_domain, r->aspf_strict, facts->spf_pass, &out->spf);
     for (size_t i = 0, looked_at = 0; i < facts->n_dkim && !out->dkim && looked_at < DMARC_IDENTIFIERS_MAX; i++) {
-        if (!facts->dkim[i].pass)
+        if (!facts->dkim[i].pass && !facts->dkim[i].temporary)
             continue;
         looked_at++;
-        if (align(c, author, &out->organization, facts->dkim[i].domain, r->adkim_strict, &aligned) != RC_OK) {
-            out->unknown = true;
-        } else if (aligned) {
+        align_one(c, author, out, facts->dkim[i].domain, r->adkim_strict, facts->dkim[i].pass, &aligned);
+        if (aligned) {
             out->dkim = true;
             out->dkim_domain = facts->dkim[i].domain;
         }
@@ -370,7 +382,7 @@ static struct view copy(struct arena *a, struct view v)
 static void temp_error(struct check *c, struct arena *a, struct dmarc_verdict *out)
 {
     out->result = DMARC_TEMPERROR;
-    out->reason = say(a, "the DNS gives no answer about the policy of %.*s: %s", VIEW_FMT(out->author),
+    out->reason = say(a, "%.*s cannot be judged now: %s", VIEW_FMT(out->author),
                       c->trouble ? c->trouble : "unknown reason");
 }
 

@@ -96,10 +96,12 @@ struct dmarc_settings {
 struct dmarc_dkim {
     struct view domain; /* d= */
     bool pass;          /* and the whole body is covered */
+    bool temporary;     /* a temperror: it may pass later */
 };
 struct dmarc_facts {
     struct view header;     /* the message's header section */
     bool spf_pass;          /* of the MAIL FROM identity (RFC 9989 §3.2.5) */
+    bool spf_temporary;     /* a temperror: it may pass later */
     struct view spf_domain;
     const struct dmarc_dkim *dkim;
     size_t n_dkim;

@@ -355,6 +355,36 @@ static void public_suffix_list(void **state)
     psl_list_free(psl);
 }
 
+/* RFC 9989 §5.3.6: what could still pass is not refused. */
+static void temporary_failures_leave_it_open(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spf_temporary, *dkim_temporary, *dkim_pass;
+        enum dmarc_result result;
+    } list[] = {
+        {"e.test", NULL, NULL, DMARC_TEMPERROR},     {NULL, "m.e.test", NULL, DMARC_TEMPERROR},
+        {"stranger.test", NULL, NULL, DMARC_FAIL},   {NULL, "stranger.test", "also.test", DMARC_FAIL},
+        {"e.test", "e.test", "e.test", DMARC_PASS},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct arena a;
+        struct dmarc_verdict v;
+        struct dns *dns;
+        const struct dmarc_dkim dkim[] = {{.domain = view_str(list[i].dkim_temporary), .temporary = true},
+                                          {.domain = view_str(list[i].dkim_pass), .pass = list[i].dkim_pass != NULL}};
+        const struct dmarc_facts facts = {.header = VIEW("From: a@e.test\r\n"), .spf_temporary = list[i].spf_temporary != NULL,
+                                          .spf_domain = view_str(list[i].spf_temporary), .dkim = dkim, .n_dkim = 2};
+        arena_init(&a, 1 << 20);
+        assert_int_equal(dns_new_scripted(HERE, &dns), RC_OK);
+        dmarc_check(dns, &treewalk, &facts, NO_DEADLINE, &a, &v);
+        assert_int_equal(v.result, list[i].result);
+        assert_int_equal(v.disposition, v.result == DMARC_FAIL ? REJECT : NONE);
+        dns_free(dns);
+        arena_clear(&a);
+    }
+}
+
 /* A tree walk costs at most eight queries, and signatures of strangers none. */
 static void queries_are_few(void **state)
 {
@@ -377,7 +407,7 @@ int main(void)
         cmocka_unit_test(records),  cmocka_unit_test(tags),     cmocka_unit_test(authors),
         cmocka_unit_test(alignment), cmocka_unit_test(tree_walk), cmocka_unit_test(policies),
         cmocka_unit_test(dns_trouble_is_neither_pass_nor_fail), cmocka_unit_test(malformed_from),
-        cmocka_unit_test(public_suffix_list), cmocka_unit_test(queries_are_few),
+        cmocka_unit_test(public_suffix_list), cmocka_unit_test(queries_are_few), cmocka_unit_test(temporary_failures_leave_it_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
