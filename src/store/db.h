@@ -21,6 +21,7 @@ struct db_settings {
     unsigned page_bytes;     /* of a new database */
     unsigned cache_kib;
     unsigned checkpoint_kib; /* the log is folded into the database when it has grown to this */
+    bool keep_log;           /* not at closing: a database that is opened often and changed little is spared the syncs */
 };
 enum rc db_open(const struct db_settings *set, struct db **out);
 void db_close(struct db *db); /* accepts NULL */

@@ -8,12 +8,11 @@
 #include "store/mailq_internal.h"
 #include "store/store_internal.h"
 
-/* A sync costs as much for ten messages as for one. So while submissions come fast the committing thread waits a little
- * for others; when that brought nobody (one fast client alone) it is left for a while. */
-#define GATHER_GAP_US 1500 /* mean time between submissions from which on it is worth it */
-#define GATHER_US     2000
-#define GATHER_JOBS   10   /* goes at once when so many wait */
-#define GATHER_REST   16   /* commits without waiting after one that waited in vain */
+/* A sync costs as much for ten messages as for one. So a commit waits for as many as were about during the last one (in it, or
+ * waiting behind it), for three times what a commit takes at most: whoever was answered just now is likely to come back with the next
+ * message. One client alone never waits. */
+#define GATHER_MAX_US 5000
+#define GATHER_MAX    64
 
 /* A submission, results, or both, of one thread. */
 struct mailq_job {
@@ -40,7 +39,6 @@ enum rc mailq_open(struct db *db, struct mailq **out)
     pthread_condattr_setclock(&q->clock, CLOCK_MONOTONIC);
     q->db = db;
     q->last = &q->first;
-    q->gap_us = 100000;
     *out = q;
     return RC_OK;
 }
@@ -229,31 +227,31 @@ static void add_job(struct mailq *q, struct mailq_job *job)
     q->last = &job->next;
     if (!job->m)
         return;
-    int64_t now = mono_us(), gap = now - q->last_us;
-    q->last_us = now;
-    q->gap_us += ((gap < 100000 ? gap : 100000) - q->gap_us) / 8;
     q->n_waiting++;
-    if (q->gatherer && q->n_waiting >= GATHER_JOBS)
+    if (q->gatherer && q->n_waiting >= q->expected)
         pthread_cond_signal(&q->gatherer->wake);
 }
 
 static void gather(struct mailq *q, struct mailq_job *job)
 {
-    if (!job->m || q->gap_us > GATHER_GAP_US)
+    if (!job->m || q->expected < 2)
         return;
-    if (q->rest > 0) {
-        q->rest--;
-        return;
-    }
-    size_t before = q->n_waiting;
-    int64_t until = mono_us() + GATHER_US;
+    int64_t until = mono_us() + (q->commit_us < GATHER_MAX_US / 3 ? q->commit_us * 3 : GATHER_MAX_US);
     struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
     q->gatherer = job;
-    while (q->n_waiting < GATHER_JOBS && pthread_cond_timedwait(&job->wake, &q->gathering, &at) == 0)
+    while (q->n_waiting < q->expected && pthread_cond_timedwait(&job->wake, &q->gathering, &at) == 0)
         continue;
     q->gatherer = NULL;
-    if (q->n_waiting < before + 2)
-        q->rest = GATHER_REST;
+}
+
+/* How many to expect next time, and how long a commit takes. */
+static void learn(struct mailq *q, size_t n, int64_t took_us)
+{
+    if (n == 0)
+        return;
+    n = n + q->n_waiting < GATHER_MAX ? n + q->n_waiting : GATHER_MAX;
+    q->expected = n >= q->expected ? n : (q->expected + n) / 2;
+    q->commit_us += (took_us - q->commit_us) / 4;
 }
 
 /* Whoever finds nobody leading commits for all that have gathered; who comes while it works gathers for the next. */
@@ -272,10 +270,13 @@ static enum rc run_job(struct store *s, struct mailq_job *job)
         struct mailq_job *jobs = q->first;
         q->first = NULL;
         q->last = &q->first;
+        size_t n_submitted = q->n_waiting;
         q->n_waiting = 0;
         pthread_mutex_unlock(&q->gathering);
+        int64_t began = mono_us();
         enum rc rc = commit_group(s, jobs);
         pthread_mutex_lock(&q->gathering);
+        learn(q, n_submitted, mono_us() - began);
         for (struct mailq_job *j = jobs; j; j = j->next) {
             j->rc = rc;
             j->done = true;

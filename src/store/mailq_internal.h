@@ -18,8 +18,8 @@ struct mailq {
     size_t n_waiting;                   /* submissions among them */
     bool leading;                       /* a thread is committing for others */
     struct mailq_job *gatherer;         /* it waits for more to come; or NULL */
-    int64_t last_us, gap_us;            /* when the last submission came; mean time between the last ones */
-    unsigned rest;                      /* commits before waiting is tried again */
+    size_t expected;                    /* submissions that the next commit waits for */
+    int64_t commit_us;                  /* what a commit takes, averaged */
     mailq_wake_fn wake;
     void *wake_ctx;
 };

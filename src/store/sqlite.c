@@ -93,6 +93,8 @@ static enum rc set_up_connection(struct db *db, const struct db_settings *set)
     enum rc rc = run_setting(db, "page_size", set->page_bytes); /* says nothing to a database that has pages */
 
     sqlite3_busy_handler(db->conn, wait_busy, db);
+    if (set->keep_log)
+        sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_wal_autocheckpoint(db->conn, (int)(set->checkpoint_kib * 1024 / set->page_bytes));
     if (rc == RC_OK)
         rc = run_plain(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;"
