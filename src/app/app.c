@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -30,8 +31,29 @@ int app_fail_rc(enum rc rc, const char *what)
     case RC_CORRUPT: return app_fail("cannot %s: the store is damaged; see `facteur store verify`", what);
     case RC_DENIED: return app_fail("cannot %s: not allowed", what);
     case RC_TEMP: return app_fail("cannot %s now (busy, I/O error or no memory; the log line above says which)", what);
+    case RC_NOTFOUND: return app_fail("cannot %s: it is not there", what);
+    case RC_EXISTS: return app_fail("cannot %s: it is there already", what);
+    case RC_SYNTAX: return app_fail("cannot %s: it is not well-formed", what);
+    case RC_LIMIT: return app_fail("cannot %s: it is too large", what);
     default: return app_fail("cannot %s: %s", what, rc_name(rc));
     }
+}
+
+int app_done(const struct app *app, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&text, fmt, ap), code = EXIT_DONE;
+    va_end(ap);
+    if (n < 0)
+        return EXIT_DONE; /* no memory for the words; the deed is done */
+    if (app->json)
+        code = app_print_json(json_pack("{s:o}", "done", app_json(view_str(text))));
+    else if (puts(text) == EOF)
+        code = app_fail("cannot write the output");
+    free(text);
+    return code;
 }
 
 const struct config *app_config(struct app *app)

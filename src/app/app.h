@@ -46,6 +46,8 @@ bool app_become(struct app *app, enum app_user user);
 int app_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* app_fail for a store's answer: "cannot WHAT: the disk is full". */
 int app_fail_rc(enum rc rc, const char *what);
+/* What a command has done, and what comes next, on stdout (as {"done": TEXT} with --json); returns EXIT_DONE. */
+int app_done(const struct app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The command's usage on stderr; returns EXIT_USAGE. */
 int app_usage(const struct app *app);
 /* Prints and frees; returns EXIT_DONE, or EXIT_FAILED when stdout cannot take it. NULL: out of memory. */

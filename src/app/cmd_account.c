@@ -19,7 +19,7 @@ static int add_account(struct app *app, const char *address)
     buf_clear(&password);
     if (code == EXIT_DONE)
         app_poke(app, POKE_DIRECTORY, 0, 0);
-    return code;
+    return code == EXIT_DONE ? app_done(app, "added the account %s; its login is the whole address", address) : code;
 }
 
 static int change_password(struct app *app, const char *address)
@@ -32,7 +32,15 @@ static int change_password(struct app *app, const char *address)
     int code = people_set_password(app, account.id, buf_view(&password));
     buf_wipe(&password);
     buf_clear(&password);
-    return code;
+    return code == EXIT_DONE ? app_done(app, "%s has a new password", address) : code;
+}
+
+static int remove_account(struct app *app, const char *address)
+{
+    if (!app_store(app))
+        return EXIT_FAILED;
+    int code = people_remove(app, address);
+    return code == EXIT_DONE ? app_done(app, "removed the account %s with its mail", address) : code;
 }
 
 static int list_accounts(struct app *app, struct view domain)
@@ -63,7 +71,7 @@ static int set_role(struct app *app, const char *address, const char *name)
     enum directory_role role;
 
     if (!people_role_parse(name, &role))
-        return app_usage(app);
+        return app_fail("'%s' is not a role: user, owner or operator", name), EXIT_USAGE;
     if (!app_store(app))
         return EXIT_FAILED;
     enum rc rc = directory_account_set_role(app->store, view_str(address), role);
@@ -72,7 +80,7 @@ static int set_role(struct app *app, const char *address, const char *name)
     if (rc != RC_OK)
         return app_fail_rc(rc, "set the role");
     app_poke(app, POKE_DIRECTORY, 0, 0);
-    return EXIT_DONE;
+    return app_done(app, "%s has the role %s", address, name);
 }
 
 int cmd_account(struct app *app, int argc, char **argv)
@@ -86,7 +94,7 @@ int cmd_account(struct app *app, int argc, char **argv)
     if (strcmp(what, "passwd") == 0 && argc == 3)
         return change_password(app, argv[2]);
     if (strcmp(what, "remove") == 0 && argc == 3)
-        return app_store(app) ? people_remove(app, argv[2]) : EXIT_FAILED;
+        return remove_account(app, argv[2]);
     if (strcmp(what, "role") == 0 && argc == 4)
         return set_role(app, argv[2], argv[3]);
     return app_usage(app);

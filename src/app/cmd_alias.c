@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "app/commands.h"
+#include "app/people.h"
 #include "store/directory.h"
 
 /* The alias as it is; n_targets 0 where there is none. */
@@ -24,6 +25,27 @@ static enum rc find_alias(struct app *app, struct view address, struct directory
     return rc;
 }
 
+/* What is so now: where the alias leads, or that it has gone. */
+static int tell_alias(struct app *app, const char *address)
+{
+    struct directory_alias now;
+    struct buf text;
+    enum rc rc = find_alias(app, view_str(address), &now);
+
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "read the alias again");
+    buf_init(&text, 1u << 16);
+    if (now.n_targets > 0)
+        buf_printf(&text, "%s leads to", address);
+    else
+        buf_printf(&text, "removed the alias %s", address);
+    for (size_t i = 0; i < now.n_targets; i++)
+        buf_printf(&text, " %.*s", VIEW_FMT(now.targets[i]));
+    int code = app_done(app, "%.*s", VIEW_FMT(buf_view(&text)));
+    buf_clear(&text);
+    return code;
+}
+
 static int add_alias(struct app *app, const char *address, char **targets, size_t n)
 {
     struct directory_alias old;
@@ -42,13 +64,14 @@ static int add_alias(struct app *app, const char *address, char **targets, size_
     switch (rc) {
     case RC_OK:       break;
     case RC_SYNTAX:   return app_fail("%s or one of its targets is not an address", address);
-    case RC_NOTFOUND: return app_fail("the domain of %s is not hosted here: `facteur domain add` first", address);
+    case RC_NOTFOUND: return app_fail("the domain of %s is not hosted here: `facteur domain add %s` first", address,
+                                      people_domain(address));
     case RC_EXISTS:   return app_fail("%s is an account: its mail cannot be led away by an alias", address);
     case RC_LIMIT:    return app_fail("an alias leads to at most %d targets", DIRECTORY_TARGETS_MAX);
     default:          return app_fail_rc(rc, "add the alias");
     }
     app_poke(app, POKE_DIRECTORY, 0, 0);
-    return EXIT_DONE;
+    return tell_alias(app, address);
 }
 
 static int remove_alias(struct app *app, const char *address, char **targets, size_t n)
@@ -64,7 +87,7 @@ static int remove_alias(struct app *app, const char *address, char **targets, si
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the alias");
     app_poke(app, POKE_DIRECTORY, 0, 0);
-    return EXIT_DONE;
+    return tell_alias(app, address);
 }
 
 static int list_aliases(struct app *app, struct view domain)

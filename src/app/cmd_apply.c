@@ -33,6 +33,7 @@ struct apply {
     bool dry;
     struct state want, have;
     unsigned changes, failures;
+    unsigned without_password; /* accounts that were made */
     json_t *json;
 };
 
@@ -161,8 +162,10 @@ static int read_file(struct apply *a, const char *path)
     enum rc rc = file_read(path, APPLY_FILE_MAX, text);
     if (!app_become(a->app, APP_STORE_USER))
         return EXIT_FAILED;
-    if (rc != RC_OK)
-        return app_fail_rc(rc, "read the file");
+    if (rc != RC_OK) {
+        const char *what = arena_printf(&a->app->arena, "read %s", path);
+        return app_fail_rc(rc, what ? what : "read the file");
+    }
     for (rest = buf_view(text); rest.n > 0;) {
         view_split(&rest, '\n', &line);
         number++;
@@ -293,6 +296,7 @@ static void add_or_change(struct apply *a, const struct entry *e, const struct e
             rc = directory_account_add(a->app->store, e->name, &id);
         if (rc == RC_OK)
             rc = directory_account_set_role(a->app->store, e->name, e->role);
+        a->without_password += !old && rc == RC_OK;
     }
     if (!a->dry && e->kind == ENTRY_ALIAS)
         rc = directory_alias_set(a->app->store, e->name, e->targets, e->n_targets);
@@ -344,6 +348,8 @@ int cmd_apply(struct app *app, int argc, char **argv)
         code = app_print_json(a.json);
     else if (a.changes == 0)
         printf("nothing to do\n");
+    if (a.without_password > 0)
+        fprintf(stderr, "facteur: new accounts have no password yet: `facteur account passwd ADDRESS` gives one\n");
     if (a.failures > 0)
         return app_fail("%u of %u changes could not be made", a.failures, a.changes);
     return code;

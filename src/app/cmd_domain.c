@@ -37,7 +37,8 @@ static int add_domain(struct app *app, const char *name)
     if (rc != RC_OK)
         return app_fail_rc(rc, "add the domain");
     app_poke(app, POKE_DIRECTORY, 0, 0);
-    return EXIT_DONE;
+    return app_done(app, "added the domain %s; next: `facteur dns %s` (records to publish), `facteur account add NAME@%s`", name, name,
+                    name);
 }
 
 static int remove_domain(struct app *app, const char *name)
@@ -48,11 +49,11 @@ static int remove_domain(struct app *app, const char *name)
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
         return app_fail("%s is not hosted here", name);
     if (rc == RC_EXISTS)
-        return app_fail("%s still has accounts or aliases: remove these first", name);
+        return app_fail("%s still has accounts or aliases: remove these first (`facteur account list %s`, `facteur alias list %s`)", name, name, name);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the domain");
     app_poke(app, POKE_DIRECTORY, 0, 0);
-    return EXIT_DONE;
+    return app_done(app, "removed the domain %s", name);
 }
 
 int cmd_domain(struct app *app, int argc, char **argv)

@@ -59,7 +59,7 @@ static int import_mbox(struct import *im, struct view file, struct view folder_p
     buf_clear(&message);
     buf_clear(&keywords);
     if (rc == RC_SYNTAX)
-        return app_fail("this is no mbox file: it does not begin with \"From \"");
+        return app_fail("this is neither an mbox file (it does not begin with \"From \") nor a Maildir folder");
     if (rc != RC_NOTFOUND)
         return import_failed(im, rc, "import a message");
     return EXIT_DONE;

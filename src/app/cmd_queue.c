@@ -166,6 +166,7 @@ static enum rc list_page(struct app *app, const uint64_t *ids, size_t n, json_t 
 static int list_queue(struct app *app)
 {
     uint64_t after = 0;
+    bool any = false;
     if (!app_store(app))
         return EXIT_FAILED;
     json_t *list = app->json ? json_array() : NULL;
@@ -182,9 +183,14 @@ static int list_queue(struct app *app)
         }
         if (n == 0)
             break;
+        any = true;
         after = ids[n - 1];
     }
-    return list ? app_print_json(list) : EXIT_DONE;
+    if (list)
+        return app_print_json(list);
+    if (!any)
+        printf("the queue is empty\n");
+    return EXIT_DONE;
 }
 
 static int show_message(struct app *app, const char *text)
@@ -212,9 +218,9 @@ static int show_message(struct app *app, const char *text)
 
 static int finish_change(struct app *app, enum rc rc, uint64_t n, const char *what, const char *about)
 {
-    if (rc != RC_OK)
+    if (rc != RC_OK && rc != RC_NOTFOUND)
         return app_fail_rc(rc, "change the queue");
-    if (n == 0 && about)
+    if ((rc == RC_NOTFOUND || n == 0) && about)
         return no_such(about);
     app_poke(app, POKE_QUEUE, 0, 0);
     if (app->json)

@@ -211,19 +211,20 @@ static int tell_next_steps(struct plan *p)
 {
     const char *argv[] = {"dns", p->domain, NULL};
 
-    printf("\nPublish these DNS records, and an address record for %s:\n\n", p->hostname);
-    int code = cmd_dns(p->app, 2, (char **)argv);
     printf("\nThe account %s has the operator's rights", p->address);
     if (p->ask_password)
         printf(".\n");
     else
         printf(" and this password, which is shown only now:\n\n    %.*s\n", VIEW_FMT(buf_view(&p->password)));
-    printf("\nStart the server:\n\n");
+    printf("\n1. Start the server:\n\n");
     if (p->system && access(UNIT, F_OK) == 0)
-        printf("    systemctl daemon-reload && systemctl enable --now facteur\n\n");
+        printf("    systemctl daemon-reload && systemctl enable --now facteur\n");
     else
-        printf("    facteur -c %s serve\n\n", p->app->config_path);
-    printf("The certificate in %s/tls is signed by itself: replace it by one that clients trust.\n", p->folder);
+        printf("    facteur -c %s serve\n", p->app->config_path);
+    printf("\n2. Publish these DNS records, the address records (A, AAAA) of %s, and its name for these addresses (PTR):\n\n",
+           p->hostname);
+    int code = cmd_dns(p->app, 2, (char **)argv);
+    printf("\n3. The certificate in %s/tls is signed by itself: replace it by one that clients trust.\n", p->folder);
     return code;
 }
 

@@ -66,6 +66,12 @@ static void print_overview(FILE *to)
     fprintf(to, "\n`facteur help COMMAND` tells its forms; `facteur --version` the version.\n");
 }
 
+static void print_command(const struct command *c)
+{
+    printf("%s\n", c->summary);
+    print_usage(stdout, c);
+}
+
 int app_usage(const struct app *app)
 {
     fprintf(stderr, "usage:\n");
@@ -84,8 +90,7 @@ static int cmd_help(struct app *app, int argc, char **argv)
     const struct command *c = find_command(argv[1]);
     if (!c)
         return app_fail("there is no command '%s'; `facteur help` lists them", argv[1]);
-    printf("%s\n", c->summary);
-    print_usage(stdout, c);
+    print_command(c);
     return EXIT_DONE;
 }
 
@@ -142,6 +147,10 @@ int main(int argc, char **argv)
     }
     argc -= i;
     argv += i;
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        print_command(app.command);
+        return EXIT_DONE;
+    }
     app.json = take_json(&argc, argv);
     int code = app.command->run(&app, argc, argv);
     if (fflush(stdout) != 0 && code == EXIT_DONE)

@@ -48,13 +48,19 @@ static int forget_password(struct app *app, uint64_t account)
     return rc == RC_OK || rc == RC_NOTFOUND ? EXIT_DONE : app_fail_rc(rc, "remove the password");
 }
 
+const char *people_domain(const char *address)
+{
+    const char *at = strrchr(address, '@');
+    return at ? at + 1 : address;
+}
+
 int people_find(struct app *app, const char *address, struct directory_account *out)
 {
     enum rc rc = directory_account(app->store, view_str(address), &app->arena, out);
     if (rc == RC_OK)
         return EXIT_DONE;
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
-        return app_fail("there is no account %s", address);
+        return app_fail("there is no account %s: `facteur account list` shows all", address);
     return app_fail_rc(rc, "find the account");
 }
 
@@ -65,7 +71,8 @@ int people_add(struct app *app, const char *address, uint64_t *id)
     case RC_OK:       return EXIT_DONE;
     case RC_EXISTS:   return app_fail("%s exists already", address);
     case RC_SYNTAX:   return app_fail("'%s' is not an address", address);
-    case RC_NOTFOUND: return app_fail("the domain of %s is not hosted here: `facteur domain add` first", address);
+    case RC_NOTFOUND: return app_fail("the domain of %s is not hosted here: `facteur domain add %s` first", address,
+                                      people_domain(address));
     default:          return app_fail_rc(rc, "add the account");
     }
 }
@@ -75,7 +82,7 @@ int people_remove(struct app *app, const char *address)
     uint64_t id;
     enum rc rc = directory_account_remove(app->store, view_str(address), &id);
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
-        return app_fail("there is no account %s", address);
+        return app_fail("there is no account %s: `facteur account list` shows all", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the account");
     app_poke(app, POKE_DIRECTORY, 0, 0);

@@ -7,6 +7,8 @@
 #include "app/app.h"
 #include "store/directory.h"
 
+/* What stands after "@", for messages. Borrows address. */
+const char *people_domain(const char *address);
 /* The account so named, or EXIT_FAILED after the reason. */
 int people_find(struct app *app, const char *address, struct directory_account *out);
 /* An account without password; *id is its number. */

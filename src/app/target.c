@@ -19,6 +19,9 @@ bool target_make(struct app *app, const char *dir)
         if (users.root && chown(dir, users.store.uid, users.store.gid) != 0)
             return app_fail("%s: %s", dir, strerror(errno)), false;
     } else if (errno != EEXIST) {
+        if (errno == ENOENT)
+            return app_fail("cannot make %s: the folder above it is not there; make that first, open to user %s", dir,
+                            users.store.name), false;
         return app_fail("cannot make %s: %s", dir, strerror(errno)), false;
     }
     if (!app_become(app, APP_STORE_USER))
