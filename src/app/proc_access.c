@@ -39,6 +39,12 @@ static enum rc reload(void *ctx, struct child *c)
     return imap_server_reload(m->imap, &imap); /* POP3 has no setting that a reload could change */
 }
 
+static void tick(void *ctx)
+{
+    struct access *m = ctx;
+    store_maintain(m->child.store, false);
+}
+
 static bool begin(struct access *m)
 {
     const struct imap_settings imap = imap_settings_of(&m->child);
@@ -55,7 +61,7 @@ static bool begin(struct access *m)
 
 int access_process(struct start *start)
 {
-    static const struct child_ops ops = {.service = service_of, .reload = reload};
+    static const struct child_ops ops = {.service = service_of, .reload = reload, .tick = tick};
     struct access *m = calloc(1, sizeof *m);
     int status = 1;
 

@@ -144,7 +144,7 @@ static void poked(void *ctx, const struct poke *p)
 static void tick(void *ctx)
 {
     struct mta *m = ctx;
-    store_maintain(m->child.store);
+    store_maintain(m->child.store, true);
 }
 
 static void drain(void *ctx, int64_t deadline_ms)

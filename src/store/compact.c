@@ -282,7 +282,7 @@ enum rc compact_run(struct store *s, const struct compact_settings *set, struct 
     return rc;
 }
 
-enum rc blobs_maintain(struct store *s)
+enum rc blobs_maintain(struct store *s, bool compact)
 {
     struct compact_settings set = {.from = s->blobs->compact_next, .max_segments = MAINTAIN_SEGMENTS};
     struct compact_stats stats;
@@ -292,7 +292,7 @@ enum rc blobs_maintain(struct store *s)
     blobs_trim(s->blobs, MAINTAIN_IDLE_MS);
     if (s->blobs->compact_due_ms == 0)
         s->blobs->compact_due_ms = now + MAINTAIN_FIRST_MS;
-    if (now < s->blobs->compact_due_ms)
+    if (!compact || now < s->blobs->compact_due_ms)
         return RC_OK;
     s->blobs->compact_due_ms = now + MAINTAIN_EVERY_MS;
     rc = compact_run(s, &set, &stats);

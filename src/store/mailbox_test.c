@@ -482,7 +482,7 @@ static void idle_databases_are_closed_and_come_back(void **state)
         assert_int_equal(mailbox_folder_by_id(mb[i], INBOX, &f->a, &folder), RC_OK);
         assert_int_equal(folder.exists, 3);
     }
-    assert_int_equal(store_maintain(f->s), RC_OK);
+    assert_int_equal(store_maintain(f->s, true), RC_OK);
     uint64_t gone;
     assert_int_equal(directory_account_remove(f->s, VIEW("user0@ici.test"), &gone), RC_OK);
     struct mailbox *none;
@@ -516,7 +516,7 @@ static void the_log_is_trimmed_but_not_what_vanished(void **state)
     }
     assert_int_equal(mailbox_changes(mb, INBOX, start, &f->a, &changes, &n, &modseq), RC_OK);
     assert_int_equal(n, 999);
-    assert_int_equal(store_maintain(f->s), RC_OK);
+    assert_int_equal(store_maintain(f->s, true), RC_OK);
     assert_int_equal(mailbox_changes(mb, INBOX, start, &f->a, &changes, &n, &modseq), RC_LIMIT);
     assert_int_equal(mailbox_changes(mb, INBOX, modseq - MAILBOX_LOG_KEEP, &f->a, &changes, &n, &modseq), RC_OK);
     assert_int_equal(n, 999);

@@ -161,11 +161,11 @@ enum rc store_settle(struct store *s)
     return mailboxes_settle(s);
 }
 
-enum rc store_maintain(struct store *s)
+enum rc store_maintain(struct store *s, bool compact)
 {
     enum rc rc = mailboxes_maintain(s);
     enum rc queue = mailq_sync(s);
-    enum rc blobs = blobs_maintain(s);
+    enum rc blobs = blobs_maintain(s, compact);
 
     return rc != RC_OK ? rc : queue != RC_OK ? queue : blobs;
 }

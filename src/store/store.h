@@ -32,8 +32,9 @@ void store_close(struct store *s);
  * when nothing is dirty. */
 enum rc store_settle(struct store *s);
 
-/* Housekeeping that the mta process calls every minute or so: checkpoints databases, closes idle ones, compacts blob
- * segments of which much is dead. Bounded work a call. */
-enum rc store_maintain(struct store *s);
+/* Housekeeping that long-lived processes call every few seconds: checkpoints and closes idle databases, gives idle mappings
+ * back, and (hourly, where `compact`, which one process does for all) compacts blob segments of which much is dead. Bounded
+ * work a call. */
+enum rc store_maintain(struct store *s, bool compact);
 
 #endif

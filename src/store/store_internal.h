@@ -33,7 +33,7 @@ char *store_path(const struct store *s, const char *name);
 enum rc blobs_open(struct store *s, struct arena *a, struct blobs **out, const char **why);
 void blobs_close(struct blobs *b);
 /* One bounded piece of housekeeping (compaction) for store_maintain. */
-enum rc blobs_maintain(struct store *s);
+enum rc blobs_maintain(struct store *s, bool compact);
 
 enum rc bus_open(struct bus **out);
 void bus_close(struct bus *b);
