@@ -18,6 +18,7 @@ static const char script[] = "ici.test MX 10 MX.ici.test\n"
                              "alias.test CNAME mx.ici.test\n"
                              "a.loop.test CNAME b.loop.test\n"
                              "b.loop.test CNAME a.loop.test\n"
+                             "foo:bar/baz!.test A 192.0.2.2\n"
                              "txt.test TXT \"v=spf1 \" \"-all\"\n"
                              "bogus.test * !bogus\n"
                              "2.0.0.127.in-addr.arpa PTR mx.ici.test\n"
@@ -161,6 +162,27 @@ static void dead_server_ends_at_deadline(void **state)
     assert_int_equal(dns_new(&set, &dns, &why), RC_SYNTAX);
 }
 
+/* Side by side, in the order asked; names that no host has are asked for, what is no name at all is not. */
+static void several_questions(void **state)
+{
+    struct ctx *c = *state;
+    struct dns_question q[] = {
+        {.name = VIEW("four.test"), .type = DNS_A},     {.name = VIEW("txt.test."), .type = DNS_TXT},
+        {.name = VIEW("a..test"), .type = DNS_A},       {.name = VIEW("foo:bar/baz!.test"), .type = DNS_A},
+        {.name = VIEW("broken.test"), .type = DNS_A},   {.name = VIEW("a\\b c\0.test"), .type = DNS_A},
+        {.name = VIEW(""), .type = DNS_A},
+    };
+    static const enum dns_status want[] = {DNS_OK, DNS_OK, DNS_NXDOMAIN, DNS_OK, DNS_TEMP, DNS_NXDOMAIN, DNS_NXDOMAIN};
+    struct view *texts;
+    size_t n;
+    dns_query_all(c->dns, q, sizeof q / sizeof *q, NO_DEADLINE, &c->arena);
+    for (size_t i = 0; i < sizeof q / sizeof *q; i++)
+        assert_int_equal(q[i].answer.status, want[i]);
+    assert_int_equal(dns_texts(&q[1].answer, &c->arena, &texts, &n), RC_OK);
+    assert_true(n == 1 && view_eq(texts[0], VIEW("v=spf1 -all")));
+    dns_query_all(c->dns, q, 0, NO_DEADLINE, &c->arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +192,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_types, setup, teardown),
         cmocka_unit_test_setup_teardown(domains_in_ascii, setup, teardown),
         cmocka_unit_test_setup_teardown(dead_server_ends_at_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_questions, setup, teardown),
     };
     return cmocka_run_group_tests_name("dns", tests, NULL, NULL);
 }
