@@ -88,6 +88,19 @@ static enum rc run_setting(struct db *db, const char *name, long long value)
     return run_plain(db, sql);
 }
 
+/* Two that make a database together both read it and then both want to write, which SQLite refuses at once, without asking
+ * the busy handler: one of them would wait for ever. So whoever is refused lets go and begins again. */
+static enum rc use_wal(struct db *db)
+{
+    int64_t end = deadline_in(DB_BUSY_MS);
+    int code;
+
+    while (((code = sqlite3_exec(db->conn, "PRAGMA journal_mode = WAL", NULL, NULL, NULL)) & 0xff) == SQLITE_BUSY &&
+           clock_mono_ms() < end)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return code == SQLITE_OK ? RC_OK : translate(db, code, "PRAGMA journal_mode = WAL");
+}
+
 static enum rc set_up_connection(struct db *db, const struct db_settings *set)
 {
     enum rc rc = run_setting(db, "page_size", set->page_bytes); /* says nothing to a database that has pages */
@@ -97,8 +110,9 @@ static enum rc set_up_connection(struct db *db, const struct db_settings *set)
         sqlite3_db_config(db->conn, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_wal_autocheckpoint(db->conn, (int)(set->checkpoint_kib * 1024 / set->page_bytes));
     if (rc == RC_OK)
-        rc = run_plain(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF;"
-                           "PRAGMA temp_store = MEMORY");
+        rc = use_wal(db);
+    if (rc == RC_OK)
+        rc = run_plain(db, "PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF; PRAGMA temp_store = MEMORY");
     if (rc == RC_OK)
         rc = run_setting(db, "cache_size", -(long long)set->cache_kib);
     if (rc == RC_OK)
