@@ -20,6 +20,7 @@
 
 #define ACCOUNTS_MEMORY (1u << 30)
 #define COPY_PIECE      (1u << 20)
+#define FILE_TIME_LAG_S 1 /* the clock of file times ticks late: a change just after we began may bear an earlier second */
 
 /* --- files --- */
 
@@ -195,12 +196,12 @@ static bool is_unchanged(const struct run *r, const char *from, const char *copy
 {
     struct stat st;
     char *wal = NULL;
-    bool same = r->last_s > 0 && access(copy, F_OK) == 0 && stat(from, &st) == 0 && st.st_mtim.tv_sec < r->last_s;
+    bool same = r->last_s > 0 && access(copy, F_OK) == 0 && stat(from, &st) == 0 && st.st_mtim.tv_sec < r->last_s - FILE_TIME_LAG_S;
 
     if (same && asprintf(&wal, "%s-wal", from) < 0)
         return false;
     if (same && stat(wal, &st) == 0)
-        same = st.st_mtim.tv_sec < r->last_s;
+        same = st.st_mtim.tv_sec < r->last_s - FILE_TIME_LAG_S;
     free(wal);
     return same;
 }
