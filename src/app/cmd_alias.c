@@ -83,7 +83,7 @@ static int remove_alias(struct app *app, const char *address, char **targets, si
         gone[i] = view_str(targets[i]);
     enum rc rc = directory_alias_remove(app->store, view_str(address), gone, n);
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
-        return app_fail("there is no such alias or target: `facteur alias list` shows all");
+        return app_fail("%s is no such alias, or has no such target: `facteur alias list` shows all", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the alias");
     app_poke(app, POKE_DIRECTORY, 0, 0);

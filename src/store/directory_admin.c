@@ -107,8 +107,24 @@ static enum rc change_domain(struct store *s, struct view domain, db_fn fn)
     return rc == RC_LIMIT ? RC_SYNTAX : rc;
 }
 
+/* RFC 5321 §4.1.2, RFC 1123 §2.1: a label of a host name neither begins nor ends with a hyphen. */
+static bool has_stray_hyphen(struct view domain)
+{
+    struct view label;
+    bool more;
+
+    do {
+        more = view_split(&domain, '.', &label);
+        if (view_starts(label, VIEW("-")) || view_ends(label, VIEW("-")))
+            return true;
+    } while (more);
+    return false;
+}
+
 enum rc directory_domain_add(struct store *s, struct view domain)
 {
+    if (has_stray_hyphen(domain))
+        return RC_SYNTAX;
     return change_domain(s, domain, insert_domain);
 }
 

@@ -63,6 +63,9 @@ static void domains_come_and_go(void **state)
     assert_int_equal(directory_domain_add(f->s, VIEW("Ici.Test")), RC_OK);
     assert_int_equal(directory_domain_add(f->s, VIEW("ici.test")), RC_EXISTS);
     assert_int_equal(directory_domain_add(f->s, VIEW("ici..test")), RC_SYNTAX);
+    assert_int_equal(directory_domain_add(f->s, VIEW("-ici.test")), RC_SYNTAX);
+    assert_int_equal(directory_domain_add(f->s, VIEW("ici-.test")), RC_SYNTAX);
+    assert_int_equal(directory_domain_add(f->s, VIEW("ici.test-")), RC_SYNTAX);
     assert_int_equal(directory_domain_add(f->s, VIEW("[192.0.2.1]")), RC_SYNTAX);
     assert_int_equal(directory_has_domain(f->s, VIEW("ICI.TEST"), &has), RC_OK);
     assert_true(has);
