@@ -59,23 +59,8 @@ static enum rc write_blob(struct ingest *in, struct view message, uint64_t *id)
     return rc;
 }
 
-static enum rc join_references(const struct summary *s, struct arena *a, struct view *out)
-{
-    struct buf joined;
-    buf_init(&joined, SUMMARY_REFERENCES_MAX * (SUMMARY_ID_MAX + 1));
-    for (size_t i = 0; i < s->n_references; i++) {
-        if (i > 0)
-            buf_chr(&joined, ' ');
-        buf_add(&joined, s->references[i]);
-    }
-    enum rc rc = buf_rc(&joined) == RC_OK ? view_dup(a, buf_view(&joined), out) : buf_rc(&joined);
-    buf_clear(&joined);
-    return rc;
-}
-
 enum rc ingest_add(struct ingest *in, uint64_t folder, struct view message, uint32_t flags, struct view keywords, int64_t date)
 {
-    struct summary s;
     struct new_item item = {0};
     enum rc rc = RC_OK;
 
@@ -84,27 +69,15 @@ enum rc ingest_add(struct ingest *in, uint64_t folder, struct view message, uint
     if (in->n == INGEST_BATCH || (in->n > 0 && in->folder != folder))
         rc = ingest_flush(in);
     if (rc == RC_OK)
-        rc = summary_make(message, &in->arena, &s);
+        rc = mailbox_describe(message, &in->arena, &item);
     if (rc == RC_OK)
         rc = write_blob(in, message, &item.blob);
-    if (rc == RC_OK)
-        rc = join_references(&s, &in->arena, &item.references);
-    /* The summary's ids and subject borrow the message, which is the caller's. */
-    if (rc == RC_OK)
-        rc = view_dup(&in->arena, s.message_id, &item.message_id);
-    if (rc == RC_OK)
-        rc = view_dup(&in->arena, s.subject_base, &item.subject_base);
     if (rc == RC_OK)
         rc = view_dup(&in->arena, keywords, &item.keywords);
     if (rc != RC_OK)
         return rc;
-    item.size = (uint32_t)message.n;
     item.flags = flags & FLAGS_ALL;
-    item.sent_date = s.has_sent ? s.sent_utc : 0;
-    item.internaldate = date ? date : s.has_sent ? s.sent_utc : clock_real_s();
-    item.envelope = s.envelope;
-    item.structure = s.bodystructure;
-    item.index = s.index;
+    item.internaldate = date ? date : item.sent_date ? item.sent_date : clock_real_s();
     in->items[in->n++] = item;
     in->folder = folder;
     return RC_OK;

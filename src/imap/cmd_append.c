@@ -2,7 +2,6 @@
  * connection into a blob; the rows of all are written in one transaction. */
 #include "base/clock.h"
 #include "imap/session.h"
-#include "message/summary.h"
 #include "store/blob.h"
 
 #define APPEND_MAX       256 /* messages in one command */
@@ -137,43 +136,13 @@ static enum rc receive(struct imap_session *s, struct new_item *it, enum rc *sto
 
 /* --- what the row keeps --- */
 
-static enum rc join_references(struct arena *a, const struct summary *sum, struct view *out)
-{
-    struct buf text;
-    enum rc rc;
-
-    buf_init(&text, SUMMARY_REFERENCES_MAX * (SUMMARY_ID_MAX + 1));
-    for (size_t i = 0; i < sum->n_references; i++) {
-        if (i > 0)
-            buf_chr(&text, ' ');
-        buf_add(&text, sum->references[i]);
-    }
-    rc = buf_rc(&text);
-    if (rc == RC_OK)
-        rc = view_dup(a, buf_view(&text), out);
-    buf_clear(&text);
-    return rc;
-}
-
 static enum rc summarise(struct append *ap, struct new_item *it)
 {
     struct blob blob = {0};
-    struct summary sum;
     enum rc rc = blob_open(ap->s->server->store, it->blob, false, &blob);
 
     if (rc == RC_OK)
-        rc = summary_make(blob.bytes, &ap->arena, &sum);
-    if (rc == RC_OK)
-        rc = join_references(&ap->arena, &sum, &it->references);
-    if (rc == RC_OK) {
-        it->sent_date = sum.has_sent ? sum.sent_utc : 0;
-        it->envelope = sum.envelope;
-        it->structure = sum.bodystructure;
-        it->index = sum.index;
-        rc = view_dup(&ap->arena, sum.message_id, &it->message_id); /* may borrow the blob */
-        if (rc == RC_OK)
-            rc = view_dup(&ap->arena, sum.subject_base, &it->subject_base);
-    }
+        rc = mailbox_describe(blob.bytes, &ap->arena, it);
     blob_close(&blob);
     return rc;
 }

@@ -22,8 +22,7 @@ struct local_message {
     bool ready;
     enum rc rc;
     struct arena arena;
-    struct summary summary;
-    struct view references;
+    struct new_item described; /* what its text says */
 
     unsigned refs; /* under local.lock */
     uint64_t id, blob, size;
@@ -98,23 +97,6 @@ static void message_unref(struct local *l, struct local_message *msg)
     free(msg);
 }
 
-/* References as the store takes them: one text, blanks between. */
-static enum rc join_references(struct local_message *msg)
-{
-    const struct summary *s = &msg->summary;
-    struct buf joined;
-    enum rc rc;
-    buf_init(&joined, SUMMARY_REFERENCES_MAX * (SUMMARY_ID_MAX + 1));
-    for (size_t i = 0; i < s->n_references; i++) {
-        if (i > 0)
-            buf_chr(&joined, ' ');
-        buf_add(&joined, s->references[i]);
-    }
-    rc = joined.fail == RC_OK ? view_dup(&msg->arena, buf_view(&joined), &msg->references) : RC_TEMP;
-    buf_clear(&joined);
-    return rc;
-}
-
 /* Computed by the first who needs it. */
 static enum rc message_prepare(struct store *s, struct local_message *msg)
 {
@@ -123,9 +105,7 @@ static enum rc message_prepare(struct store *s, struct local_message *msg)
         struct blob blob = {0};
         msg->rc = blob_open(s, msg->blob, false, &blob);
         if (msg->rc == RC_OK)
-            msg->rc = summary_make(blob.bytes, &msg->arena, &msg->summary);
-        if (msg->rc == RC_OK)
-            msg->rc = join_references(msg);
+            msg->rc = mailbox_describe(blob.bytes, &msg->arena, &msg->described);
         blob_close(&blob);
         msg->ready = true;
     }
@@ -240,20 +220,12 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
 static struct delivery delivery_of(const struct local_job *job)
 {
     const struct local_message *msg = job->msg;
-    const struct summary *s = &msg->summary;
-    return (struct delivery){.item = {
-                                 .blob = msg->blob,
-                                 .size = (uint32_t)msg->size,
-                                 .internaldate = msg->created_ms / 1000,
-                                 .sent_date = s->sent_utc,
-                                 .envelope = s->envelope,
-                                 .structure = s->bodystructure,
-                                 .index = s->index,
-                                 .message_id = s->message_id,
-                                 .subject_base = s->subject_base,
-                                 .references = msg->references,
-                                 .source = job->rcpt,
-                             }};
+    struct delivery d = {.item = msg->described};
+    d.item.blob = msg->blob;
+    d.item.size = (uint32_t)msg->size;
+    d.item.internaldate = msg->created_ms / 1000;
+    d.item.source = job->rcpt;
+    return d;
 }
 
 /* All of them in one transaction; when one of them spoils it, each alone. */

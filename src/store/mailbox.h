@@ -113,6 +113,9 @@ struct new_item {
     struct view references; /* Message-IDs of In-Reply-To and References, space separated, for the thread */
     uint64_t source;       /* deliver: the queue recipient's id; else 0 */
 };
+/* What a row keeps of its message's text: fills in size, sent_date, envelope, structure, index, message_id, subject_base and
+ * references, in `a`; leaves the rest of *out as it is. Pure. RC_TEMP: no memory. RC_LIMIT: longer than MIME_MESSAGE_MAX. */
+enum rc mailbox_describe(struct view message, struct arena *a, struct new_item *out);
 struct born {
     uint64_t id;
     uint32_t uid;

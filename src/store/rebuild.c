@@ -1,35 +1,6 @@
 #include "store/rebuild.h"
 
-#include "message/summary.h"
 #include "store/blob_internal.h"
-
-enum rc rebuild_item(struct view message, struct arena *a, struct new_item *out)
-{
-    struct summary s;
-    struct buf refs;
-    enum rc rc = summary_make(message, a, &s);
-
-    if (rc != RC_OK)
-        return rc;
-    buf_init(&refs, (size_t)SUMMARY_REFERENCES_MAX * (SUMMARY_ID_MAX + 1) + 1);
-    for (size_t i = 0; i < s.n_references; i++) {
-        if (i > 0)
-            buf_chr(&refs, ' ');
-        buf_add(&refs, s.references[i]);
-    }
-    rc = buf_rc(&refs);
-    if (rc == RC_OK)
-        rc = view_dup(a, buf_view(&refs), &out->references);
-    buf_clear(&refs);
-    out->size = (uint32_t)message.n;
-    out->sent_date = s.has_sent ? s.sent_utc : 0;
-    out->envelope = s.envelope;
-    out->structure = s.bodystructure;
-    out->index = s.index;
-    out->message_id = s.message_id;
-    out->subject_base = s.subject_base;
-    return rc;
-}
 
 enum rc rebuild_copy(struct store *to, uint64_t account, struct view body, int64_t time_s, uint64_t *blob)
 {

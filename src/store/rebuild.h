@@ -1,13 +1,9 @@
-/* store/rebuild: a message that is put into a mailbox from a blob alone (restore, salvage): what delivery computes from
- * its text is computed again. Pure but for rebuild_copy; any thread. */
+/* store/rebuild: a message that is put into a mailbox from a blob alone (restore, salvage). Works on the store; any thread. */
 #ifndef STORE_REBUILD_H
 #define STORE_REBUILD_H
 
 #include "store/mailbox.h"
 
-/* Fills in size, sent_date, envelope, structure, index, message_id, subject_base, references; leaves the rest of *out
- * as it is. Results in `a`. RC_TEMP: no memory. */
-enum rc rebuild_item(struct view message, struct arena *a, struct new_item *out);
 /* Writes a blob for this account; durable after blob_sync. time_s: the date that its record bears. */
 enum rc rebuild_copy(struct store *to, uint64_t account, struct view body, int64_t time_s, uint64_t *blob);
 /* The folder of this path, made if it is missing. */

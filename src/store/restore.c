@@ -321,7 +321,7 @@ static enum rc copy_item(struct copy *c, const struct item *i, uint64_t folder)
     }
     arena_init(&a, ITEM_MEMORY);
     if (rc == RC_OK)
-        rc = rebuild_item(view_slice(blob.bytes, i->skip, i->size), &a, &item);
+        rc = mailbox_describe(view_slice(blob.bytes, i->skip, i->size), &a, &item);
     if (rc == RC_OK)
         rc = rebuild_copy(c->to, c->account, blob.bytes, 0, &item.blob);
     if (rc == RC_OK)

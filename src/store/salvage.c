@@ -259,7 +259,7 @@ static enum rc add_message(struct account *x, uint64_t folder, uint64_t blob, ui
     if (rc == RC_OK && (skip > body.bytes.n || size > body.bytes.n - skip))
         rc = RC_NOTFOUND;
     if (rc == RC_OK)
-        rc = rebuild_item(view_slice(body.bytes, skip, size), &a, &item);
+        rc = mailbox_describe(view_slice(body.bytes, skip, size), &a, &item);
     if (rc == RC_OK)
         rc = mailbox_append(x->mb, folder, &item, 1, &born, &uidvalidity);
     if (rc == RC_SYNTAX || rc == RC_LIMIT) { /* damaged keywords */

@@ -41,7 +41,7 @@ static inline uint64_t add_to(struct store *s, uint64_t account, const char *pat
     arena_init(&a, 8u << 20);
     assert_int_equal(mailbox_open(s, account, &mb), RC_OK);
     assert_int_equal(rebuild_folder(mb, view_str(path), FOLDER_PLAIN, &a, &folder), RC_OK);
-    assert_int_equal(rebuild_item(message, &a, &item), RC_OK);
+    assert_int_equal(mailbox_describe(message, &a, &item), RC_OK);
     assert_int_equal(rebuild_copy(s, account, message, 0, &item.blob), RC_OK);
     assert_int_equal(blob_sync(s), RC_OK);
     assert_int_equal(mailbox_append(mb, folder, &item, 1, &born, &v), RC_OK);
