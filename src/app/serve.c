@@ -565,6 +565,8 @@ static bool prepare(struct server *s)
     const char *why = NULL;
 
     users_find(s->config, &s->users);
+    if (s->users.closed[0]) /* root without its capabilities, where root is the owner */
+        log_warn("user.no_way", F_CSTR("user", s->config->user), F_CSTR("closed", s->users.closed), F_CSTR("instead", s->users.store.name));
     if (s->users.root && s->users.store.missing)
         log_warn("user.missing", F_CSTR("user", s->config->user), F_CSTR("instead", s->users.store.name));
     if (s->users.root && s->users.vault.missing)

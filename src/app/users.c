@@ -24,6 +24,54 @@ static bool find_user(const char *name, struct user_id *out)
     return true;
 }
 
+/* The first folder on the way to `path` that this user cannot pass; its owner in *owner. Missing ones are no hindrance. */
+static bool find_closed(const char *path, const struct user_id *user, struct users *out, struct stat *owner)
+{
+    const uid_t was_uid = geteuid();
+    const gid_t was_gid = getegid();
+    bool closed = false;
+    char full[4096] = "", inside[sizeof full + 2];
+    size_t n = 0;
+
+    if (path[0] != '/') {
+        if (!getcwd(full, sizeof full))
+            return false;
+        n = strlen(full);
+    }
+    if (snprintf(full + n, sizeof full - n, "%s%s", n > 0 ? "/" : "", path) >= (int)(sizeof full - n))
+        return false;
+    if (users_become_effective(user->uid, user->gid) != RC_OK)
+        return false;
+    for (size_t at = 1; !closed && full[at]; at++) {
+        if (full[at] != '/')
+            continue;
+        snprintf(inside, sizeof inside, "%.*s/.", (int)at, full);
+        if (eaccess(inside, F_OK) != 0 && errno == EACCES) {
+            inside[at] = '\0';
+            closed = users_become_effective(was_uid, was_gid) == RC_OK && stat(inside, owner) == 0;
+            snprintf(out->closed, sizeof out->closed, "%s", inside);
+        }
+    }
+    if (users_become_effective(was_uid, was_gid) != RC_OK)
+        return false;
+    return closed;
+}
+
+/* Where the user cannot come to the data, its keeper does the work: the owner of the closed folder, who may be root; of
+ * root's rights nothing but the name remains then (confine_become takes the capabilities). */
+static void stand_in(const struct config *c, struct users *out)
+{
+    struct stat st;
+    if (!find_closed(c->data, &out->store, out, &st))
+        return;
+    const struct passwd *pw = getpwuid(st.st_uid);
+    if (!pw)
+        return;
+    out->store = user_of(pw->pw_name, pw->pw_uid, pw->pw_gid);
+    out->vault = out->store;
+    out->vault.missing = true;
+}
+
 void users_find(const struct config *c, struct users *out)
 {
     *out = (struct users){.root = getuid() == 0 || geteuid() == 0};
@@ -41,6 +89,7 @@ void users_find(const struct config *c, struct users *out)
         out->vault = out->store;
         out->vault.missing = true;
     }
+    stand_in(c, out);
 }
 
 enum rc users_become_effective(uid_t uid, gid_t gid)

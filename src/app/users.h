@@ -18,6 +18,7 @@ struct users {
     bool root;             /* we may change users */
     struct user_id store;  /* config `user`; without it "nobody" */
     struct user_id vault;  /* config `vault-user`; without it as `store` */
+    char closed[4098];     /* a folder above the data that `store` could not pass: its owner stands in for both; or "" */
 };
 
 void users_find(const struct config *c, struct users *out);
