@@ -138,6 +138,7 @@ class Facteur:
     def __init__(self, lab, name, ip, hostname, extra="", listen=None, binary=None):
         self.lab, self.ip, self.hostname, self.process = lab, ip, hostname, None
         self.binary = binary or BIN
+        self.being_killed = False  # set by tests that kill processes: one that starts meanwhile may give up and be started again
         self.dir = os.path.join(lab.dir, name)
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
@@ -227,8 +228,10 @@ class Facteur:
             self.process.wait()
             raise AssertionError("facteur did not stop within %g s" % (seconds * SLOW))
         self.process = None
-        faults = re.findall(r"process\.died .*(?:status=|signal=(?!9\b)).*|.*runtime error: .*|.*ERROR: \w+Sanitizer.*|WARNING: ThreadSanitizer.*", self.log_text())
-        assert not faults, "%s\n%s" % (faults[0], self.log_text()[-8000:])
+        died = r"process\.died .*signal=(?!9\b).*" if self.being_killed else r"process\.died .*(?:status=|signal=(?!9\b)).*"
+        faults = re.findall(died + r"|.*runtime error: .*|.*ERROR: \w+Sanitizer.*|WARNING: ThreadSanitizer.*", self.log_text())
+        at = self.log_text().find(faults[0]) if faults else 0
+        assert not faults, "%s\n%s" % (faults[0], self.log_text()[max(0, at - 4000):at + 2000])
         return code
 
     # --- clients of Python's own library ---

@@ -82,6 +82,7 @@ def headers(server, user):
 
 def test_kill_at_random(lab):
     server = lab.facteur("kill.test")
+    server.being_killed = True
     for u in USERS:
         server.account(u)
     load = Load(server)
