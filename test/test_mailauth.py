@@ -218,3 +218,50 @@ def test_what_dkimpy_signs_verifies(verify, keys, canon, length):
             continue
         with_more = verify(field + message + b"appended\r\n", records)[0]
         assert with_more["result"] == ("pass" if length else "fail")
+
+
+# --- ARC ---
+
+def arc_cases(name, *wanted):
+    for document in yaml.safe_load_all((ARC / name).read_text()) if ARC.exists() else ():
+        for key, case in (document or {}).get("tests", {}).items():
+            yield pytest.param(document, case, id=key)
+
+
+def records(document):
+    return {name.rstrip("."): text.strip() for name, text in (document.get("txt-records") or {}).items()}
+
+
+@pytest.mark.parametrize("document,case", list(arc_cases("arc-draft-validation-tests.yml")))
+def test_arc_validation(tmp_path, document, case):
+    (tmp_path / "dns").write_text(script(records(document)))
+    out = run("arc-verify", tmp_path / "dns", message=(case["message"] or "").encode()).decode()
+    expected = (case["cv"] or "").strip().lower() or "fail"
+    assert out.split("\t")[0] == expected, out
+
+
+def tags(value):
+    return {k.strip(): re.sub(r"\s", "", v) for k, v in (t.split("=", 1) for t in value.strip().strip(";").split(";") if "=" in t)}
+
+
+@pytest.mark.parametrize("document,case", list(arc_cases("arc-draft-sign-tests.yml")))
+def test_arc_sealing(tmp_path, document, case):
+    (tmp_path / "dns").write_text(script(records(document)))
+    (tmp_path / "key").write_text(document["privatekey"])
+    message = case["message"].encode()
+    args = ["arc-seal", tmp_path / "dns", document["domain"], document["sel"], case["t"], tmp_path / "key", case["srv-id"],
+            case["sig-headers"]]
+    if not case["AS"]:
+        r = subprocess.run([str(TOOL), *map(str, args)], input=message, capture_output=True, timeout=60)
+        assert r.returncode == 1 and r.stderr == b"denied\n"
+        return
+    out = run(*args, message=message).decode()
+    assert out.endswith(case["message"])
+    fields = dict(re.findall(r"(ARC-[A-Za-z-]+): ((?:.|\r\n[ \t])*)\r\n", out[:len(out) - len(case["message"])]))
+    assert fields["ARC-Authentication-Results"].split() == case["AAR"].split()
+    assert tags(fields["ARC-Message-Signature"]) == tags(case["AMS"])
+    assert tags(fields["ARC-Seal"]) == tags(case["AS"])
+    if "cv=fail" not in case["AS"]:
+        sealed = out.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+        assert run("arc-verify", tmp_path / "dns", message=sealed).decode().split("\t")[0] == "pass"
+        assert dkim.arc_verify(sealed, dnsfunc=dnsfunc(records(document)))[0] == b"pass"

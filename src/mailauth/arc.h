@@ -29,6 +29,7 @@ struct arc_verdict {
     unsigned failed_at;     /* the instance that made it fail, or 0 */
     bool is_temporary;      /* it failed because a key cannot be got now */
     unsigned oldest_pass;   /* RFC 8617 §5.2: lowest instance whose message signature still holds; 0: all. With a pass only */
+    bool is_partial;        /* the newest message signature has l=: what follows in the body is nobody's */
     struct arc_set *sets;   /* sets[0] is instance 1; where result is ARC_PASS */
     size_t n_sets;
     unsigned last_instance; /* the highest seen, 0 without ARC fields; what sealing goes on from */

@@ -24,6 +24,11 @@ void authres_add(struct authres *r, const char *method, const char *result, stru
 /* "header", "d", "example.org" to the last result; nothing where the value is empty. Written as a token, an address, or a
  * quoted string. */
 void authres_property(struct authres *r, const char *ptype, const char *property, struct view value);
+/* All verdicts of DKIM, "none" without any; the verdict of ARC. */
+struct dkim_list;
+struct arc_verdict;
+void authres_dkim(struct authres *r, const struct dkim_list *list);
+void authres_arc(struct authres *r, const struct arc_verdict *v);
 /* Appends "Authentication-Results: ..." CRLF, folded; "none" where there was no result (RFC 8601 §2.2). Frees. The first failure
  * since authres_begin is returned, and nothing appended then. */
 enum rc authres_end(struct authres *r, struct buf *out);

@@ -43,25 +43,7 @@ static const struct dkim_sign_name signed_names[] = {
 };
 #define N_SIGNED_NAMES (sizeof signed_names / sizeof *signed_names)
 
-/* The names as they go into h=, one for each instance that is signed. */
-struct choice {
-    struct view names[DKIM_SIGN_FIELDS_MAX];
-    size_t n;
-};
-
-static void choose(const struct dkim_fields *f, struct choice *c)
-{
-    c->n = 0;
-    for (size_t i = 0; i < N_SIGNED_NAMES; i++) {
-        size_t wanted = signed_names[i].oversigned;
-        for (size_t k = 0; k < f->n; k++)
-            wanted += view_ieq(f->field[k].name, signed_names[i].name);
-        while (wanted-- > 0 && c->n < DKIM_SIGN_FIELDS_MAX)
-            c->names[c->n++] = signed_names[i].name;
-    }
-}
-
-static void write_unsigned(const struct dkim_sign_settings *set, const struct dkim_signing_key *key, const struct choice *c,
+static void write_unsigned(const struct dkim_sign_settings *set, const struct dkim_signing_key *key, const struct dkim_names *names,
                            const uint8_t body_hash[SHA256_SIZE], struct dkim_writer *w)
 {
     dkim_write_begin(w, "DKIM-Signature");
@@ -73,13 +55,13 @@ static void write_unsigned(const struct dkim_sign_settings *set, const struct dk
     dkim_write_number(w, "t", set->now_s);
     if (set->lifetime_s > 0)
         dkim_write_number(w, "x", set->now_s + set->lifetime_s);
-    dkim_write_names(w, c->names, c->n);
+    dkim_write_names(w, names->name, names->n);
     dkim_write_base64(w, "bh", view_of(body_hash, SHA256_SIZE));
     dkim_write_b(w);
 }
 
 static enum rc sign_one(const struct dkim_sign_settings *set, const struct dkim_signing_key *key, struct dkim_fields *f,
-                        const struct choice *c, const uint8_t body_hash[SHA256_SIZE], dkim_sign_fn sign, void *sign_ctx,
+                        const struct dkim_names *names, const uint8_t body_hash[SHA256_SIZE], dkim_sign_fn sign, void *sign_ctx,
                         struct buf *out)
 {
     uint8_t digest[SHA256_SIZE];
@@ -91,10 +73,10 @@ static enum rc sign_one(const struct dkim_sign_settings *set, const struct dkim_
     if (!dkim_write_is_domain(set->domain) || !dkim_write_is_domain(key->selector))
         return RC_SYNTAX;
     buf_init(&signature, SIGNATURE_BYTES_MAX);
-    write_unsigned(set, key, c, body_hash, &w);
+    write_unsigned(set, key, names, body_hash, &w);
     enum rc rc = buf_rc(&w.text);
     if (rc == RC_OK)
-        rc = dkim_write_digest(&w, f, c->names, c->n, digest);
+        rc = dkim_write_digest(&w, f, names->name, names->n, digest);
     if (rc == RC_OK)
         rc = dkim_write_sign(sign, sign_ctx, set->domain, key->selector, key->algorithm, digest, &signature);
     if (rc == RC_OK)
@@ -102,6 +84,31 @@ static enum rc sign_one(const struct dkim_sign_settings *set, const struct dkim_
     buf_clear(&signature);
     dkim_write_clear(&w);
     return rc;
+}
+
+static void choose_name(const struct dkim_fields *f, struct view name, bool oversigned, struct dkim_names *out)
+{
+    size_t wanted = oversigned;
+    for (size_t i = 0; i < f->n; i++)
+        wanted += view_ieq(f->field[i].name, name);
+    while (wanted-- > 0 && out->n < DKIM_SIGN_FIELDS_MAX)
+        out->name[out->n++] = name;
+}
+
+void dkim_names_choose(const struct dkim_fields *f, bool for_arc, struct dkim_names *out)
+{
+    out->n = 0;
+    for (size_t i = 0; i < N_SIGNED_NAMES; i++)
+        choose_name(f, signed_names[i].name, signed_names[i].oversigned, out);
+    if (for_arc) /* RFC 8617 §4.1.2 */
+        choose_name(f, VIEW("DKIM-Signature"), false, out);
+}
+
+void dkim_names_given(const struct view *names, size_t n, struct dkim_names *out)
+{
+    out->n = 0;
+    for (size_t i = 0; i < n && out->n < DKIM_SIGN_FIELDS_MAX; i++)
+        out->name[out->n++] = names[i];
 }
 
 enum rc dkim_sign_want(struct dkim_body *body, size_t *slot)
@@ -115,7 +122,7 @@ enum rc dkim_sign(const struct dkim_sign_settings *set, struct view header, cons
     uint8_t body_hash[SHA256_SIZE];
     const size_t before = out->n;
     struct dkim_fields f;
-    struct choice c;
+    struct dkim_names names;
     struct arena a;
 
     arena_init(&a, 4 * HEADER_MAX);
@@ -125,9 +132,9 @@ enum rc dkim_sign(const struct dkim_sign_settings *set, struct view header, cons
     if (rc == RC_OK && !dkim_body_hash(body, slot, body_hash))
         rc = RC_TEMP;
     if (rc == RC_OK)
-        choose(&f, &c);
+        dkim_names_choose(&f, false, &names);
     for (size_t i = 0; rc == RC_OK && i < set->n_keys; i++)
-        rc = sign_one(set, &set->keys[i], &f, &c, body_hash, sign, sign_ctx, out);
+        rc = sign_one(set, &set->keys[i], &f, &names, body_hash, sign, sign_ctx, out);
     if (rc != RC_OK)
         out->n = before;
     arena_clear(&a);

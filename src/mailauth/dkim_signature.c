@@ -34,7 +34,10 @@ static enum rc read_algorithm(struct dkim_signature *s)
 static enum rc read_canon(struct dkim_signature *s)
 {
     const struct dkim_tag *c = dkim_tags_find(&s->tags, "c");
-    struct view body = c ? c->value : VIEW("simple/simple"), header;
+    /* Departs from RFC 8617 §4.1.2, which takes DKIM's default: sealers and the public ARC suite mean relaxed/relaxed. */
+    struct view body = s->kind == DKIM_ARC_MESSAGE ? VIEW("relaxed/relaxed") : VIEW("simple/simple"), header;
+    if (c)
+        body = c->value;
     bool has_body = view_split(&body, '/', &header);
     if (!view_eq(header, VIEW("relaxed")) && !view_eq(header, VIEW("simple")))
         return bad(s, "the signature's canonicalisation is unknown");

@@ -75,7 +75,8 @@ void dkim_write_names(struct dkim_writer *w, const struct view *names, size_t n)
 
 void dkim_write_b(struct dkim_writer *w)
 {
-    start_tag(w, "b", 1);
+    w->ends_line = true;
+    start_tag(w, "b", 0);
     w->b_at = w->text.n;
     w->b_line = w->line;
     w->ends_line = true;
@@ -120,7 +121,7 @@ enum rc dkim_write_end(struct dkim_writer *w, struct view signature, struct buf 
     base64_encode(signature, &text);
     buf_add(out, view_slice(buf_view(&w->text), 0, w->b_at));
     for (struct view in = buf_view(&text); in.n > 0; column = 1) {
-        struct view part = view_slice(in, 0, DKIM_WRITE_FOLD - column);
+        struct view part = view_slice(in, 0, w->is_b_one_line ? in.n : DKIM_WRITE_FOLD - column);
         buf_add(out, part);
         view_skip(&in, part.n);
         if (in.n > 0)

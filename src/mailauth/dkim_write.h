@@ -8,12 +8,23 @@
 
 #define DKIM_WRITE_FOLD 76
 
+/* The names of one h=, one for each instance that is signed. */
+struct dkim_names {
+    struct view name[DKIM_SIGN_FIELDS_MAX];
+    size_t n;
+};
+/* Those that we sign of this header; for ARC its DKIM-Signature fields too. */
+void dkim_names_choose(const struct dkim_fields *f, bool for_arc, struct dkim_names *out);
+/* Those given, as often as given. */
+void dkim_names_given(const struct view *names, size_t n, struct dkim_names *out);
+
 /* A field that is being written, its b= empty until the end. */
 struct dkim_writer {
     struct buf text;
     size_t line;         /* where the current line began */
     size_t n_tags;
     size_t b_at, b_line; /* where b= goes, and where its line began */
+    bool is_b_one_line;  /* no folds in b=: seals sign them, and sealers leave them out */
     bool ends_line;      /* what follows b= begins a line, so that b= moves nothing */
 };
 void dkim_write_begin(struct dkim_writer *w, const char *name);

@@ -5,6 +5,8 @@
 
 #include "crypto/hex.h"
 #include "crypto/pkey.h"
+#include "mailauth/arc.h"
+#include "mailauth/authres.h"
 #include "mailauth/dkim.h"
 #include "mailauth/dkim_fields.h"
 #include "mailauth/dkim_key.h"
@@ -117,6 +119,67 @@ static int sign_message(int argc, char **argv)
     return rc != RC_OK;
 }
 
+static int arc_verify(char **argv)
+{
+    struct dns *dns = read_script(argv[0]);
+    struct buf message = read_all(stdin);
+    struct arc_verdict v;
+    struct arena a;
+    arena_init(&a, 64u << 20);
+    enum rc rc = arc_verify_message(buf_view(&message), dns, NO_DEADLINE, &a, &v);
+    printf("%s\t%u\t%u\t%s\n", arc_result_name(v.result), v.failed_at, v.oldest_pass, v.reason);
+    for (size_t i = 0; i < v.n_sets; i++)
+        printf("%u\t%.*s\t%.*s\n", v.sets[i].instance, VIEW_FMT(v.sets[i].seal_domain), VIEW_FMT(v.sets[i].results));
+    arena_clear(&a);
+    buf_clear(&message);
+    dns_free(dns);
+    return rc != RC_OK;
+}
+
+/* SCRIPT DOMAIN SELECTOR TIME RSA-PEM AUTHSERV-ID [NAMES of h=, with colons] */
+static int arc_seal_message(int argc, char **argv)
+{
+    struct dns *dns = read_script(argv[0]);
+    struct buf message = read_all(stdin), results, out;
+    struct view in = buf_view(&message), header = header_of(in), names[DKIM_SIGN_FIELDS_MAX];
+    struct view list = view_str(argc > 6 ? argv[6] : "");
+    struct signer s = {.rsa = read_key(argv[4])};
+    struct arc_seal_settings set = {.domain = view_str(argv[1]), .selector = view_str(argv[2]), .now_s = atoll(argv[3]),
+                                    .algorithm = DKIM_RSA_SHA256, .authserv_id = view_str(argv[5])};
+    struct dkim_body *body = dkim_body_new();
+    struct arc_verdict found;
+    struct arena a;
+    size_t slot;
+    arena_init(&a, 64u << 20);
+    buf_init(&results, 1u << 20);
+    buf_init(&out, 1u << 20);
+    while (list.n > 0 && set.n_headers < DKIM_SIGN_FIELDS_MAX)
+        view_split(&list, ':', &names[set.n_headers++]);
+    set.headers = set.n_headers > 0 ? names : NULL;
+    if (dkim_sign_want(body, &slot) != RC_OK)
+        return 1;
+    dkim_body_add(body, header_body(in));
+    enum rc rc = dkim_body_end(body);
+    if (rc == RC_OK)
+        rc = arc_verify_message(in, dns, NO_DEADLINE, &a, &found);
+    if (rc == RC_OK)
+        rc = authres_collect(header, set.authserv_id, &a, &results);
+    if (rc == RC_OK)
+        rc = arc_seal(&set, header, body, slot, buf_view(&results), &found, sign, &s, &out);
+    fwrite(out.p, 1, out.n, stdout);
+    fwrite(message.p, 1, message.n, stdout);
+    dkim_body_free(body);
+    buf_clear(&message);
+    buf_clear(&results);
+    buf_clear(&out);
+    arena_clear(&a);
+    pkey_free(s.rsa);
+    dns_free(dns);
+    if (rc != RC_OK)
+        fprintf(stderr, "%s\n", rc_name(rc));
+    return rc != RC_OK;
+}
+
 /* rsa|ed25519 PEM-FILE: writes the key, prints the record. */
 static int make_key(char **argv)
 {
@@ -179,8 +242,12 @@ int main(int argc, char **argv)
         return sign_message(argc - 2, &argv[2]);
     if (view_eq(verb, VIEW("key")) && argc == 4)
         return make_key(&argv[2]);
+    if (view_eq(verb, VIEW("arc-verify")) && argc == 3)
+        return arc_verify(&argv[2]);
+    if (view_eq(verb, VIEW("arc-seal")) && argc >= 8)
+        return arc_seal_message(argc - 2, &argv[2]);
     if (view_eq(verb, VIEW("canonical")) && argc == 3)
         return canonical(&argv[2]);
-    fprintf(stderr, "usage: mailauth_tool dkim-verify SCRIPT NOW | dkim-sign ... | key rsa|ed25519 FILE\n");
+    fprintf(stderr, "usage: mailauth_tool dkim-verify|dkim-sign|arc-verify|arc-seal|key|canonical ...\n");
     return 2;
 }
