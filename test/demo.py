@@ -24,7 +24,7 @@ def show(message):
     for i, hop in enumerate(reversed(parsed.get_all("Received")), 1):
         hop = re.sub(r"\s+", " ", str(hop))
         say("  hop %d: %s" % (i, hop))
-        tls = re.search(r"TLSv1\.\d[^);]*", hop)
+        tls = re.search(r"TLSv1\.\d with cipher \S+", hop)
         say("         encrypted: %s" % (tls.group().strip() if tls else "no"))
     say("  envelope sender: %s" % parsed["Return-Path"])
     for line in parsed.get_all("Authentication-Results") or ["SPF, DKIM and DMARC are not part of this version yet"]:
