@@ -1,6 +1,7 @@
 """What ./demo runs once everything is installed and built."""
 import email
 import email.policy
+import json
 import os
 import re
 import signal
@@ -25,10 +26,20 @@ def show(message):
         hop = re.sub(r"\s+", " ", str(hop))
         say("  hop %d: %s" % (i, hop))
         tls = re.search(r"TLSv1\.\d with cipher \S+", hop)
-        say("         encrypted: %s" % (tls.group().strip() if tls else "no"))
+        say("         encrypted: %s" % (tls.group() if tls else "no"))
     say("  envelope sender: %s" % parsed["Return-Path"])
-    for line in parsed.get_all("Authentication-Results") or ["SPF, DKIM and DMARC are not part of this version yet"]:
-        say("  sender checks: %s" % line)
+
+
+def judge(server, message, ip, helo, mail_from):
+    """What `facteur check` says of a message that came from there."""
+    path = os.path.join(server.dir, "letter.eml")
+    with open(path, "wb") as f:
+        f.write(message)
+    verdict = json.loads(server.run("check", path, "--ip", ip, "--helo", helo, "--mail-from", mail_from, "--json"))
+    for name in ("spf", "dkim", "dmarc"):
+        found = verdict.get(name) or []
+        for one in found if isinstance(found, list) else [found]:
+            say("  %s: %s (%s)" % (name.upper(), one["result"], one["reason"]))
 
 
 def main():
@@ -51,6 +62,7 @@ def main():
         got = labas.wait_messages("bert@labas.test", seconds=30)[0]
         say("A letter went from ici.test to labas.test and was read back by IMAP in %.0f ms:" % ((time.monotonic() - began) * 1000))
         show(got)
+        judge(labas, got, ici.ip, ici.hostname, "anne@ici.test")
         if once:
             return 0
 
