@@ -190,7 +190,7 @@ static enum rc check_segment(struct run *r, uint32_t number)
     struct record rec;
     uint64_t unreadable = 0, gap = 0, at = SEGMENT_HEAD;
     char name[24];
-    struct finding f = {.kind = FINDING_SEGMENT, .file = view_str(name)};
+    struct finding f = {.kind = FINDING_SEGMENT};
     enum rc rc;
 
     blobs_name(number, "seg", name);
