@@ -5,6 +5,7 @@
 #include "message/header.h"
 
 #define FIELD_MAX 900 /* bytes of one foreign value, so that its line stays below 998 */
+#define TYPE_MAX 64 /* of an address's type, which shares its line with the address */
 #define TEXT_WIDTH 72
 
 static const struct {
@@ -244,7 +245,7 @@ static void put_original_recipient(struct buf *out, const struct dsn *d, struct 
     if (!view_split(&address, ';', &type) || type.n == 0 || address.n == 0)
         return;
     buf_str(out, "Original-Recipient: ");
-    put_clean(out, view_trim(type), false);
+    put_clean(out, view_slice(view_trim(type), 0, TYPE_MAX), false);
     buf_str(out, ";");
     put_address(out, address, d->utf8);
     buf_str(out, "\r\n");
