@@ -48,6 +48,12 @@ const char *dsn_advice(struct view status)
 
 /* --- foreign text --- */
 
+/* A character that no line of a report holds as it is. */
+static bool is_control(uint32_t cp)
+{
+    return cp < 0x20 || cp == 0x7f || (cp >= 0x80 && cp < 0xa0) || cp == 0x2028 || cp == 0x2029;
+}
+
 /* Controls become blanks; what is not UTF-8, or not wanted, becomes '?'. At most FIELD_MAX bytes. */
 static void put_clean(struct buf *out, struct view v, bool utf8)
 {
@@ -58,7 +64,7 @@ static void put_clean(struct buf *out, struct view v, bool utf8)
         if (utf8_next(&v, &cp) != RC_OK) {
             view_skip(&v, 1);
             buf_chr(out, '?');
-        } else if (cp < 0x20 || cp == 0x7f || (cp >= 0x80 && cp < 0xa0) || cp == 0x2028 || cp == 0x2029) {
+        } else if (is_control(cp)) {
             buf_chr(out, ' ');
         } else if (cp < 0x80 || utf8) {
             buf_add(out, view_slice(at, 0, at.n - v.n));
@@ -78,7 +84,7 @@ static void put_address(struct buf *out, struct view v, bool utf8)
         if (utf8_next(&v, &cp) != RC_OK) {
             view_skip(&v, 1);
             buf_chr(out, '?');
-        } else if (cp < 0x20 || cp == 0x7f || (cp >= 0x80 && cp < 0xa0) || cp == 0x2028 || cp == 0x2029) {
+        } else if (is_control(cp)) {
             buf_chr(out, '?');
         } else if (cp < 0x80 || utf8) {
             buf_add(out, view_slice(at, 0, at.n - v.n));

@@ -59,6 +59,25 @@ static enum rc no_reply(struct smtp_client_reply *r, enum rc rc)
     return rc;
 }
 
+/* One line: its code, and whether more follow; *text is what stands behind, the blank included. */
+static enum rc read_reply_line(struct smtp_client *c, unsigned lines_before, struct view *code, unsigned *number, bool *more,
+                               struct view *text)
+{
+    uint64_t n;
+    enum rc rc = conn_line(c->conn, SMTP_REPLY_LINE_MAX, text);
+    if (rc == RC_OK && lines_before == SMTP_REPLY_LINES_MAX)
+        rc = RC_LIMIT;
+    if (rc != RC_OK)
+        return rc;
+    *code = view_slice(*text, 0, 3);
+    if (code->n != 3 || !view_is_u64(*code, 599, &n) || n < 200)
+        return RC_SYNTAX;
+    *number = (unsigned)n;
+    view_skip(text, 3);
+    *more = view_take_chr(text, '-');
+    return RC_OK;
+}
+
 enum rc client_read_reply(struct smtp_client *c, int64_t timeout_ms, struct smtp_client_reply *r)
 {
     size_t n = 0;
@@ -66,21 +85,17 @@ enum rc client_read_reply(struct smtp_client *c, int64_t timeout_ms, struct smtp
     conn_deadline(c->conn, deadline_in(timeout_ms));
     for (unsigned lines = 0;; lines++) {
         struct view line, code;
-        uint64_t number;
-        enum rc rc = conn_line(c->conn, SMTP_REPLY_LINE_MAX, &line);
-        if (rc == RC_OK && lines == SMTP_REPLY_LINES_MAX)
-            rc = RC_LIMIT;
+        unsigned number;
+        bool more;
+        enum rc rc = read_reply_line(c, lines, &code, &number, &more, &line);
+        if (rc == RC_OK && r->code && number != r->code)
+            rc = RC_SYNTAX;
         if (rc != RC_OK)
             return no_reply(r, rc);
-        code = view_slice(line, 0, 3);
-        if (code.n != 3 || !view_is_u64(code, 599, &number) || number < 200 || (r->code && number != r->code))
-            return no_reply(r, RC_SYNTAX);
-        view_skip(&line, 3);
-        bool more = view_take_chr(&line, '-');
         if (!more && line.n > 0 && !view_take_chr(&line, ' '))
             return no_reply(r, RC_SYNTAX);
         if (!r->code) {
-            r->code = (unsigned)number;
+            r->code = number;
             read_status(r, line);
             add_text(r, &n, code);
         }
@@ -148,21 +163,15 @@ static enum rc read_ehlo(struct smtp_client *c, struct smtp_client_reply *r)
     conn_deadline(c->conn, deadline_in(c->set.mail_ms));
     for (unsigned lines = 0;; lines++) {
         struct view line, code;
-        uint64_t number;
-        enum rc rc = conn_line(c->conn, SMTP_REPLY_LINE_MAX, &line);
-        if (rc == RC_OK && lines == SMTP_REPLY_LINES_MAX)
-            rc = RC_LIMIT;
+        unsigned number;
+        bool more;
+        enum rc rc = read_reply_line(c, lines, &code, &number, &more, &line);
         if (rc != RC_OK)
             return no_reply(r, rc);
-        code = view_slice(line, 0, 3);
-        if (code.n != 3 || !view_is_u64(code, 599, &number) || number < 200)
-            return no_reply(r, RC_SYNTAX);
-        view_skip(&line, 3);
-        bool more = view_take_chr(&line, '-');
         view_take_chr(&line, ' ');
         if (lines == 0) {
             size_t n = 0;
-            r->code = (unsigned)number;
+            r->code = number;
             read_status(r, line);
             add_text(r, &n, code);
             add_text(r, &n, VIEW(" "));

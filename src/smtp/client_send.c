@@ -359,19 +359,27 @@ lost:
     return rc == RC_OK ? RC_CLOSED : rc;
 }
 
+/* The message is written: its reply settles all recipients that are open. */
+static enum rc end_message(struct transaction *t, struct smtp_client_reply **reply)
+{
+    enum rc rc = conn_flush(t->c->conn);
+    *reply = NULL;
+    if (rc == RC_OK)
+        rc = read_reply(t, t->c->set.data_end_ms, reply);
+    else
+        *reply = own_words(t, "4.4.2", "the connection was lost while the message was sent");
+    settle_open(t, *reply);
+    return rc;
+}
+
 /* After 354. */
 static enum rc send_data(struct transaction *t)
 {
     struct smtp_client *c = t->c;
-    struct smtp_client_reply *reply = NULL;
+    struct smtp_client_reply *reply;
     conn_progress(c->conn, c->set.data_block_ms, DATA_MIN_RATE, DATA_END_MS);
     client_write_data(c->conn, t->n_accepted > 0 ? t->m->bytes : VIEW(""));
-    enum rc rc = conn_flush(c->conn);
-    if (rc == RC_OK)
-        rc = read_reply(t, c->set.data_end_ms, &reply);
-    else
-        reply = own_words(t, "4.4.2", "the connection was lost while the message was sent");
-    settle_open(t, reply);
+    enum rc rc = end_message(t, &reply);
     t->open = false;
     return rc;
 }
@@ -379,16 +387,11 @@ static enum rc send_data(struct transaction *t)
 static enum rc send_bdat(struct transaction *t)
 {
     struct smtp_client *c = t->c;
-    struct smtp_client_reply *reply = NULL;
+    struct smtp_client_reply *reply;
     conn_progress(c->conn, c->set.data_block_ms, DATA_MIN_RATE, DATA_END_MS);
     conn_printf(c->conn, "BDAT %zu LAST\r\n", t->m->bytes.n);
     conn_write(c->conn, t->m->bytes);
-    enum rc rc = conn_flush(c->conn);
-    if (rc == RC_OK)
-        rc = read_reply(t, c->set.data_end_ms, &reply);
-    else
-        reply = own_words(t, "4.4.2", "the connection was lost while the message was sent");
-    settle_open(t, reply);
+    enum rc rc = end_message(t, &reply);
     t->open = reply && reply->code / 100 != 2; /* RFC 3030 §2: after a failed BDAT a RSET is needed */
     return rc;
 }
