@@ -42,6 +42,8 @@ struct store *app_store(struct app *app);
 enum app_user { APP_ROOT, APP_STORE_USER, APP_VAULT_USER };
 bool app_become(struct app *app, enum app_user user);
 
+/* printf("%d message%s", n, PLURAL(n)) */
+#define PLURAL(n) ((n) == 1 ? "" : "s")
 /* "facteur: ..." on stderr; returns EXIT_FAILED. Say why, and what to do. */
 int app_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* app_fail for a store's answer: "cannot WHAT: the disk is full". */

@@ -60,8 +60,8 @@ int cmd_backup(struct app *app, int argc, char **argv)
         return app_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "folder", dir, "accounts", (json_int_t)st.accounts,
                                         "unchanged", (json_int_t)st.unchanged, "segments", (json_int_t)st.segments,
                                         "bytes_copied", (json_int_t)st.bytes, "passwords", has_vault));
-    printf("%llu accounts and %llu segments are in %s, %llu MB of bodies copied now%s\n", (unsigned long long)st.accounts,
-           (unsigned long long)st.segments, dir, (unsigned long long)(st.bytes >> 20), has_vault ? ", with passwords" : "");
+    printf("%llu account%s and %llu segment%s of bodies are in %s, %llu MB copied now%s\n", (unsigned long long)st.accounts,
+           PLURAL(st.accounts), (unsigned long long)st.segments, PLURAL(st.segments), dir, (unsigned long long)(st.bytes >> 20), has_vault ? ", with passwords" : "");
     return EXIT_DONE;
 }
 
@@ -91,7 +91,7 @@ static int restore_all(struct app *app, const char *dir)
     if (app->json)
         return app_print_json(json_pack("{s:I, s:I, s:I, s:b}", "accounts", (json_int_t)st.accounts, "segments",
                                         (json_int_t)st.segments, "bytes", (json_int_t)st.bytes, "passwords", rc == RC_OK));
-    printf("%llu accounts restored into %s%s\n", (unsigned long long)st.accounts, app->config->data,
+    printf("%llu account%s restored into %s%s\n", (unsigned long long)st.accounts, PLURAL(st.accounts), app->config->data,
            rc == RC_OK ? ", with passwords" : "; passwords are not in this backup: set them by `facteur account passwd`");
     return EXIT_DONE;
 }
@@ -106,7 +106,7 @@ static int tell_restored(struct app *app, const char *address, const struct rest
         return app_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "account", address, "folders", (json_int_t)st->folders,
                                         "restored", (json_int_t)st->messages, "present", (json_int_t)st->present, "damaged",
                                         (json_int_t)st->damaged, "account_made", st->account_made));
-    printf("%llu messages restored for %s, %llu were there already%s\n", (unsigned long long)st->messages, address,
+    printf("%llu message%s restored for %s, %llu there already%s\n", (unsigned long long)st->messages, PLURAL(st->messages), address,
            (unsigned long long)st->present,
            st->account_made ? "; the account was made again: give it a password by `facteur account passwd`" : "");
     return EXIT_DONE;

@@ -194,6 +194,6 @@ int cmd_export(struct app *app, int argc, char **argv)
         fprintf(stderr, "facteur: a Maildir folder can name %d keywords; what is beyond was left out\n", MAILDIR_KEYWORDS);
     if (app->json)
         return app_print_json(json_pack("{s:I}", "exported", (json_int_t)e.n));
-    printf("%llu messages exported to %s\n", (unsigned long long)e.n, argv[2]);
+    printf("%llu message%s exported to %s\n", (unsigned long long)e.n, PLURAL(e.n), argv[2]);
     return EXIT_DONE;
 }

@@ -204,6 +204,6 @@ int cmd_import(struct app *app, int argc, char **argv)
     if (app->json)
         code = app_print_json(json_pack("{s:I,s:I}", "imported", (json_int_t)count, "refused", (json_int_t)im.refused));
     else
-        printf("%llu messages imported into %s\n", (unsigned long long)count, argv[1]);
-    return im.refused > 0 ? app_fail("%llu files could not be read, see above", (unsigned long long)im.refused) : code;
+        printf("%llu message%s imported into %s\n", (unsigned long long)count, PLURAL(count), argv[1]);
+    return im.refused > 0 ? app_fail("%llu file%s could not be read, see above", (unsigned long long)im.refused, PLURAL(im.refused)) : code;
 }

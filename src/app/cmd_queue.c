@@ -94,7 +94,7 @@ static void print_line(const struct mailq_message *m, const struct mailq_rcpt *r
     printf("%-10llx %6s %10llu  <", (unsigned long long)m->id, age_text(clock_real_ms() - m->created_ms, age),
            (unsigned long long)m->size);
     print_clean(m->sender);
-    printf(">  %zu recipient%s%s", n, n == 1 ? "" : "s", held == 0 ? "" : held == n ? ", held" : ", some held");
+    printf(">  %zu recipient%s%s", n, PLURAL(n), held == 0 ? "" : held == n ? ", held" : ", some held");
     if (n > 0) {
         printf("  <");
         print_clean(rcpts[0].address);
@@ -225,7 +225,7 @@ static int finish_change(struct app *app, enum rc rc, uint64_t n, const char *wh
     app_poke(app, POKE_QUEUE, 0, 0);
     if (app->json)
         return app_print_json(json_pack("{s:I}", "recipients", (json_int_t)n));
-    printf("%llu recipient%s %s\n", (unsigned long long)n, n == 1 ? "" : "s", what);
+    printf("%llu recipient%s %s\n", (unsigned long long)n, PLURAL(n), what);
     return EXIT_DONE;
 }
 
