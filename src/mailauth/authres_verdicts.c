@@ -8,7 +8,9 @@
 void authres_dkim(struct authres *r, const struct dkim_list *list)
 {
     char comment[80];
-    if (list->n == 0)
+    if (list->n == 0 && list->n_skipped > 0)
+        authres_add(r, "dkim", "neutral", VIEW(""), VIEW("the header is too large"));
+    else if (list->n == 0)
         authres_add(r, "dkim", "none", VIEW(""), VIEW(""));
     for (size_t i = 0; i < list->n; i++) {
         const struct dkim_verdict *v = &list->verdicts[i];

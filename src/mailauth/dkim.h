@@ -55,7 +55,8 @@ struct dkim_verdict {
 struct dkim_list {
     struct dkim_verdict *verdicts; /* in the order of the fields, top first */
     size_t n;                      /* 0: DKIM_NONE */
-    size_t n_skipped;              /* further signatures, not looked at */
+    size_t n_skipped;              /* further signatures, not looked at; all of them where the header is beyond HEADER_MAX
+                                      or HEADER_FIELDS_MAX */
 };
 
 struct dkim;
