@@ -1,15 +1,16 @@
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-static enum log_level least = LOG_INFO;
+static _Atomic int least = LOG_INFO; /* a reload may change it while others log */
 static const char *process = "facteur";
 
 void log_set_level(enum log_level level)
 {
-    least = level;
+    atomic_store_explicit(&least, (int)level, memory_order_relaxed);
 }
 
 void log_set_process(const char *name)
@@ -69,7 +70,7 @@ static void put_text(struct line *l, struct view v)
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    if (level < least)
+    if ((int)level < atomic_load_explicit(&least, memory_order_relaxed))
         return;
     struct line l = {.n = 0};
     struct timespec now;

@@ -29,7 +29,7 @@ struct log_field {
 #define log_error(event, ...) log_event(LOG_ERROR, event, __VA_ARGS__)
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
-/* Lines below this level are dropped; LOG_INFO until set. Call before threads start. */
+/* Lines below this level are dropped; LOG_INFO until set. Any thread, at any time. */
 void log_set_level(enum log_level level);
 /* Name of this process in each line ("parent", "vault", "mta", "access", "facteur"). Must stay valid. */
 void log_set_process(const char *name);
