@@ -134,11 +134,11 @@ zone:
 
 class Facteur:
     """One server with a configuration of its own. `extra` is configuration text added at the end."""
+    being_killed = False  # set by tests that kill processes: one that starts meanwhile may give up and be started again
 
     def __init__(self, lab, name, ip, hostname, extra="", listen=None, binary=None):
         self.lab, self.ip, self.hostname, self.process = lab, ip, hostname, None
         self.binary = binary or BIN
-        self.being_killed = False  # set by tests that kill processes: one that starts meanwhile may give up and be started again
         self.dir = os.path.join(lab.dir, name)
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
