@@ -540,6 +540,30 @@ def test_proxy_is_believed_from_the_proxy_alone(mx, lab, port, hello):
                 assert not isinstance(e, TimeoutError)
 
 
+@pytest.mark.parametrize("port,hello", [("submissions", b"220"), ("imaps", b"* OK"), ("pop3s", b"+OK")])
+def test_proxy_header_stands_before_tls(mx, lab, port, hello):
+    with socket.create_connection((mx.ip, PORTS[port]), timeout=20 * SLOW, source_address=(lab.net + "8", 0)) as s:
+        s.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 25\r\n")
+        with lab.tls().wrap_socket(s) as t:
+            assert t.recv(1000).startswith(hello)
+    with socket.create_connection((mx.ip, PORTS[port]), timeout=20 * SLOW, source_address=(lab.net + "11", 0)) as s:
+        s.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 25\r\n")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            lab.tls().wrap_socket(s)
+
+
+def test_words_of_other_servers_are_harmless_on_a_terminal(mx, there):
+    there("angsi.test", answers={"RCPT": b"450 4.2.0 \x1b]0;owned\x07\x1b[31m \xc2\x9b31m later\r\n"})
+    submit(mx, "bob@ici.test", ["x@angsi.test"])
+    found = wait_for("an attempt", lambda: [m for m in mx.json("queue", "list") if any(
+        r["address"] == "x@angsi.test" and r["attempts"] for r in m["recipients"])])[0]
+    for args in (["list"], ["show", found["id"]], ["show", found["id"], "--json"]):
+        said = mx.run("queue", *args)
+        assert "later" in said and not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", said), (args, said)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", mx.log_text())
+    mx.run("queue", "remove", found["id"])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("port", ["submissions", "imaps", "pop3s"])
 def test_broken_handshakes(mx, lab, port):

@@ -272,3 +272,19 @@ def test_nothing_is_left_behind(lab):
         server.start()
     assert len(server.wait_messages("anne@fin.test")) == 1
     server.stop()
+
+
+def test_parent_reads_no_network(ici):
+    """With sessions open it holds listening sockets at most, and none of their connections."""
+    held = [socket.create_connection((ici.ip, PORTS[p])) for p in ("smtp", "imap", "pop3", "submissions")]
+    for s in held[:3]:
+        assert s.recv(1000)
+    pid = ici.process.pid
+    inodes = {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
+    for table in ("tcp", "tcp6"):
+        with open("/proc/net/" + table) as f:
+            for line in f.readlines()[1:]:
+                fields = line.split()
+                assert fields[3] == "0A" or "socket:[%s]" % fields[9] not in inodes, line  # 0A: listening
+    for s in held:
+        s.close()
