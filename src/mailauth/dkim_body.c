@@ -106,24 +106,31 @@ static void add_simple(struct dkim_body *b, struct canon *c, struct view bytes)
     put(b, c, bytes);
 }
 
-static bool is_no_wsp(unsigned char byte)
-{
-    return !is_wsp(byte);
-}
-
+/* Runs of blanks become one, which waits until it is clear that it ends no line. */
 static void add_relaxed(struct dkim_body *b, struct canon *c, struct view bytes)
 {
+    if (view_take_wsp(&bytes) > 0)
+        c->has_blank = true;
+    if (bytes.n == 0)
+        return;
+    put_line_ends(b, c);
     while (bytes.n > 0) {
-        if (view_take_wsp(&bytes) > 0)
-            c->has_blank = true;
-        struct view word = view_take_while(&bytes, is_no_wsp);
-        if (word.n == 0)
-            continue;
-        put_line_ends(b, c);
-        if (c->has_blank)
-            put(b, c, VIEW(" "));
-        c->has_blank = false;
-        put(b, c, word);
+        struct view part = view_slice(bytes, 0, STAGE_SIZE - 1); /* and the blank that waits */
+        if (part.n + 1 > STAGE_SIZE - c->n_stage)
+            flush(b, c);
+        const size_t before = c->n_stage;
+        for (size_t i = 0; i < part.n; i++) {
+            if (is_wsp((unsigned char)part.p[i])) {
+                c->has_blank = true;
+                continue;
+            }
+            if (c->has_blank)
+                c->stage[c->n_stage++] = ' ';
+            c->has_blank = false;
+            c->stage[c->n_stage++] = part.p[i];
+        }
+        c->length += c->n_stage - before;
+        view_skip(&bytes, part.n);
     }
 }
 
