@@ -1,9 +1,11 @@
-/* facteur check FILE: judges one message as the door would: SPF, DMARC, each step with its reason. */
+/* facteur check FILE: judges one message as the door would: SPF, DKIM, ARC, DMARC, each step with its reason. */
 #include <stdio.h>
 #include <unistd.h>
 
 #include "app/commands.h"
 #include "app/mbox.h"
+#include "mailauth/arc.h"
+#include "mailauth/dkim.h"
 #include "mailauth/dmarc.h"
 #include "mailauth/spf.h"
 #include "message/header.h"
@@ -16,6 +18,8 @@ struct judged {
     enum dmarc_method method;
     struct spf_facts facts;
     struct spf_verdict spf, helo;
+    struct dkim_list dkim;
+    struct arc_verdict arc;
     struct dmarc_verdict dmarc;
 };
 
@@ -98,6 +102,29 @@ static json_t *spf_json(const struct spf_verdict *v)
                      "void_lookups", (int)v->voids, "steps", spf_steps_json(v));
 }
 
+static json_t *dkim_json(const struct dkim_list *l)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < l->n; i++) {
+        const struct dkim_verdict *v = &l->verdicts[i];
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:b}", "result", dkim_result_name(v->result),
+                                              "reason", v->reason, "domain", json_or_null(v->domain), "selector",
+                                              json_or_null(v->selector), "identity", json_or_null(v->identity), "algorithm",
+                                              dkim_algorithm_name(v->algorithm), "bits", (int)v->bits, "partial", (int)v->is_partial,
+                                              "testing", (int)v->is_testing));
+    }
+    return list;
+}
+
+static json_t *arc_json(const struct arc_verdict *v)
+{
+    json_t *sealers = json_array();
+    for (size_t i = 0; i < v->n_sets; i++)
+        json_array_append_new(sealers, app_json(v->sets[i].seal_domain));
+    return json_pack("{s:s, s:s, s:i, s:i, s:o}", "result", arc_result_name(v->result), "reason", v->reason, "sets",
+                     (int)v->last_instance, "failed_at", (int)v->failed_at, "sealers", sealers);
+}
+
 static json_t *dmarc_json(const struct dmarc_verdict *v)
 {
     return json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:s, s:o, s:o, s:o}", "result", dmarc_result_name(v->result),
@@ -123,6 +150,14 @@ static int print_text(const struct judged *j)
     print_spf("spf", &j->spf);
     if (j->spf.identity != SPF_HELO && j->facts.helo.n > 0)
         print_spf("helo", &j->helo);
+    for (size_t i = 0; i < j->dkim.n; i++) {
+        const struct dkim_verdict *v = &j->dkim.verdicts[i];
+        printf("dkim   %s: d=%.*s s=%.*s %s%s%s\n", dkim_result_name(v->result), VIEW_FMT(v->domain), VIEW_FMT(v->selector),
+               dkim_algorithm_name(v->algorithm), v->reason[0] ? ": " : "", v->reason);
+    }
+    if (j->dkim.n == 0)
+        printf("dkim   none: the message has no signature\n");
+    printf("arc    %s: %s\n", arc_result_name(j->arc.result), j->arc.reason);
     printf("dmarc  %s: %.*s\n", dmarc_result_name(j->dmarc.result), VIEW_FMT(j->dmarc.reason));
     if (j->dmarc.record.notes.n > 0)
         printf("       in the record: %.*s\n", VIEW_FMT(j->dmarc.record.notes));
@@ -133,7 +168,8 @@ static int print_text(const struct judged *j)
 
 static int print_json(const struct judged *j)
 {
-    json_t *out = json_pack("{s:o, s:o}", "spf", spf_json(&j->spf), "dmarc", dmarc_json(&j->dmarc));
+    json_t *out = json_pack("{s:o, s:o, s:o, s:o}", "spf", spf_json(&j->spf), "dkim", dkim_json(&j->dkim), "arc",
+                            arc_json(&j->arc), "dmarc", dmarc_json(&j->dmarc));
     if (out && j->facts.helo.n > 0)
         json_object_set_new(out, "helo", spf_json(&j->helo));
     return app_print_json(out);
@@ -141,7 +177,7 @@ static int print_json(const struct judged *j)
 
 /* --- the verdicts --- */
 
-static void judge(struct app *app, struct dns *dns, struct view message, struct judged *j)
+static enum rc judge(struct app *app, struct dns *dns, struct view message, struct judged *j)
 {
     struct psl_list *list = NULL;
     int64_t deadline = deadline_in(CHECK_TIME_MS);
@@ -150,12 +186,22 @@ static void judge(struct app *app, struct dns *dns, struct view message, struct 
     spf_check(dns, &j->facts, deadline, &app->arena, &j->spf);
     if (j->facts.helo.n > 0)
         spf_check_helo(dns, &j->facts, deadline, &app->arena, &j->helo);
+    enum rc rc = dkim_verify_message(message, dns, j->facts.now_s, deadline, &app->arena, &j->dkim);
+    if (rc == RC_OK)
+        rc = arc_verify_message(message, dns, deadline, &app->arena, &j->arc);
+    struct dmarc_dkim *dkim = rc == RC_OK ? arena_new_array(&app->arena, j->dkim.n, struct dmarc_dkim) : NULL;
+    for (size_t i = 0; dkim && i < j->dkim.n; i++)
+        dkim[i] = (struct dmarc_dkim){.domain = j->dkim.verdicts[i].domain,
+                                      .pass = j->dkim.verdicts[i].result == DKIM_PASS && !j->dkim.verdicts[i].is_partial,
+                                      .temporary = j->dkim.verdicts[i].result == DKIM_TEMPERROR};
     const struct dmarc_settings set = {.method = j->method, .psl = list, .compare = true};
     const struct dmarc_facts facts = {
         .header = header_of(message), .spf_pass = j->spf.result == SPF_PASS, .spf_temporary = j->spf.result == SPF_TEMPERROR,
-        .spf_domain = j->spf.domain};
-    dmarc_check(dns, &set, &facts, deadline, &app->arena, &j->dmarc);
+        .spf_domain = j->spf.domain, .dkim = dkim, .n_dkim = j->dkim.n};
+    if (dkim)
+        dmarc_check(dns, &set, &facts, deadline, &app->arena, &j->dmarc);
     psl_list_free(list);
+    return dkim ? RC_OK : RC_TEMP;
 }
 
 int cmd_check(struct app *app, int argc, char **argv)
@@ -190,8 +236,10 @@ int cmd_check(struct app *app, int argc, char **argv)
     if (read_message(path, &message) && (dns = open_dns(app))) {
         if (app->config)
             j.facts.receiver = view_str(app->config->hostname);
-        judge(app, dns, buf_view(&message), &j);
-        code = app->json ? print_json(&j) : print_text(&j);
+        if (judge(app, dns, buf_view(&message), &j) != RC_OK)
+            code = app_fail("out of memory");
+        else
+            code = app->json ? print_json(&j) : print_text(&j);
     }
     dns_free(dns);
     buf_clear(&message);
