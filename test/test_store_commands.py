@@ -164,6 +164,7 @@ def test_apply(ici, tmp_path):
     ici.run("apply", str(path))
     after = ici.run("apply", "--export")
     assert "anne@neuf.test" in after and after != before
+    assert {"kind": "account", "name": "anne@neuf.test", "role": "user"} in ici.json("apply", "--export")
     assert ici.json("apply", str(path)) == [] and ici.run("apply", "--export") == after
     path.write_text(before)
     for broken in ("frobnicate x\n", "domain bad domain\n", "account noat\n", "alias x@ici.test\n", "\x00\n", "account \u00e9@\n"):

@@ -24,6 +24,8 @@ struct entry {
     size_t n_targets;
     unsigned line; /* of the file */
 };
+static const char *const kind_names[] = {"domain", "account", "alias"};
+
 struct state {
     struct entry *v;
     size_t n, size;
@@ -226,8 +228,27 @@ static int read_store(struct apply *a)
     return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "read the present state");
 }
 
+static json_t *entry_json(const struct entry *e)
+{
+    json_t *j = json_pack("{s:s, s:o}", "kind", kind_names[e->kind], "name", app_json(e->name)), *targets;
+    if (j && e->kind == ENTRY_ACCOUNT)
+        json_object_set_new(j, "role", json_string(people_role_name(e->role)));
+    if (j && e->kind == ENTRY_ALIAS) {
+        json_object_set_new(j, "targets", targets = json_array());
+        for (size_t i = 0; i < e->n_targets; i++)
+            json_array_append_new(targets, app_json(e->targets[i]));
+    }
+    return j;
+}
+
 static int print_state(struct apply *a)
 {
+    if (a->app->json) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < a->have.n; i++)
+            json_array_append_new(list, entry_json(&a->have.v[i]));
+        return app_print_json(list);
+    }
     for (size_t i = 0; i < a->have.n; i++) {
         const struct entry *e = &a->have.v[i];
         if (e->kind == ENTRY_DOMAIN)
@@ -257,15 +278,14 @@ static bool same_targets(const struct entry *x, const struct entry *y)
 
 static void change(struct apply *a, const char *verb, const struct entry *e, enum rc rc)
 {
-    static const char *const kinds[] = {"domain", "account", "alias"};
     a->changes++;
     if (rc != RC_OK) {
         a->failures++;
-        fprintf(stderr, "facteur: cannot %s %s %s: %s\n", verb, kinds[e->kind], e->text, rc_name(rc));
+        fprintf(stderr, "facteur: cannot %s %s %s: %s\n", verb, kind_names[e->kind], e->text, rc_name(rc));
     } else if (a->json) {
-        json_array_append_new(a->json, json_pack("{s:s, s:s, s:s}", "change", verb, "kind", kinds[e->kind], "name", e->text));
+        json_array_append_new(a->json, json_pack("{s:s, s:s, s:s}", "change", verb, "kind", kind_names[e->kind], "name", e->text));
     } else {
-        printf("%s%s %s %s\n", a->dry ? "would " : "", verb, kinds[e->kind], e->text);
+        printf("%s%s %s %s\n", a->dry ? "would " : "", verb, kind_names[e->kind], e->text);
     }
 }
 

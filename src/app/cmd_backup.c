@@ -67,12 +67,16 @@ int cmd_backup(struct app *app, int argc, char **argv)
 
 static int restore_all(struct app *app, const char *dir)
 {
+    struct progress progress;
+    struct backup_settings set = {.progress = show_progress, .ctx = &progress};
     struct backup_stats st;
     struct users users;
 
     if (!target_is_idle(app) || !app_become(app, APP_STORE_USER))
         return EXIT_FAILED;
-    enum rc rc = backup_restore_all(dir, app->config->data, &st);
+    progress_begin(&progress, "files restored");
+    enum rc rc = backup_restore_all(dir, app->config->data, &set, &st);
+    progress_end(&progress);
     if (rc == RC_NOTFOUND)
         return fail_no_backup(dir);
     if (rc == RC_EXISTS)
@@ -114,11 +118,15 @@ static int tell_restored(struct app *app, const char *address, const struct rest
 
 static int restore_account(struct app *app, const char *dir, const char *address)
 {
+    struct progress progress;
+    struct backup_settings set = {.progress = show_progress, .ctx = &progress};
     struct restore_stats st;
 
     if (!app_store(app))
         return EXIT_FAILED;
-    enum rc rc = backup_restore_account(dir, app->store, view_str(address), &st);
+    progress_begin(&progress, "messages looked at");
+    enum rc rc = backup_restore_account(dir, app->store, view_str(address), &set, &st);
+    progress_end(&progress);
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
         return app_fail("%s is not a backup, or has no account %s", dir, address);
     return rc == RC_OK ? tell_restored(app, address, &st) : app_fail_rc(rc, "restore the account");

@@ -12,6 +12,7 @@
 struct look {
     struct app *app;
     struct progress progress;
+    uint64_t segments; /* looked at by compaction */
     json_t *findings;
 };
 
@@ -149,14 +150,25 @@ static int salvage_store(struct app *app, const char *to)
     return EXIT_DONE;
 }
 
+static void show_compaction(void *ctx, enum compact_step step, uint32_t segment)
+{
+    struct look *l = ctx;
+    (void)segment;
+    if (step == COMPACT_LOOKED)
+        progress_tell(&l->progress, ++l->segments, 0);
+}
+
 static int compact_store(struct app *app)
 {
-    struct compact_settings set = {0};
+    struct look l = {.app = app};
+    struct compact_settings set = {.progress = show_compaction, .ctx = &l};
     struct compact_stats st;
 
     if (!app_store(app))
         return EXIT_FAILED;
+    progress_begin(&l.progress, "segments looked at");
     enum rc rc = compact_run(app->store, &set, &st);
+    progress_end(&l.progress);
     if (rc == RC_TEMP)
         return app_fail("a backup or another compaction is running, or a mailbox cannot be read; try again later");
     if (rc != RC_OK)

@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 struct backup_settings {
-    void (*progress)(void *ctx, uint64_t done, uint64_t all); /* bytes of blobs; may be NULL */
+    void (*progress)(void *ctx, uint64_t done, uint64_t all); /* bytes of blobs (restore: as it says); may be NULL */
     void *ctx;
 };
 struct backup_stats {
@@ -23,8 +23,8 @@ struct backup_stats {
 enum rc backup_make(struct store *s, const char *dir, const struct backup_settings *set, struct backup_stats *out);
 
 /* Everything, into a data folder without a store. Each mailbox gets a new replica GUID, for its counters go back
- * (SCHEMA of the design, 4). RC_EXISTS: there is a store. RC_NOTFOUND: `dir` is no backup. */
-enum rc backup_restore_all(const char *dir, const char *data, struct backup_stats *out);
+ * (SCHEMA of the design, 4). Progress is told in files. `set` may be NULL, here and below. RC_EXISTS: there is a store. RC_NOTFOUND: `dir` is no backup. */
+enum rc backup_restore_all(const char *dir, const char *data, const struct backup_settings *set, struct backup_stats *out);
 
 /* The passwords' database belongs to another user than the store, so whoever may read it adds it to the backup and takes
  * it back. RC_NOTFOUND: there is none. RC_DENIED: may not be read. Taking back replaces what is at `vault`. */
@@ -36,8 +36,9 @@ struct restore_stats {
     bool account_made; /* it did not exist any more: has no password */
 };
 /* Folders and messages that the account in the running store lacks, with flags and dates. A message that it has in any
- * folder is not added again. RC_NOTFOUND: no backup, or no such account in it. */
-enum rc backup_restore_account(const char *dir, struct store *s, struct view address, struct restore_stats *out);
+ * folder is not added again. Progress is told in messages. RC_NOTFOUND: no backup, or no such account in it. */
+enum rc backup_restore_account(const char *dir, struct store *s, struct view address, const struct backup_settings *set,
+                               struct restore_stats *out);
 /* One message of a folder, by uid, or by Message-ID (with or without <>) where uid is 0; back into this folder.
  * RC_NOTFOUND: not in the backup. RC_EXISTS: the folder has it. */
 enum rc backup_restore_message(const char *dir, struct store *s, struct view address, struct view folder, uint32_t uid,

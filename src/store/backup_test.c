@@ -92,9 +92,9 @@ static void everything_comes_back(void **state)
     make(f, dir, &st);
     assert_int_equal(st.unchanged, 2);
     remove_all(f->s, anna, "INBOX"); /* the original goes on */
-    assert_int_equal(backup_restore_all(dir, f->folder, &st), RC_EXISTS);
-    assert_int_equal(backup_restore_all(f->folder, data, &st), RC_NOTFOUND);
-    assert_int_equal(backup_restore_all(dir, data, &st), RC_OK);
+    assert_int_equal(backup_restore_all(dir, f->folder, NULL, &st), RC_EXISTS);
+    assert_int_equal(backup_restore_all(f->folder, data, NULL, &st), RC_NOTFOUND);
+    assert_int_equal(backup_restore_all(dir, data, NULL, &st), RC_OK);
     struct store *s = open_at(data);
     check_all(s, anna, N + 10);
     check_all(s, bert, 5);
@@ -152,16 +152,16 @@ static void an_account_comes_back_and_nothing_twice(void **state)
     snprintf(dir, sizeof dir, "%s.backup", f->folder);
     fill(f, anna, 0, N);
     make(f, dir, &st);
-    assert_int_equal(backup_restore_account(dir, f->s, VIEW("anna@ici.test"), &rs), RC_OK);
+    assert_int_equal(backup_restore_account(dir, f->s, VIEW("anna@ici.test"), NULL, &rs), RC_OK);
     assert_int_equal(rs.messages, 0);
     assert_int_equal(rs.present, N);
     remove_all(f->s, anna, "INBOX");
-    assert_int_equal(backup_restore_account(dir, f->s, VIEW("Anna@ICI.test"), &rs), RC_OK);
+    assert_int_equal(backup_restore_account(dir, f->s, VIEW("Anna@ICI.test"), NULL, &rs), RC_OK);
     assert_true(rs.messages > 0 && rs.messages + rs.present == N);
     check_all(f->s, anna, N);
-    assert_int_equal(backup_restore_account(dir, f->s, VIEW("nobody@ici.test"), &rs), RC_NOTFOUND);
+    assert_int_equal(backup_restore_account(dir, f->s, VIEW("nobody@ici.test"), NULL, &rs), RC_NOTFOUND);
     assert_int_equal(directory_account_remove(f->s, VIEW("anna@ici.test"), &now), RC_OK);
-    assert_int_equal(backup_restore_account(dir, f->s, VIEW("anna@ici.test"), &rs), RC_OK);
+    assert_int_equal(backup_restore_account(dir, f->s, VIEW("anna@ici.test"), NULL, &rs), RC_OK);
     assert_true(rs.account_made);
     struct directory_account account;
     assert_int_equal(directory_account(f->s, VIEW("anna@ici.test"), &f->a, &account), RC_OK);

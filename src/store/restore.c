@@ -20,10 +20,17 @@
 #define ITEM_MEMORY  (64u << 20)
 #define ROWS_A_LOOK  1000
 
+static void tell(const struct backup_settings *set, uint64_t done)
+{
+    if (set && set->progress)
+        set->progress(set->ctx, done, 0);
+}
+
 /* --- everything --- */
 
 struct whole {
     const char *dir, *data;
+    const struct backup_settings *set;
     struct backup_stats *stats;
 };
 
@@ -59,6 +66,7 @@ static enum rc copy_folder(struct whole *w, const char *folder, const char *endi
             continue;
         rc = backup_copy_file(dirfd(d), e->d_name, to_fd, e->d_name, 0, &w->stats->bytes);
         *n += 1;
+        tell(w->set, w->stats->segments + w->stats->accounts);
     }
     if (rc == RC_OK && fsync(to_fd) != 0)
         rc = RC_TEMP;
@@ -156,9 +164,9 @@ static bool has_file(const char *dir, const char *name)
     return has;
 }
 
-enum rc backup_restore_all(const char *dir, const char *data, struct backup_stats *out)
+enum rc backup_restore_all(const char *dir, const char *data, const struct backup_settings *set, struct backup_stats *out)
 {
-    struct whole w = {.dir = dir, .data = data, .stats = out};
+    struct whole w = {.dir = dir, .data = data, .set = set, .stats = out};
     char *main_db = NULL;
     enum rc rc;
 
@@ -214,6 +222,7 @@ struct copy {
     struct mailbox *from_mb, *to_mb;
     uint64_t account;     /* in `to` */
     struct prints there;  /* what the account has already, sorted */
+    const struct backup_settings *set;
     struct restore_stats *stats;
 };
 
@@ -351,6 +360,7 @@ static enum rc restore_item(void *ctx, const struct item *i)
     if (f->uid > 0 ? i->uid != f->uid : f->message_id.n > 0 && !view_eq(i->message_id, f->message_id))
         return RC_OK;
     f->found = true;
+    tell(f->c->set, f->c->stats->messages + f->c->stats->present);
     if (print_of(f->c->from, i, &p) != RC_OK) {
         f->c->stats->damaged++;
         return RC_OK;
@@ -435,9 +445,10 @@ static void end_copy(struct copy *c)
     free(c->there.p);
 }
 
-enum rc backup_restore_account(const char *dir, struct store *s, struct view address, struct restore_stats *out)
+enum rc backup_restore_account(const char *dir, struct store *s, struct view address, const struct backup_settings *set,
+                               struct restore_stats *out)
 {
-    struct copy c = {.stats = out};
+    struct copy c = {.stats = out, .set = set};
     struct folder *folders;
     struct arena a;
     size_t n = 0;
