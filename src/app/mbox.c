@@ -118,6 +118,26 @@ static size_t take_status(struct view fields, uint32_t *flags, struct buf *keywo
     }
 }
 
+/* Flags of Status and X-Status fields elsewhere in the header, where other programs write them. They stay where they are,
+ * as the message's own; a value with other letters is somebody else's field. */
+static uint32_t inner_flags(struct view fields)
+{
+    struct header_field f;
+    uint32_t flags = 0;
+
+    while (header_next(&fields, &f)) {
+        bool x_status = view_ieq(f.name, VIEW("X-Status"));
+        struct view value = view_trim(f.value), rest = value;
+        if (!x_status && !view_ieq(f.name, VIEW("Status")))
+            continue;
+        while (rest.n > 0 && view_chr(VIEW("ROADFTNU"), rest.p[0]) != VIEW_NONE)
+            view_skip(&rest, 1);
+        if (rest.n == 0)
+            flags |= flags_of(value, x_status);
+    }
+    return flags;
+}
+
 static size_t quote_depth(struct view line)
 {
     size_t n = 0;
@@ -182,7 +202,10 @@ enum rc mbox_decode(struct view raw, struct buf *message, uint32_t *flags, struc
     else if (view_ends(fields, VIEW("\n\n")) || view_eq(fields, VIEW("\n")))
         end = view_from(fields, fields.n - 1);
     fields.n -= end.n;
-    fields.n = take_status(fields, flags, keywords);
+    size_t own = take_status(fields, flags, keywords);
+    if (own == fields.n)
+        *flags = inner_flags(fields);
+    fields.n = own;
     buf_add(&plain, fields);
     buf_add(&plain, end);
     while (header_line(&body, &line)) {

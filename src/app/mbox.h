@@ -2,7 +2,8 @@
  * A message begins at a line "From " that has a time of day in it or is an address alone, at the start or after an empty
  * line. ">From ", ">>From " and so on lose one ">" when read and gain one when written.
  * Status and X-Status (as mutt, Dovecot and c-client write them) and X-Keywords carry flags: one of each is added at
- * the end of the header when written, and the last of each there is taken off when read.
+ * the end of the header when written, and the last of each there is taken off when read. Where none stands at the end,
+ * Status and X-Status fields further up are read for their flags and stay.
  * Lines end in LF in the file; a message whose lines all end in CRLF is converted there and back, any other is
  * written as it is. Pure: no I/O, any thread. */
 #ifndef APP_MBOX_H

@@ -74,11 +74,38 @@ static void foreign_files_are_understood(void **state)
     assert_int_equal(mbox_next(&in, &m), RC_NOTFOUND);
 }
 
+/* Status fields that another program put amid the header tell their flags and stay; what only looks like one does not. */
+static void status_amid_the_header(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *raw;
+        uint32_t flags;
+    } cases[] = {
+        {"Status: RO\nX-Status: F\nSubject: a\n\nx\n", FLAG_SEEN | FLAG_FLAGGED},
+        {"X-Status: A\nSubject: a\n\nx\n", FLAG_ANSWERED},
+        {"Status: Resolved\nSubject: a\n\nx\n", 0},
+        {"Status: RO\nSubject: a\nStatus: O\n\nx\n", 0}, /* the one at the end is ours */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf message, keywords;
+        uint32_t flags;
+        buf_init(&message, 1000);
+        buf_init(&keywords, 1000);
+        assert_int_equal(mbox_decode(view_str(cases[i].raw), &message, &flags, &keywords), RC_OK);
+        assert_int_equal(flags, cases[i].flags);
+        assert_true(view_find(buf_view(&message), VIEW("Status: ")) != VIEW_NONE || cases[i].flags == FLAG_ANSWERED);
+        buf_clear(&message);
+        buf_clear(&keywords);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_come_back_byte_for_byte),
         cmocka_unit_test(foreign_files_are_understood),
+        cmocka_unit_test(status_amid_the_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
