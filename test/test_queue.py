@@ -156,6 +156,8 @@ def test_queue_commands_act_at_once(lab, post, hosts):
     assert post.json("queue", "show", ident)["recipients"][0]["state"] == "ready"
     post.run("queue", "hold", ident)
     assert post.json("queue", "show", ident)["recipients"][0]["state"] == "held"
+    refused = post.run("queue", "flush", ident, check=False)
+    assert refused.returncode == 1 and "is held" in refused.stderr
     host = Host(ip)
     try:
         post.run("queue", "flush")

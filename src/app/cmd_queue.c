@@ -238,7 +238,10 @@ static int flush_queue(struct app *app, const char *about)
         return no_such(about);
     if (!app_store(app))
         return EXIT_FAILED;
+    struct mailq_message m;
     enum rc rc = mailq_flush(app->store, id, view_str(is_domain ? about : ""), &n);
+    if (id && rc == RC_OK && n == 0 && mailq_message(app->store, id, &app->arena, &m) == RC_OK)
+        return app_fail("message %s is held, or under way already; `facteur queue release %s` lets go of what is held", about, about);
     return finish_change(app, rc, n, n == 1 ? "is tried now" : "are tried now", id ? about : NULL);
 }
 
