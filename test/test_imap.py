@@ -293,7 +293,7 @@ def test_idle_hears_of_deliveries_and_flags_at_once(ici):
     ici.send("a@example.test", "bob@ici.test", letter(1).decode())
     start = time.monotonic()
     assert b"EXISTS" in raw.until(b"* ")[-1]
-    assert time.monotonic() - start < 2 * SLOW  # from 250 on; bench/ measures the milliseconds
+    assert time.monotonic() - start < 5 * SLOW  # from 250 on; bench/ measures the milliseconds
     other = Raw(ici, user="bob@ici.test")
     other.ask("SELECT INBOX")
     assert other.status("STORE * +FLAGS (\\Flagged)") == "OK"
