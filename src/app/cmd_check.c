@@ -157,7 +157,7 @@ static int print_text(const struct judged *j)
     }
     if (j->dkim.n == 0)
         printf("dkim   none: the message has no signature\n");
-    printf("arc    %s: %s\n", arc_result_name(j->arc.result), j->arc.reason);
+    printf("arc    %s: %s\n", arc_result_name(j->arc.result), j->arc.n_sets > 0 || j->arc.reason[0] ? j->arc.reason : "the message has no ARC sets");
     printf("dmarc  %s: %.*s\n", dmarc_result_name(j->dmarc.result), VIEW_FMT(j->dmarc.reason));
     if (j->dmarc.record.notes.n > 0)
         printf("       in the record: %.*s\n", VIEW_FMT(j->dmarc.record.notes));
