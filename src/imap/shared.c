@@ -428,12 +428,12 @@ void imap_folder_listen(struct imap_folder *f, struct imap_listener *l)
 
 void imap_folder_unlisten(struct imap_folder *f, struct imap_listener *l)
 {
-    if (!l->prev)
-        return;
     pthread_mutex_lock(&f->listeners_lock);
-    *l->prev = l->next;
-    if (l->next)
-        l->next->prev = l->prev;
-    l->prev = NULL;
+    if (l->prev) { /* a neighbour that goes writes it too */
+        *l->prev = l->next;
+        if (l->next)
+            l->next->prev = l->prev;
+        l->prev = NULL;
+    }
     pthread_mutex_unlock(&f->listeners_lock);
 }
