@@ -158,8 +158,8 @@ static void enter(struct session *s, const struct directory_account *account)
 /* One answer for every way in which a login ends badly. */
 static void deny(struct session *s, enum sasl_step step, struct view name)
 {
-    log_info("pop3.login.failed", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)), F_VIEW("name", name),
-             F_CSTR("reason", step == SASL_WRONG ? "credentials" : step == SASL_SLOW ? "too many failures" : step == SASL_TEMP ? "temporary" : "malformed"));
+    log_info("pop3.login.refused", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)), F_VIEW("name", name),
+             F_CSTR("reason", step == SASL_WRONG ? "wrong" : step == SASL_SLOW ? "too-many" : step == SASL_TEMP ? "temporary" : "malformed"));
     switch (step) {
     case SASL_SLOW:
         reply(s, "-ERR [AUTH] Too many failed logins from your address, please wait");
