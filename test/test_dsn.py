@@ -130,3 +130,16 @@ def test_deliver_by(post, hosts):
     wait_for("both told", lambda: {"r@late.test", "n@late.test"} <= {r for _, r in actions(post, "dora@post.test")})
     seen = actions(post, "dora@post.test")
     assert ("failed", "r@late.test") in seen and ("delayed", "n@late.test") in seen
+
+
+def test_deliver_by_trace(post, hosts):
+    """RFC 2852 §4.1.4: with T each relay is told, whatever NOTIFY asks short of NEVER, and the T goes on."""
+    host = hosts("traced.test", extensions=("DSN", "DELIVERBY"))
+    with post.submission("dora@post.test") as s:
+        assert s.docmd("MAIL FROM:<dora@post.test> BY=300;NT")[0] == 250
+        assert s.docmd("RCPT TO:<t@traced.test> NOTIFY=FAILURE")[0] == 250
+        assert s.docmd("RCPT TO:<never@traced.test> NOTIFY=NEVER")[0] == 250
+        assert s.data("From: dora@post.test\r\nSubject: traced\r\n\r\nx\r\n")[0] == 250
+    wait_for("the trace", lambda: ("relayed", "t@traced.test") in actions(post, "dora@post.test"))
+    assert "never@traced.test" not in {r for _, r in actions(post, "dora@post.test")}
+    assert any(re.search(r"MAIL FROM.* BY=\d+;NT\b", line) for line in host.transcript), host.transcript

@@ -193,6 +193,7 @@ static struct smtp_client_mail mail_of(const struct mailq_message *m, struct vie
     if (m->deliver_by_ms > 0) {
         mail.has_deliver_by = true;
         mail.deliver_by_return = m->deliver_by_return;
+        mail.deliver_by_trace = m->deliver_by_trace;
         mail.deliver_by_s = (m->deliver_by_ms - clock_real_ms()) / 1000;
     }
     return mail;

@@ -39,8 +39,10 @@ static struct view status_of(const struct outcome *o, enum outcome_kind kind)
 }
 
 /* RFC 3461 §4.1: without NOTIFY failures are told, and delays may be. */
-static bool is_wanted(const struct mailq_rcpt *r, enum dsn_action action)
+static bool is_wanted(const struct mailq_message *m, const struct mailq_rcpt *r, enum dsn_action action)
 {
+    if (action == DSN_RELAYED && m->deliver_by_trace) /* RFC 2852 §4.1.4 */
+        return r->notify != NOTIFY_NEVER;
     switch (action) {
     case DSN_FAILED:  return r->notify == NOTIFY_DEFAULT || (r->notify & NOTIFY_FAILURE);
     case DSN_DELAYED: return r->notify == NOTIFY_DEFAULT || (r->notify & NOTIFY_DELAY);
@@ -51,7 +53,7 @@ static bool is_wanted(const struct mailq_rcpt *r, enum dsn_action action)
 static void tell_sender(struct settlement *st, const struct outcome *o, size_t i, enum dsn_action action, struct view status)
 {
     const struct mailq_rcpt *r = o->rcpt;
-    if (st->m->sender.n == 0 || !is_wanted(r, action)) /* RFC 5321 §6.1: never a bounce of a bounce */
+    if (st->m->sender.n == 0 || !is_wanted(st->m, r, action)) /* RFC 5321 §6.1: never a bounce of a bounce */
         return;
     st->tell_of[st->n_tell] = i;
     st->tell[st->n_tell++] = (struct dsn_rcpt){
@@ -121,7 +123,7 @@ static void settle_one(struct settlement *st, const struct outcome *o, size_t i,
     case OUTCOME_PASSED:
         counts->relayed++;
         log_outcome(st, "queue.sent", o, status);
-        if (kind == OUTCOME_RELAYED)
+        if (kind == OUTCOME_RELAYED || st->m->deliver_by_trace)
             tell_sender(st, o, i, DSN_RELAYED, status);
         return;
     case OUTCOME_DEFERRED:
@@ -137,7 +139,7 @@ static void settle_one(struct settlement *st, const struct outcome *o, size_t i,
         return;
     case OUTCOME_FAILED:
         counts->bounced++;
-        log_outcome(st, st->m->sender.n > 0 && is_wanted(o->rcpt, DSN_FAILED) ? "queue.bounced" : "queue.dropped", o, status);
+        log_outcome(st, st->m->sender.n > 0 && is_wanted(st->m, o->rcpt, DSN_FAILED) ? "queue.bounced" : "queue.dropped", o, status);
         tell_sender(st, o, i, DSN_FAILED, status);
         return;
     }

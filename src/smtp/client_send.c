@@ -190,7 +190,8 @@ static void write_mail(struct transaction *t)
     if ((ext & EXT_PRIORITY) && m->priority != 0)
         buf_printf(&line, " MT-PRIORITY=%d", m->priority);
     if ((ext & EXT_DELIVERBY) && m->has_deliver_by)
-        buf_printf(&line, " BY=%lld;%c", (long long)m->deliver_by_s, m->deliver_by_return ? 'R' : 'N');
+        buf_printf(&line, " BY=%lld;%c%s", (long long)m->deliver_by_s, m->deliver_by_return ? 'R' : 'N',
+                   m->deliver_by_trace ? "T" : "");
     buf_str(&line, "\r\n");
     conn_write(t->c->conn, buf_rc(&line) == RC_OK ? buf_view(&line) : VIEW("RSET\r\n"));
     buf_clear(&line);

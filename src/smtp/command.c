@@ -255,7 +255,7 @@ static enum rc read_by(struct view v, struct arena *a, void *out)
     m->by_return = view_itake(&v, VIEW("R"));
     if (!m->by_return && !view_itake(&v, VIEW("N")))
         return RC_SYNTAX;
-    view_itake(&v, VIEW("T")); /* a trace is a wish, RFC 2852 §4.1.4 says SHOULD */
+    m->by_trace = view_itake(&v, VIEW("T"));
     return v.n > 0 || (m->by_return && m->by_s <= 0) ? RC_SYNTAX : RC_OK;
 }
 

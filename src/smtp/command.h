@@ -48,6 +48,7 @@ struct smtp_mail {
     int64_t hold_until_s; /* HOLDUNTIL as seconds since 1970; 0: none */
     int64_t by_s;         /* BY: seconds, may be negative */
     bool by_return;       /* mode R; else N */
+    bool by_trace;        /* T: tell each relay */
     int priority;         /* -9..9 */
 };
 struct smtp_rcpt {

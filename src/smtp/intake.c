@@ -200,6 +200,7 @@ static void set_times(const struct smtp_mail *mail, struct mailq_message *m)
     if (mail->params & PARAM_BY) {
         m->deliver_by_ms = m->created_ms + mail->by_s * 1000;
         m->deliver_by_return = mail->by_return;
+        m->deliver_by_trace = mail->by_trace;
     }
 }
 

@@ -117,7 +117,7 @@ static enum rc insert_message(struct db *db, struct group *g, struct mailq_messa
                          DB_N(m->id), DB_N(m->id + n), DB_N(n), DB_N(m->blob), DB_N(m->skip), DB_N(m->size), DB_T(m->sender),
                          DB_T(m->envid), DB_N(m->ret), DB_N(m->body), DB_N(m->smtputf8), DB_N(m->require_tls),
                          DB_N(m->priority), DB_N(m->created_ms), DB_N(m->release_ms), DB_N(m->deliver_by_ms),
-                         DB_N(m->deliver_by_return), DB_N(m->account), DB_T(m->peer));
+                         DB_N(m->deliver_by_return | m->deliver_by_trace << 1), DB_N(m->account), DB_T(m->peer));
     for (size_t i = 0; i < n && rc == RC_OK; i++) {
         rcpts[i].id = (uint64_t)g->next_id++;
         g->held += rcpts[i].held;

@@ -46,6 +46,7 @@ struct mailq_message {
     int64_t release_ms;      /* FUTURERELEASE; 0: now */
     int64_t deliver_by_ms;   /* DELIVERBY absolute; 0: none */
     bool deliver_by_return;  /* by-mode R (bounce), else N (notify) */
+    bool deliver_by_trace;   /* by-trace T: each relay is told */
     uint64_t account;        /* who submitted; 0: from outside or relay-from */
     struct view peer;        /* address and session for the log and traces: "192.0.2.1" */
 };

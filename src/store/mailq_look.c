@@ -163,7 +163,8 @@ static enum rc look_at_message(struct db *db, void *ctx)
                                 .created_ms = db_number(q, 10),
                                 .release_ms = db_number(q, 11),
                                 .deliver_by_ms = db_number(q, 12),
-                                .deliver_by_return = db_number(q, 13) != 0,
+                                .deliver_by_return = db_number(q, 13) & 1, /* bit 0 the by-mode, bit 1 the by-trace */
+                                .deliver_by_trace = db_number(q, 13) >> 1 & 1,
                                 .account = (uint64_t)db_number(q, 14)};
     switch (db_number(q, 5)) {
     case RET_FULL:

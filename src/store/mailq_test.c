@@ -12,7 +12,7 @@ static struct mailq_message a_message(struct fixture *f)
     return (struct mailq_message){.blob = fixture_blob(f, VIEW("Subject: x\r\n\r\nhello\r\n")), .skip = 3, .size = 20,
                                   .sender = VIEW("a@labas.test"), .envid = VIEW("QQ1"), .ret = RET_HDRS, .body = BODY_8BIT,
                                   .smtputf8 = true, .priority = -3, .created_ms = 1000, .deliver_by_ms = 77,
-                                  .deliver_by_return = true, .account = 9, .peer = VIEW("192.0.2.1")};
+                                  .deliver_by_return = true, .deliver_by_trace = true, .account = 9, .peer = VIEW("192.0.2.1")};
 }
 
 static struct mailq_rcpt local_rcpt(int64_t due_ms)
@@ -47,7 +47,7 @@ static void rows_come_back_as_they_went_in(void **state)
     assert_true(view_eq(back.peer, m.peer));
     assert_int_equal(back.ret, RET_HDRS);
     assert_int_equal(back.body, BODY_8BIT);
-    assert_true(back.smtputf8 && back.deliver_by_return && !back.require_tls);
+    assert_true(back.smtputf8 && back.deliver_by_return && back.deliver_by_trace && !back.require_tls);
     assert_int_equal(back.priority, -3);
     assert_int_equal(back.deliver_by_ms, 77);
     assert_int_equal(back.account, 9);
