@@ -155,8 +155,9 @@ static bool matches(const struct list *l, struct view path)
         struct view pattern = l->patterns[i];
         if (imap_list_match(pattern, path))
             return true;
-        /* INBOX has no case */
-        if (view_eq(path, VIEW("INBOX")) && view_ieq(pattern, path))
+        /* INBOX has no case, above other names neither */
+        if ((view_eq(path, VIEW("INBOX")) || view_starts(path, VIEW("INBOX/"))) && view_istarts(pattern, VIEW("INBOX")) &&
+            imap_list_match(view_from(pattern, 5), view_from(path, 5)))
             return true;
     }
     return false;

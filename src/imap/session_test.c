@@ -327,6 +327,16 @@ static void test_mailboxes(void **state)
         "\\Drafts|* STATUS \"Drafts\" (MESSAGES 0)|s OK|* NAMESPACE ((\"\" \"/\")) NIL NIL|t OK|u NO [USEATTR]|v NO");
 }
 
+/* RFC 3501 §5.1: INBOX is the same in any case, and so above its children. */
+static void test_inbox_has_no_case(void **state)
+{
+    struct lab *lab = *state;
+
+    say(lab, LOGIN "b CREATE inbox/sub\r\nc LIST \"\" Inbox/%\r\nd LIST \"\" inbox\r\ne LIST inbox/ sub\r\nf LIST \"\" INBOX/SUB\r\n",
+        "b OK|* LIST (\\HasNoChildren) \"/\" \"INBOX/sub\"\r\nc OK|* LIST (\\HasChildren) \"/\" \"INBOX\"\r\nd OK|"
+        "\"INBOX/sub\"\r\ne OK|f OK");
+}
+
 static void test_small_commands(void **state)
 {
     struct lab *lab = *state;
@@ -466,7 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LAB(test_login),         LAB(test_bad_input),      LAB(test_append_and_fetch),
         LAB(test_append_forms),  LAB(test_store_and_expunge), LAB(test_copy_and_move),
-        LAB(test_search),        LAB(test_mailboxes),      LAB(test_small_commands),
+        LAB(test_search),        LAB(test_mailboxes), LAB(test_inbox_has_no_case),      LAB(test_small_commands),
         LAB(test_news),          LAB(test_folder_vanishes), LAB(test_by_bytes),
         LAB(test_cut),           cmocka_unit_test(test_parked_size),
     };
