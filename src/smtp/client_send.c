@@ -422,10 +422,15 @@ static enum rc run(struct transaction *t)
     } else if (!bdat) {
         if (!reply && t->n_accepted > 0)
             rc = ask_for_data(t, &reply);
-        if (rc == RC_OK && reply && reply->code == 354)
+        if (rc == RC_OK && reply && reply->code == 354) {
             rc = send_data(t);
-        else if (reply)
+        } else if (rc == RC_OK && reply && reply->code / 100 == 2) {
+            /* A success without 354 has taken nothing, and who counts replies otherwise than we do is not to be asked again. */
+            settle_open(t, own_words(t, "4.5.0", "the host answered DATA with a success before it had the message"));
+            rc = RC_CLOSED;
+        } else if (reply) {
             settle_open(t, reply);
+        }
     }
     if (rc == RC_OK && t->open) {
         conn_deadline(c->conn, deadline_in(c->set.mail_ms));

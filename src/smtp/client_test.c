@@ -289,6 +289,8 @@ static void lost_connections(void **state)
         {ALL "C~ MAIL\n", true, SMTP_RCPT_DEFERRED, "4.4.2"},
         {ALL "C~ MAIL\nC~ RCPT\nC: DATA\nS: 250 ok\nS: 421 4.3.2 shutting down\n", true, SMTP_RCPT_DEFERRED, "4.3.2"},
         {ALL "C~ MAIL\nC~ RCPT\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\nC~ Subj\nC: \nC~ .\nC~ end\nC: .\n", true, SMTP_RCPT_DEFERRED, "4.4.2"},
+        /* 250 where 354 is due: nothing was sent, so nothing was taken */
+        {ALL "C~ MAIL\nC~ RCPT\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 250 ok\n", true, SMTP_RCPT_DEFERRED, "4.5.0"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct run *r = begin(rows[i].script, SMTP_TLS_OPPORTUNISTIC);
