@@ -145,7 +145,7 @@ set quit=yes
 set delete=no
 push "<tag-pattern>~s 'for mutt'<enter><tag-prefix><copy-message>%s<enter><quit>"
 """ % (ici.ip, PORTS["imaps"], ici.lab.ca, ici.lab.ca, saved))
-    run("script", "-qec", "timeout 60 mutt -n -F %s" % rc, "/dev/null", env=dict(os.environ, TERM="xterm", HOME=str(tmp_path)),
+    run("script", "-qec", "timeout --foreground 60 mutt -n -F %s" % rc, "/dev/null", env=dict(os.environ, TERM="xterm", HOME=str(tmp_path)),
         stdin=subprocess.DEVNULL)
     assert b"for mutt" in saved.read_bytes()
 
