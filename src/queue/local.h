@@ -11,7 +11,7 @@
 #define LOCAL_PENDING_MAX 100000 /* recipients in memory; further ones wait in the store */
 #define LOCAL_BATCH_MAX   128    /* recipients of one account in one transaction */
 #define LOCAL_SETTLE_MS   1000   /* delivered rows leave the queue after so long at most */
-#define LOCAL_QUIET_MS    100    /* or when nothing more was delivered for so long */
+#define LOCAL_QUIET_MS    40     /* or when nothing more was delivered for so long */
 #define LOCAL_SETTLE_ROWS 4096   /* or when so many wait for it */
 
 /* A recipient whose row is not simply to go: delivery failed (rc), or succeeded and the sender wants to know (RC_OK).

@@ -30,7 +30,7 @@ struct mailboxes {
     size_t next_maintained;   /* bucket */
 };
 
-static const struct db_settings account_db = {.page_bytes = 1024, .cache_kib = 96, .checkpoint_kib = 128, .keep_log = true};
+static const struct db_settings account_db = {.page_bytes = 1024, .cache_kib = 96, .checkpoint_kib = 512, .keep_log = true};
 
 /* --- files --- */
 
