@@ -408,6 +408,13 @@ static enum rc ask_for_data(struct transaction *t, struct smtp_client_reply **re
     return rc;
 }
 
+/* Replies and commands no longer match: who was accepted is tried again by another connection. */
+static enum rc give_up(struct transaction *t, const char *text)
+{
+    settle_open(t, own_words(t, "4.5.0", text));
+    return RC_CLOSED;
+}
+
 static enum rc run(struct transaction *t)
 {
     struct smtp_client *c = t->c;
@@ -417,7 +424,9 @@ static enum rc run(struct transaction *t)
     enum rc rc = send_envelope(t, !bdat, &reply);
     if (rc != RC_OK)
         return rc;
-    if (bdat && t->n_accepted > 0) {
+    if (bdat && t->n_accepted > 0 && conn_has_input(c->conn)) {
+        rc = give_up(t, "the host sent more replies than there were commands"); /* else one is taken for the message's */
+    } else if (bdat && t->n_accepted > 0) {
         rc = send_bdat(t);
     } else if (!bdat) {
         if (!reply && t->n_accepted > 0)
@@ -426,8 +435,7 @@ static enum rc run(struct transaction *t)
             rc = send_data(t);
         } else if (rc == RC_OK && reply && reply->code / 100 == 2) {
             /* A success without 354 has taken nothing, and who counts replies otherwise than we do is not to be asked again. */
-            settle_open(t, own_words(t, "4.5.0", "the host answered DATA with a success before it had the message"));
-            rc = RC_CLOSED;
+            rc = give_up(t, "the host answered DATA with a success before it had the message");
         } else if (reply) {
             settle_open(t, reply);
         }
