@@ -34,6 +34,10 @@ class Raw:
         if login:
             assert self.ask("LOGIN %s secret" % user)[-1].split()[1] == b"OK"
 
+    def wrap(self, context):
+        self.s = context.wrap_socket(self.s)
+        self.f = self.s.makefile("rb")
+
     def send(self, data):
         self.s.sendall(data)
 
@@ -96,8 +100,11 @@ def test_starttls_and_what_was_pipelined_before_it(ici):
     m.logout()
     raw = Raw(ici, login=False)  # a command in plain text behind STARTTLS must not run afterwards
     raw.send(b"a STARTTLS\r\nb NOOP\r\n")
-    lines = raw.until(b"b ")
-    assert lines[0].startswith(b"a OK") and lines[-1] == b""
+    assert raw.until(b"a ")[-1].startswith(b"a OK")
+    raw.wrap(context)
+    raw.send(b"c NOOP\r\n")
+    lines = raw.until(b"c ")
+    assert len(lines) == 1 and lines[0].startswith(b"c OK"), lines
     raw.close()
 
 

@@ -106,7 +106,9 @@ def test_commands_before_tls_are_thrown_away(ici, anne):
     raw = Raw(ici)
     raw.s.sendall(b"STLS\r\nUSER " + anne.encode() + b"\r\n")
     assert raw.f.readline().startswith(b"+OK")
-    assert raw.f.read() == b""  # the session ends: what came in clear behind STLS is not run
+    raw.s = ici.lab.tls().wrap_socket(raw.s)
+    raw.f = raw.s.makefile("rb")
+    assert raw.ask(b"PASS secret").startswith(b"-ERR USER first")  # USER was neither run nor answered
 
 
 def test_pipelining(ici, anne):

@@ -22,7 +22,7 @@ enum rc imap_cmd_starttls(struct imap_session *s, struct view args)
     imap_ok(s, "Begin TLS");
     rc = conn_flush(s->conn);
     if (rc == RC_OK)
-        rc = conn_start_tls(s->conn, tls); /* refuses what was pipelined in plain text: the session ends */
+        rc = conn_start_tls(s->conn, tls); /* throws away what was pipelined in plain text */
     tls_server_free(tls);
     if (rc != RC_OK)
         log_info("imap.tls.failed", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),

@@ -55,8 +55,8 @@ void conn_printf(struct conn *c, const char *fmt, ...) __attribute__((format(pri
 enum rc conn_flush(struct conn *c);
 
 /* --- TLS --- */
-/* Server side handshake. Unread plaintext is refused: RC_SYNTAX, and the session must end (RFC 3207 §4.2;
- * the attack is named in RFC 9051 §11.1 also). */
+/* Server side handshake. Plaintext that is still unread is thrown away: commands that stood behind STARTTLS were not said
+ * inside TLS (RFC 3207 §4.2; the attack is named in RFC 9051 §11.1 also). RC_SYNTAX: TLS is on already. */
 enum rc conn_start_tls(struct conn *c, struct tls_server *t);
 struct conn_tls_options {
     const char *server_name; /* for SNI and the certificate's name; NULL: none */

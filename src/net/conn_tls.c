@@ -162,9 +162,10 @@ enum rc conn_tls_step(struct conn *c, struct tls_server *t)
 enum rc conn_start_tls(struct conn *c, struct tls_server *t)
 {
     enum rc rc;
-    if (c->ssl || c->in_n > 0)
+    if (c->ssl)
         return c->fail = RC_SYNTAX;
     rc = conn_flush(c);
+    conn_eat(c, c->in_n); /* whoever put it there, it was not said inside TLS (RFC 3207 §4.2) */
     while (rc == RC_OK && (rc = conn_tls_step(c, t)) == RC_TEMP && c->fail == RC_OK)
         rc = conn_wait(c, POLLIN);
     return rc;

@@ -315,7 +315,7 @@ static void cmd_stls(struct session *s)
         return;
     }
     reply(s, "+OK Begin TLS negotiation");
-    /* What came before TLS is not to be believed: neither pipelined commands (conn_start_tls refuses) nor USER. */
+    /* What came before TLS is not to be believed: neither pipelined commands (conn_start_tls drops them) nor USER. */
     free(s->user);
     s->user = NULL;
     if (conn_flush(s->conn) != RC_OK || conn_start_tls(s->conn, tls) != RC_OK)

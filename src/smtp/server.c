@@ -157,8 +157,8 @@ static enum rc cmd_help(struct smtp_session *s, struct view args)
     return smtp_reply(s, 214, "2.0.0", "RFC 5321 tells; postmaster helps");
 }
 
-/* RFC 3207. What was known before is forgotten (§4.2), and commands that came in the clear behind STARTTLS
- * would be somebody else's: the session ends. */
+/* RFC 3207. What was known before is forgotten (§4.2); commands that came in the clear behind STARTTLS may be somebody
+ * else's: conn_start_tls throws them away. */
 static enum rc cmd_starttls(struct smtp_session *s, struct view args)
 {
     struct tls_info unused;
@@ -169,12 +169,8 @@ static enum rc cmd_starttls(struct smtp_session *s, struct view args)
     struct tls_server *t = tls_of(s);
     if (!t)
         return smtp_reply(s, 502, "5.5.1", "TLS is not available");
-    if (conn_has_input(s->c)) {
-        tls_server_free(t);
+    if (conn_has_input(s->c))
         log_warn("smtp.starttls.injected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)));
-        smtp_reply(s, 554, "5.5.1", "Nothing may follow STARTTLS in the clear");
-        return smtp_end(s, "commands behind STARTTLS");
-    }
     smtp_reply(s, 220, "2.0.0", "Begin TLS");
     conn_deadline(s->c, deadline_in(HANDSHAKE_MS));
     enum rc rc = conn_flush(s->c);
