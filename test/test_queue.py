@@ -323,3 +323,47 @@ def test_smarthost_with_a_wrong_certificate_gets_no_password(lab):
     finally:
         host.stop()
         server.stop()
+
+
+class Crowd(Host):
+    """Answers a message once a second conversation has begun, or after a moment, and remembers the most at a time."""
+
+    def __init__(self, *args, **kw):
+        self.now = self.most = 0
+        self.second = threading.Event()
+        super().__init__(*args, **kw)
+
+    def talk(self, c):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            if self.now > 1:
+                self.second.set()
+        try:
+            super().talk(c)
+        finally:
+            with self.lock:
+                self.now -= 1
+
+    def data(self, f):
+        message = super().data(f)
+        self.second.wait(0.3)
+        return message
+
+
+@pytest.mark.parametrize("limit", [1, 20])
+def test_connections_per_destination(lab, limit):
+    server = lab.facteur("per%d.test" % limit, accounts=("anne",), start=False)
+    server.write(server.text.replace("outbound {", "outbound {\n    connections-per-destination = %d" % limit))
+    server.start()
+    ip = lab.ip()
+    lab.domain("crowd%d.test" % limit, "mx.crowd%d.test" % limit, ip)
+    crowd = Crowd(ip)
+    me = "anne@per%d.test" % limit
+    with server.submission(me) as s:
+        for i in range(6):
+            s.sendmail(me, ["x@crowd%d.test" % limit], "From: %s\r\nSubject: %d\r\n\r\nx\r\n" % (me, i))
+    wait_for("six messages", lambda: len(crowd.messages) == 6)
+    assert (crowd.most == 1) == (limit == 1), crowd.most
+    crowd.socket.close()
+    server.stop()

@@ -56,6 +56,7 @@ static struct queue_settings queue_settings_of(const struct child *c, struct are
                                  .relay_username = f->relay.username,
                                  .relay_password = f->relay.username ? c->side.relay_password.p : NULL,
                                  .workers = f->outbound.connections,
+                                 .per_destination = f->outbound.per_destination,
                                  .delay_notice_ms = f->queue.delay_notice,
                                  .expire_ms = f->queue.expire};
     set.n_own = own_addresses(f, a, &set.own);

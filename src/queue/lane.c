@@ -30,7 +30,7 @@ struct lane *lane_find(struct queue *q, struct view route, bool make)
     if (!lane)
         return NULL;
     lane->last = &lane->first;
-    lane->window = LANE_WINDOW_FIRST;
+    lane->window = q->snapshot->set.per_destination < LANE_WINDOW_FIRST ? 1 : LANE_WINDOW_FIRST;
     lane->route_n = route.n;
     if (route.n > 0)
         memcpy(lane->route, route.p, route.n);
@@ -177,11 +177,14 @@ void lane_set_more(struct queue *q, struct lane *lane, bool more)
 
 /* --- how much at a time --- */
 
-void lane_succeeded(struct lane *lane)
+void lane_succeeded(struct queue *q, struct lane *lane)
 {
+    const unsigned most = q->snapshot->set.per_destination;
     lane->failures = 0;
     lane->rest_until_ms = 0;
-    if (++lane->good >= lane->window && lane->window < LANE_WINDOW_MAX) {
+    if (lane->window > most) /* a reload lowered it */
+        lane->window = most;
+    if (++lane->good >= lane->window && lane->window < most) {
         lane->window++;
         lane->good = 0;
     }

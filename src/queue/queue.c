@@ -34,6 +34,8 @@ static void fill_defaults(struct queue_settings *set)
         set->relay_port = 587;
     if (set->workers == 0)
         set->workers = 64;
+    if (set->per_destination == 0)
+        set->per_destination = LANE_WINDOW_MAX;
     if (set->local_workers == 0)
         set->local_workers = 2;
     if (set->delay_notice_ms == 0)

@@ -4,7 +4,7 @@
  *
  * One thread waits for the next due time; workers, at most `workers`, each carry one destination's messages by plain
  * blocking code. A destination ("lane") is a route of mailq. It starts with LANE_WINDOW_FIRST deliveries at a time, one more for
- * each success up to LANE_WINDOW_MAX, half after a failure; when its hosts cannot be reached it rests and its rows are put
+ * each success up to `per_destination`, half after a failure; when its hosts cannot be reached it rests and its rows are put
  * off. Lanes that fail may hold half of the workers at most. Memory holds at most QUEUE_ACTIVE_MAX recipients; all
  * others stay in the store and are met by indices when their turn comes, so that a million of them cost nothing. */
 #ifndef QUEUE_QUEUE_H
@@ -31,6 +31,7 @@ struct queue_settings {
     unsigned relay_port;             /* 0: 587 */
     const char *relay_username, *relay_password;
     unsigned workers;                /* 0: 64 */
+    unsigned per_destination;        /* deliveries to one destination at a time, at most; 0: LANE_WINDOW_MAX */
     unsigned local_workers;          /* 0: 2 */
     int64_t retry_ms[QUEUE_RETRY_MAX]; /* the last one is repeated; none: 1 min, 5 min, 15 min, 1 h, 4 h */
     size_t n_retry;

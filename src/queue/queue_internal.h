@@ -110,7 +110,7 @@ size_t lane_take(struct queue *q, struct lane *lane, uint64_t *message, uint64_t
 /* What was taken has left memory. */
 void lane_forget(struct queue *q, struct lane *lane, const uint64_t *rcpts, size_t n);
 void lane_set_more(struct queue *q, struct lane *lane, bool more);
-void lane_succeeded(struct lane *lane);
+void lane_succeeded(struct queue *q, struct lane *lane);
 void lane_failed(struct queue *q, struct lane *lane, const struct deliver_job *job);
 struct smtp_client *lane_take_client(struct lane *lane);
 void lane_keep_client(struct queue *q, struct lane *lane, struct smtp_client *client);

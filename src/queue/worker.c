@@ -57,7 +57,7 @@ static void run_lane(struct worker *w, struct lane *lane)
     else if (job.verdict == DELIVER_UNREACHABLE)
         lane_failed(q, lane, &job);
     else if (job.resting_until_ms == 0)
-        lane_succeeded(lane);
+        lane_succeeded(q, lane);
     if (job.client)
         lane_keep_client(q, lane, job.client);
     q->counts.relayed += job.counts.relayed;
