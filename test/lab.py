@@ -114,7 +114,12 @@ zone:
         with open(os.path.join(self.dir, "root.zone"), "w") as f:
             f.write(self.zone())
         if self.process:
-            subprocess.run(["knotc", "-c", self.conf, "-b", "zone-reload", "."], check=True, capture_output=True, timeout=20)
+            wait_for("knotd to load its zone again", self.reload, 30)
+
+    def reload(self):
+        """Knot refuses while it is still busy with the reload before: asked again until it has done it."""
+        r = subprocess.run(["knotc", "-c", self.conf, "-b", "-t", "10", "zone-reload", "."], capture_output=True, timeout=20)
+        return r.returncode == 0
 
     def start(self):
         self.publish()
