@@ -65,6 +65,8 @@ struct dns_question {
     struct dns_answer answer;
 };
 void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t deadline_ms, struct arena *a);
+/* Asks and waits for nothing: whoever asks the same soon finds the answer here or on its way. */
+void dns_prefetch(struct dns *d, struct view name, enum dns_type type);
 /* The strings of each TXT record of an answer joined (RFC 7208 §3.3). RC_TEMP: no memory. */
 enum rc dns_texts(const struct dns_answer *answer, struct arena *a, struct view **texts, size_t *n);
 

@@ -8,12 +8,17 @@
 #include "store/store.h"
 
 #define BLOB_INLINE (128u << 10) /* a writer keeps this much in memory before it takes a segment for itself */
+#define BLOB_FRONT_MAX 16384 /* what a header that is known only at the end may take */
 
 struct blob_writer;
 /* `owner`: the account it is first for, kept for salvage (0: none). */
 enum rc blob_begin(struct store *s, uint64_t owner, struct blob_writer **out);
 /* RC_FULL, RC_TEMP: the writer is only good for blob_abort then. */
 enum rc blob_append(struct blob_writer *w, struct view bytes);
+/* Puts bytes in front of all that was appended: once, after the last blob_append. At most BLOB_FRONT_MAX; where
+ * blob_is_streamed() says yes their number is a multiple of 8. RC_LIMIT. */
+enum rc blob_prepend(struct blob_writer *w, struct view bytes);
+bool blob_is_streamed(const struct blob_writer *w); /* it has outgrown BLOB_INLINE */
 uint64_t blob_written(const struct blob_writer *w); /* bytes so far */
 /* Completes the record; frees the writer whatever the result. Readable at once, durable after blob_sync. */
 enum rc blob_finish(struct blob_writer *w, uint64_t *id);

@@ -98,12 +98,12 @@ static enum rc insert_rcpt(struct db *db, const struct mailq_message *m, const s
 {
     return db_exec(db,
                    "INSERT INTO queue_rcpt (id, message, account, route, priority, held, due_ms, attempts, delay_told, notify,"
-                   " forwarded, address, detail, orcpt, original, last_reply, last_mx, last_attempt_ms)"
-                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                   " forwarded, address, detail, orcpt, original, last_reply, last_mx, last_attempt_ms, sender)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
                    DB_N(r->id), DB_N(m->id), DB_N(r->account), DB_T(r->route), DB_N(m->priority), DB_N(r->held),
                    DB_N(r->due_ms), DB_N(r->attempts), DB_N(r->delay_told), DB_N(r->notify), DB_N(r->forwarded),
                    DB_T(r->address), DB_T(r->detail), DB_T(r->orcpt), DB_T(r->original), DB_T(r->last_reply),
-                   DB_T(r->last_mx), DB_N(r->last_attempt_ms));
+                   DB_T(r->last_mx), DB_N(r->last_attempt_ms), DB_T(r->sender));
 }
 
 /* A message's recipients have the numbers that follow its own, so that no index from message to recipients is needed. */
@@ -113,11 +113,13 @@ static enum rc insert_message(struct db *db, struct group *g, struct mailq_messa
     enum rc rc = db_exec(db,
                          "INSERT INTO queue_message (id, last_rcpt, waiting, blob, skip, size, sender, envid, ret, body,"
                          " smtputf8, require_tls, priority, created_ms, release_ms, deliver_by_ms, deliver_by_return, account,"
-                         " peer) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+                         " peer, seal, junk, lane) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
+                         " $19, $20, $21, $22)",
                          DB_N(m->id), DB_N(m->id + n), DB_N(n), DB_N(m->blob), DB_N(m->skip), DB_N(m->size), DB_T(m->sender),
                          DB_T(m->envid), DB_N(m->ret), DB_N(m->body), DB_N(m->smtputf8), DB_N(m->require_tls),
                          DB_N(m->priority), DB_N(m->created_ms), DB_N(m->release_ms), DB_N(m->deliver_by_ms),
-                         DB_N(m->deliver_by_return | m->deliver_by_trace << 1), DB_N(m->account), DB_T(m->peer));
+                         DB_N(m->deliver_by_return | m->deliver_by_trace << 1), DB_N(m->account), DB_T(m->peer), DB_T(m->seal),
+                         DB_N(m->junk), DB_N(m->lane));
     for (size_t i = 0; i < n && rc == RC_OK; i++) {
         rcpts[i].id = (uint64_t)g->next_id++;
         g->held += rcpts[i].held;

@@ -20,6 +20,7 @@ struct mailq_rcpt {
     struct view route;      /* remote: the domain as A-label (dns_domain_ascii), whether or not there is a smarthost; set by the submitter */
     struct view orcpt;      /* as given, "rfc822;..." in xtext decoded form; empty: none */
     struct view original;   /* RCPT TO as the client gave it */
+    struct view sender;     /* the envelope sender for this one (SRS); empty: the message's */
     unsigned notify;
     bool forwarded;         /* foreign target of one of our aliases */
     /* progress */
@@ -36,6 +37,9 @@ struct mailq_message {
     uint32_t skip;           /* bytes of the blob that are for mailboxes only (Return-Path) */
     uint64_t size;           /* of the blob less skip */
     struct view sender;      /* envelope sender without <>; empty: null reverse-path */
+    struct view seal;        /* header fields (an ARC set) that go before the message to forwarded recipients; mostly empty */
+    bool junk;               /* local recipients get it in their Junk folder */
+    enum mailq_lane { LANE_MAIL, LANE_REPORTS } lane; /* reports about others' mail never stand in the way of mail */
     struct view envid;       /* RFC 3461 §4.4, decoded */
     enum { RET_DEFAULT, RET_FULL, RET_HDRS } ret;
     enum mailq_body body;

@@ -148,7 +148,8 @@ static enum rc look_at_message(struct db *db, void *ctx)
     struct db_query *q;
     enum rc rc = db_first(db, &q,
                           "SELECT blob, skip, size, sender, envid, ret, body, smtputf8, require_tls, priority, created_ms,"
-                          " release_ms, deliver_by_ms, deliver_by_return, account, peer FROM queue_message WHERE id = $1",
+                          " release_ms, deliver_by_ms, deliver_by_return, account, peer, seal, junk, lane"
+                          " FROM queue_message WHERE id = $1",
                           DB_N(x->id));
     if (rc != RC_OK)
         return rc;
@@ -165,7 +166,9 @@ static enum rc look_at_message(struct db *db, void *ctx)
                                 .deliver_by_ms = db_number(q, 12),
                                 .deliver_by_return = db_number(q, 13) & 1, /* bit 0 the by-mode, bit 1 the by-trace */
                                 .deliver_by_trace = db_number(q, 13) >> 1 & 1,
-                                .account = (uint64_t)db_number(q, 14)};
+                                .account = (uint64_t)db_number(q, 14),
+                                .junk = db_number(q, 17) != 0,
+                                .lane = db_number(q, 18) == LANE_REPORTS ? LANE_REPORTS : LANE_MAIL};
     switch (db_number(q, 5)) {
     case RET_FULL:
         m->ret = RET_FULL;
@@ -179,6 +182,8 @@ static enum rc look_at_message(struct db *db, void *ctx)
         rc = db_bytes_dup(q, 4, x->a, &m->envid);
     if (rc == RC_OK)
         rc = db_bytes_dup(q, 15, x->a, &m->peer);
+    if (rc == RC_OK)
+        rc = db_bytes_dup(q, 16, x->a, &m->seal);
     db_done(q);
     return rc;
 }
@@ -191,11 +196,11 @@ enum rc mailq_message(struct store *s, uint64_t id, struct arena *a, struct mail
 
 #define RCPT_COLUMNS                                                                                                   \
     "id, message, account, notify, forwarded, due_ms, attempts, held, delay_told, last_attempt_ms,"                    \
-    " address, detail, route, orcpt, original, last_reply, last_mx"
+    " address, detail, route, orcpt, original, last_reply, last_mx, sender"
 
 static enum rc take_rcpt(struct db_query *q, struct arena *a, struct mailq_rcpt *r)
 {
-    struct view *texts[] = {&r->address, &r->detail, &r->route, &r->orcpt, &r->original, &r->last_reply, &r->last_mx};
+    struct view *texts[] = {&r->address, &r->detail, &r->route, &r->orcpt, &r->original, &r->last_reply, &r->last_mx, &r->sender};
     enum rc rc = RC_OK;
 
     *r = (struct mailq_rcpt){.id = (uint64_t)db_number(q, 0),

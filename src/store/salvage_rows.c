@@ -15,16 +15,16 @@ static enum rc open_damaged(const char *path, struct db **out)
 /* --- facteur.db --- */
 
 struct table {
-    const char *types; /* of the columns: n number, t text */
+    const char *types; /* of the columns: n number, t text, b bytes */
     bool number_key;   /* the first column is a number and the key */
     const char *up, *down, *insert;
 };
 #define COLUMNS_MESSAGE                                                                                                \
     "id, last_rcpt, waiting, blob, skip, size, sender, envid, ret, body, smtputf8, require_tls, priority, created_ms,"  \
-    " release_ms, deliver_by_ms, deliver_by_return, account, peer"
+    " release_ms, deliver_by_ms, deliver_by_return, account, peer, seal, junk, lane"
 #define COLUMNS_RCPT                                                                                                   \
     "id, message, account, route, priority, held, due_ms, attempts, delay_told, notify, forwarded, address, detail,"    \
-    " orcpt, original, last_reply, last_mx, last_attempt_ms"
+    " orcpt, original, last_reply, last_mx, last_attempt_ms, sender"
 #define COLUMNS_ACCOUNT "id, address, domain, role, created_s, quota, disabled"
 static const struct table tables[] = {
     {"tn", false, "SELECT name, created_s FROM domain ORDER BY name", "SELECT name, created_s FROM domain ORDER BY name DESC",
@@ -35,14 +35,22 @@ static const struct table tables[] = {
     {"tntt", false, "SELECT address, place, target, domain FROM alias ORDER BY address, place",
      "SELECT address, place, target, domain FROM alias ORDER BY address DESC, place DESC",
      "INSERT INTO alias (address, place, target, domain) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"},
-    {"nnnnnnttnnnnnnnnnnt", true, "SELECT " COLUMNS_MESSAGE " FROM queue_message WHERE id > $1 ORDER BY id",
+    {"ttnbnnnn", false,
+     "SELECT domain, selector, algorithm, public_key, state, created_s, active_s, retired_s FROM dkim_key ORDER BY domain, selector",
+     "SELECT domain, selector, algorithm, public_key, state, created_s, active_s, retired_s FROM dkim_key"
+     " ORDER BY domain DESC, selector DESC",
+     "INSERT INTO dkim_key (domain, selector, algorithm, public_key, state, created_s, active_s, retired_s)"
+     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"},
+    {"tb", false, "SELECT name, value FROM secret ORDER BY name", "SELECT name, value FROM secret ORDER BY name DESC",
+     "INSERT INTO secret (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"},
+    {"nnnnnnttnnnnnnnnnnttnn", true, "SELECT " COLUMNS_MESSAGE " FROM queue_message WHERE id > $1 ORDER BY id",
      "SELECT " COLUMNS_MESSAGE " FROM queue_message ORDER BY id DESC",
      "INSERT INTO queue_message (" COLUMNS_MESSAGE ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-     " $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING"},
-    {"nnntnnnnnnnttttttn", true, "SELECT " COLUMNS_RCPT " FROM queue_rcpt WHERE id > $1 ORDER BY id",
+     " $15, $16, $17, $18, $19, $20, $21, $22) ON CONFLICT DO NOTHING"},
+    {"nnntnnnnnnnttttttnt", true, "SELECT " COLUMNS_RCPT " FROM queue_rcpt WHERE id > $1 ORDER BY id",
      "SELECT " COLUMNS_RCPT " FROM queue_rcpt ORDER BY id DESC",
      "INSERT INTO queue_rcpt (" COLUMNS_RCPT ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-     " $16, $17, $18) ON CONFLICT DO NOTHING"},
+     " $16, $17, $18, $19) ON CONFLICT DO NOTHING"},
 };
 
 /* RC_OK: to the end. *last: the key of the last row read. */
@@ -56,7 +64,9 @@ static enum rc copy_rows(struct db *from, struct db *into, const struct table *t
 
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
         for (size_t i = 0; i < n; i++)
-            v[i] = t->types[i] == 'n' ? DB_N(db_number(q, (int)i)) : DB_T(db_bytes(q, (int)i));
+            v[i] = t->types[i] == 'n' ? DB_N(db_number(q, (int)i))
+                   : t->types[i] == 'b' ? DB_B(db_bytes(q, (int)i))
+                                        : DB_T(db_bytes(q, (int)i));
         *any = true;
         if (t->number_key)
             *last = db_number(q, 0);

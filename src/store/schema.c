@@ -37,8 +37,22 @@ static const char *const domain_1[] = {
     "CREATE INDEX queue_rcpt_route ON queue_rcpt (route, due_ms, id) WHERE held = 0 AND route <> ''",
     NULL,
 };
-static const char *const *const domain_steps[] = {domain_1};
-const struct schema schema_domain = {"facteur.db", 1, domain_steps};
+/* seal, sender: what forwarding puts in front and on the envelope. junk: for the Junk folder. lane: 0 mail, 1 reports. */
+static const char *const domain_2[] = {
+    "ALTER TABLE queue_message ADD COLUMN seal TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE queue_message ADD COLUMN junk INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE queue_message ADD COLUMN lane INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE queue_rcpt ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+    /* The public halves; the vault has the private ones. state: 0 next, 1 signs, 2 retired. */
+    "CREATE TABLE dkim_key (domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm INTEGER NOT NULL, public_key BYTEA NOT NULL,"
+    " state INTEGER NOT NULL, created_s BIGINT NOT NULL, active_s BIGINT NOT NULL, retired_s BIGINT NOT NULL,"
+    " PRIMARY KEY (domain, selector))" CLUSTERED,
+    /* Random numbers made once, such as the one that SRS addresses are proven with. */
+    "CREATE TABLE secret (name TEXT NOT NULL PRIMARY KEY, value BYTEA NOT NULL)" CLUSTERED,
+    NULL,
+};
+static const char *const *const domain_steps[] = {domain_1, domain_2};
+const struct schema schema_domain = {"facteur.db", 2, domain_steps};
 
 /* Every table leads with its account, the shard key, though one database holds one account only: so the same rows fit
  * into one database of many. The sequence of an account is the highest change.seq; ids below 256 are for what each
