@@ -17,7 +17,9 @@ void unbound_free(struct unbound *u);
 struct unbound_ask;
 /* NULL: it cannot be asked now. */
 struct unbound_ask *unbound_start(struct unbound *u, const char *name, enum dns_type type);
-/* Waits, fills in *out and frees the question. */
+/* The same, and nobody waits for it; gives way to questions for which somebody does. */
+void unbound_prefetch(struct unbound *u, const char *name, enum dns_type type);
+/* Waits, fills in *out and gives the question up. */
 void unbound_finish(struct unbound *u, struct unbound_ask *ask, int64_t deadline_ms, struct arena *a, struct dns_answer *out);
 
 enum rc script_new(const char *text, struct script **out);

@@ -171,6 +171,13 @@ void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t dead
             finish(d, ask[i], until, a, &q[i].answer);
 }
 
+void dns_prefetch(struct dns *d, struct view name, enum dns_type type)
+{
+    char text[ANY_NAME_TEXT];
+    if (any_name_check(name, text) == RC_OK && d->unbound)
+        unbound_prefetch(d->unbound, text, type);
+}
+
 /* --- typed answers: records that are broken are left out --- */
 
 static enum dns_status out_of_memory(struct dns_answer *out)

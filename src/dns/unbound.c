@@ -1,4 +1,5 @@
-/* libunbound's own thread resolves; one of ours takes its answers and wakes those who asked. */
+/* libunbound's own thread resolves; one of ours takes its answers and wakes those who asked. Whoever asks what is being asked
+ * already waits for the same answer. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,11 +13,17 @@
 #include "base/log.h"
 #include "dns/ask.h"
 
+#define PENDING_BUCKETS 1024
+
 struct unbound_ask {
     struct unbound *owner;
-    struct unbound_ask *next, **prev; /* of those under way */
-    bool done, abandoned;
-    int err;
+    struct unbound_ask *next, **prev; /* of those under way, in one bucket */
+    struct view name;                 /* the bytes follow this struct */
+    enum dns_type type;
+    unsigned n_waiting; /* none: whoever takes the answer frees it */
+    pthread_cond_t answered;
+    bool done;
+    int err;                  /* this and the next do not change once it is done */
     struct ub_result *result;
 };
 
@@ -26,14 +33,45 @@ struct unbound {
     bool has_reader;
     int stop[2]; /* a pipe: closing [1] ends the reader */
     pthread_mutex_t lock; /* guards all below and every unbound_ask */
-    pthread_cond_t answered;
-    struct unbound_ask *pending;
+    struct unbound_ask *pending[PENDING_BUCKETS];
     size_t n_pending;
 };
 
 /* Names that libunbound answers by itself as not existing, and which servers that we were told to ask may serve. */
 static const char *const builtin_zones[] = {"test.", "invalid.", "localhost.", "home.arpa.", "127.in-addr.arpa.",
                                             "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa."};
+
+/* By name without case, and type (FNV-1a): a bucket that strangers fill has at most DNS_PENDING_MAX entries. */
+static struct unbound_ask **bucket_of(struct unbound *u, struct view name, enum dns_type type)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)type;
+    for (size_t i = 0; i < name.n; i++)
+        hash = (hash ^ (uint32_t)to_lower((unsigned char)name.p[i])) * 16777619u;
+    return &u->pending[(hash ^ hash >> 16) % PENDING_BUCKETS];
+}
+
+static struct unbound_ask *ask_new(struct unbound *u, struct view name, enum dns_type type)
+{
+    struct unbound_ask *ask = calloc(1, sizeof *ask + name.n);
+    pthread_condattr_t attr;
+    if (!ask)
+        return NULL;
+    ask->owner = u;
+    ask->type = type;
+    ask->name = view_of(memcpy(ask + 1, name.p, name.n), name.n);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&ask->answered, &attr);
+    pthread_condattr_destroy(&attr);
+    return ask;
+}
+
+static void ask_free(struct unbound_ask *ask)
+{
+    ub_resolve_free(ask->result);
+    pthread_cond_destroy(&ask->answered);
+    free(ask);
+}
 
 /* libunbound calls it inside ub_process, on the reader's thread. */
 static void take_answer(void *arg, int err, struct ub_result *result)
@@ -48,12 +86,11 @@ static void take_answer(void *arg, int err, struct ub_result *result)
     if (ask->next)
         ask->next->prev = ask->prev;
     u->n_pending--;
-    if (ask->abandoned) {
-        ub_resolve_free(result);
-        free(ask);
-    }
-    pthread_cond_broadcast(&u->answered);
+    bool unwanted = ask->n_waiting == 0;
+    pthread_cond_broadcast(&ask->answered);
     pthread_mutex_unlock(&u->lock);
+    if (unwanted)
+        ask_free(ask);
 }
 
 static void *read_answers(void *arg)
@@ -136,17 +173,12 @@ static enum rc configure(struct ub_ctx *ctx, const struct dns_settings *set, con
 enum rc unbound_new(const struct dns_settings *set, struct unbound **out, const char **why)
 {
     struct unbound *u = calloc(1, sizeof *u);
-    pthread_condattr_t attr;
     enum rc rc = RC_TEMP;
     *why = "out of memory";
     if (!u)
         return RC_TEMP;
     u->stop[0] = u->stop[1] = -1;
     pthread_mutex_init(&u->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&u->answered, &attr);
-    pthread_condattr_destroy(&attr);
     u->ctx = ub_ctx_create();
     if (!u->ctx)
         goto done;
@@ -181,41 +213,60 @@ void unbound_free(struct unbound *u)
         close(u->stop[0]);
     if (u->ctx)
         ub_ctx_delete(u->ctx);
-    for (struct unbound_ask *ask = u->pending, *next; ask; ask = next) { /* all of them abandoned */
-        next = ask->next;
-        free(ask);
+    for (size_t i = 0; i < PENDING_BUCKETS; i++) {
+        for (struct unbound_ask *ask = u->pending[i], *next; ask; ask = next) { /* nobody waits */
+            next = ask->next;
+            ask_free(ask);
+        }
     }
-    pthread_cond_destroy(&u->answered);
     pthread_mutex_destroy(&u->lock);
     free(u);
 }
 
-struct unbound_ask *unbound_start(struct unbound *u, const char *name, enum dns_type type)
+/* The question, under way already or from now on; with `waits`, the caller is one more who waits for it. NULL: there are
+ * n_max under way, or no memory. Without `waits` what it gives is not to be touched. */
+static struct unbound_ask *join(struct unbound *u, struct view name, enum dns_type type, size_t n_max, bool waits)
 {
-    struct unbound_ask *ask = calloc(1, sizeof *ask);
-    if (!ask)
+    struct unbound_ask *fresh = ask_new(u, name, type), *ask;
+    if (!fresh)
         return NULL;
-    ask->owner = u;
     pthread_mutex_lock(&u->lock);
-    bool full = u->n_pending >= DNS_PENDING_MAX;
-    if (!full) {
-        ask->next = u->pending;
-        ask->prev = &u->pending;
+    struct unbound_ask **bucket = bucket_of(u, name, type);
+    for (ask = *bucket; ask; ask = ask->next)
+        if (ask->type == type && view_ieq(ask->name, name))
+            break;
+    bool is_new = !ask && u->n_pending < n_max;
+    if (is_new) {
+        ask = fresh;
+        ask->next = *bucket;
+        ask->prev = bucket;
         if (ask->next)
             ask->next->prev = &ask->next;
-        u->pending = ask;
+        *bucket = ask;
         u->n_pending++;
     }
+    if (ask)
+        ask->n_waiting += waits;
     pthread_mutex_unlock(&u->lock);
-    if (full) {
-        free(ask);
-        return NULL;
+    if (!is_new) {
+        ask_free(fresh);
+        return ask;
     }
-    /* Its answer may come before this call returns: nothing below touches ask when it was taken. */
-    int err = ub_resolve_async(u->ctx, name, (int)type, 1, ask, take_answer, NULL);
+    /* The answer may come before this call returns, and then free a question for which nobody waits. */
+    int err = ub_resolve_async(u->ctx, name.p, (int)type, 1, ask, take_answer, NULL);
     if (err != 0)
         take_answer(ask, err, NULL);
     return ask;
+}
+
+struct unbound_ask *unbound_start(struct unbound *u, const char *name, enum dns_type type)
+{
+    return join(u, view_str(name), type, DNS_PENDING_MAX, true);
+}
+
+void unbound_prefetch(struct unbound *u, const char *name, enum dns_type type)
+{
+    join(u, view_str(name), type, DNS_PENDING_MAX / 2, false);
 }
 
 static void fill(const struct unbound_ask *ask, struct arena *a, struct dns_answer *out)
@@ -260,16 +311,20 @@ void unbound_finish(struct unbound *u, struct unbound_ask *ask, int64_t deadline
     struct timespec ts = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
     *out = (struct dns_answer){.status = DNS_TEMP, .why = "no memory for the answer"};
     pthread_mutex_lock(&u->lock);
-    while (!ask->done && pthread_cond_timedwait(&u->answered, &u->lock, &ts) == 0)
+    while (!ask->done && pthread_cond_timedwait(&ask->answered, &u->lock, &ts) == 0)
         ;
     bool late = !ask->done;
-    ask->abandoned = late;
+    if (late)
+        ask->n_waiting--;
     pthread_mutex_unlock(&u->lock);
     if (late) {
         out->why = "the name servers do not answer";
         return;
     }
     fill(ask, a, out);
-    ub_resolve_free(ask->result);
-    free(ask);
+    pthread_mutex_lock(&u->lock);
+    bool last = --ask->n_waiting == 0;
+    pthread_mutex_unlock(&u->lock);
+    if (last)
+        ask_free(ask);
 }
