@@ -15,8 +15,10 @@ struct blob_writer;
 enum rc blob_begin(struct store *s, uint64_t owner, struct blob_writer **out);
 /* RC_FULL, RC_TEMP: the writer is only good for blob_abort then. */
 enum rc blob_append(struct blob_writer *w, struct view bytes);
-/* Puts bytes in front of all that was appended: once, after the last blob_append. At most BLOB_FRONT_MAX; where
- * blob_is_streamed() says yes their number is a multiple of 8. RC_LIMIT. */
+/* blob_prepend will be called: before the first blob_append. It costs a streamed blob up to BLOB_FRONT_MAX of empty room. */
+void blob_expect_front(struct blob_writer *w);
+/* Puts bytes in front of all that was appended: once, after the last blob_append. At most BLOB_FRONT_MAX (RC_LIMIT);
+ * where blob_is_streamed() says yes their number is a multiple of 8. */
 enum rc blob_prepend(struct blob_writer *w, struct view bytes);
 bool blob_is_streamed(const struct blob_writer *w); /* it has outgrown BLOB_INLINE */
 uint64_t blob_written(const struct blob_writer *w); /* bytes so far */

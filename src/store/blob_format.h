@@ -2,7 +2,8 @@
  *
  * A segment is a head of SEGMENT_HEAD bytes and then records, each on a multiple of 8: a head of RECORD_HEAD bytes, the
  * body, zeros up to the next multiple of 8. Between records there may be gaps (a write that a crash or a full disk cut
- * off): readers of whole segments step over them to the next head that checks out.
+ * off; room for the front of a large one, which it did not need): readers of whole segments step over them to the next
+ * head that checks out.
  *
  * Each segment has a random salt that stands in every head of its records: a message whose text looks like a record
  * cannot pass for one. Head and body have a checksum each, so that the length of a record can be trusted without

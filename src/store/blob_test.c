@@ -37,6 +37,117 @@ static void blobs_come_back(void **state)
     blobs_close(b);
 }
 
+/* What is put in front at the end is read first. */
+static void fronts_come_back(void **state)
+{
+    static const struct {
+        size_t body, front;
+        bool streamed;
+    } t[] = {
+        {0, 1, false},
+        {0, BLOB_FRONT_MAX, false},
+        {1, 7, false},
+        {10240, 600, false},
+        {10240, 601, false},
+        {BLOB_INLINE - 1, BLOB_FRONT_MAX, false},
+        {BLOB_INLINE, BLOB_FRONT_MAX, false},
+        {BLOB_INLINE, 3, false},
+        {BLOB_INLINE + 1, 8, true},
+        {BLOB_INLINE + 1, BLOB_FRONT_MAX, true},
+        {300001, BLOB_FRONT_MAX - 8, true},
+        {3000003, 1024, true},
+        {5, 5, false},
+    };
+    enum { N = sizeof t / sizeof *t };
+    uint64_t id[N];
+    struct blobs *b = open_blobs(SMALL_SEGMENT);
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(put_front(b, i, t[i].front, t[i].front + t[i].body, i % 2 ? 1000 : 70000, &id[i]), RC_OK);
+        assert_true(has(b, id[i], i, t[i].front + t[i].body));
+    }
+    assert_int_equal(blobs_sync(b), RC_OK);
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < N; i++)
+            assert_true(has(b, id[i], i, t[i].front + t[i].body));
+        blobs_close(b);
+        b = open_blobs(SMALL_SEGMENT);
+    }
+    blobs_close(b);
+}
+
+static void fronts_have_rules(void **state)
+{
+    static const size_t sizes[] = {100, BLOB_INLINE, BLOB_INLINE + 1, 400000};
+    struct blobs *b = open_blobs(0);
+    struct blob_writer *w;
+    char *p = make_body(1, 400000);
+    uint64_t id;
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (int expected = 0; expected < 2; expected++) { /* too long; not told of before */
+            assert_int_equal(blobs_begin(b, 0, &w), RC_OK);
+            if (expected)
+                blob_expect_front(w);
+            assert_int_equal(blob_append(w, view_of(p, sizes[i])), RC_OK);
+            assert_true(blob_is_streamed(w) == (sizes[i] > BLOB_INLINE));
+            assert_int_equal(blob_prepend(w, view_of(p, expected ? BLOB_FRONT_MAX + 8 : 8)), RC_LIMIT);
+            assert_int_equal(blob_finish(w, &id), RC_LIMIT);
+        }
+        assert_int_equal(blobs_begin(b, 0, &w), RC_OK); /* expected, and then there is none */
+        blob_expect_front(w);
+        assert_int_equal(blob_append(w, view_of(p, sizes[i])), RC_OK);
+        assert_int_equal(blob_prepend(w, VIEW("")), RC_OK);
+        assert_int_equal(blob_finish(w, &id), RC_OK);
+        struct blob got;
+        assert_int_equal(blobs_get(b, id, true, &got), RC_OK);
+        assert_int_equal(got.bytes.n, sizes[i]);
+        assert_memory_equal(got.bytes.p, p, sizes[i]);
+        blob_close(&got);
+    }
+    free(p);
+    blobs_close(b);
+}
+
+/* The room that a front did not fill is a gap of zeros: a walk over the segment meets the records and nothing else. */
+static void gaps_before_fronts_are_zero(void **state)
+{
+    uint64_t id[4], at = SEGMENT_HEAD, gap = 0;
+    struct blobs *b = open_blobs(0);
+    struct segment_head head;
+    struct blob_writer *w;
+    struct record r;
+    struct view file;
+    char *p = make_body(9, 300000), name[24];
+    (void)state;
+    assert_int_equal(blobs_begin(b, 0, &w), RC_OK); /* bytes of one that was given up do not stay in the gap */
+    blob_expect_front(w);
+    assert_int_equal(blob_append(w, view_of(p, 300000)), RC_OK);
+    assert_int_equal(blob_prepend(w, view_of(p, 8000)), RC_OK);
+    blob_abort(w);
+    free(p);
+    assert_int_equal(put_front(b, 0, 800, 200000, 5000, &id[0]), RC_OK);
+    assert_int_equal(put_front(b, 1, 0, 200000, 5000, &id[1]), RC_OK);
+    assert_int_equal(put_front(b, 2, BLOB_FRONT_MAX, 200000, 5000, &id[2]), RC_OK);
+    assert_int_equal(put_front(b, 3, 1600, 200000, 5000, &id[3]), RC_OK);
+    assert_int_equal(id[1], id[0] + record_span(200000)); /* no room is lost where no front is expected, */
+    assert_int_equal(id[2], id[1] + record_span(200000)); /* or where all of it is used */
+    assert_int_equal(id[3], id[2] + record_span(200000) + BLOB_FRONT_MAX - 1600);
+    uint64_t unreadable = 0;
+    blobs_name(blob_segment(id[0]), "seg", name);
+    assert_int_equal(blobs_load(b->dir_fd, name, &file, &unreadable), RC_OK);
+    assert_int_equal(segment_head_parse(file, &head), RC_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(record_next(file, head.salt, &at, &r, &gap), RC_OK);
+        assert_int_equal(r.offset, blob_offset(id[i]));
+        assert_int_equal(record_body_sum(record_body(file, &r)), r.body_sum);
+    }
+    assert_int_equal(record_next(file, head.salt, &at, &r, &gap), RC_NOTFOUND);
+    assert_int_equal(gap, 0);
+    blobs_unload(&file);
+    blobs_close(b);
+}
+
 static void wrong_ids_are_refused(void **state)
 {
     struct blobs *b = open_blobs(0);
@@ -244,7 +355,8 @@ static void *write_many(void *arg)
     struct job *j = arg;
     for (unsigned i = 0; i < EACH; i++) {
         j->size[i] = i % 50 == 49 ? 200000 : (i * 7919) % 9000;
-        if (put(j->b, j->key + i, j->size[i], 3000, &j->id[i]) != RC_OK || blobs_sync(j->b) != RC_OK ||
+        size_t front = i % 3 && j->size[i] > 3200 ? 1600 : 0;
+        if (put_front(j->b, j->key + i, front, j->size[i], 3000, &j->id[i]) != RC_OK || blobs_sync(j->b) != RC_OK ||
             !has(j->b, j->id[i], j->key + i, j->size[i]))
             return j;
     }
@@ -285,7 +397,8 @@ static _Noreturn void write_until_killed(int pipe_fd, uint64_t key)
         _exit(1);
     for (int i = 0; i < 100000; i++, key++) {
         struct told t = {.key = key, .size = i % 20 == 19 ? 200000 : (key * 7919) % 9000};
-        if (put(b, t.key, t.size, 3000, &t.id) != RC_OK || blobs_sync(b) != RC_OK ||
+        size_t front = i % 40 == 39 || (i % 3 == 1 && t.size > 1600) ? 1600 : 0;
+        if (put_front(b, t.key, front, t.size, 3000, &t.id) != RC_OK || blobs_sync(b) != RC_OK ||
             write(pipe_fd, &t, sizeof t) != sizeof t)
             _exit(1);
     }
@@ -330,6 +443,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
         T(blobs_come_back),
+        T(fronts_come_back),
+        T(fronts_have_rules),
+        T(gaps_before_fronts_are_zero),
         T(wrong_ids_are_refused),
         T(abort_gives_the_place_back),
         T(segments_are_adopted),

@@ -57,17 +57,28 @@ static inline char *make_body(uint64_t key, size_t n)
     return p;
 }
 
-static inline enum rc put(struct blobs *b, uint64_t key, size_t n, size_t step, uint64_t *id)
+/* The first `front` bytes come last. */
+static inline enum rc put_front(struct blobs *b, uint64_t key, size_t front, size_t n, size_t step, uint64_t *id)
 {
     struct blob_writer *w;
     char *p = make_body(key, n);
     enum rc rc = blobs_begin(b, key, &w);
     assert_int_equal(rc, RC_OK);
-    for (size_t i = 0; i < n && rc == RC_OK; i += step)
+    if (front > 0)
+        blob_expect_front(w);
+    for (size_t i = front; i < n && rc == RC_OK; i += step)
         rc = blob_append(w, view_slice(view_of(p, n), i, step));
+    if (rc == RC_OK)
+        assert_int_equal(blob_written(w), n - front);
+    (void)blob_prepend(w, view_of(p, front));
     rc = blob_finish(w, id);
     free(p);
     return rc;
+}
+
+static inline enum rc put(struct blobs *b, uint64_t key, size_t n, size_t step, uint64_t *id)
+{
+    return put_front(b, key, 0, n, step, id);
 }
 
 static inline bool has(struct blobs *b, uint64_t id, uint64_t key, size_t n)

@@ -19,7 +19,8 @@
 #define ROOM_STEP  (1u << 20)
 #define HINT_STEP  (4u << 20) /* a crash costs reading at most about so much of each open segment again */
 #define ADOPT_MAX  64         /* newest segments that are looked at for room */
-#define WRITER_MEMORY (RECORD_HEAD + BLOB_INLINE + RECORD_ALIGN)
+#define WRITER_MEMORY (RECORD_HEAD + BLOB_FRONT_MAX + BLOB_INLINE + RECORD_ALIGN)
+#define READ_STEP  65536
 
 struct segment {
     struct segment *next;
@@ -57,9 +58,11 @@ struct blob_writer {
     struct buf mem;      /* head and body of a small record; the next piece of a large one */
     size_t head_room;    /* RECORD_HEAD while the record is still whole in memory, else 0 */
     uint64_t written;    /* bytes of body so far */
+    size_t front_room;   /* kept free before a large record's body, for what is put in front of it */
+    size_t front_n;      /* bytes that were */
     struct segment *seg; /* of a large one */
     unsigned failures;   /* of seg when we began */
-    XXH3_state_t *hash;
+    XXH3_state_t *hash;  /* of a large one; where front_room is kept, only at the end */
     enum rc fail;
 };
 
@@ -381,6 +384,12 @@ enum rc blobs_begin(struct blobs *b, uint64_t owner, struct blob_writer **out)
     return RC_OK;
 }
 
+void blob_expect_front(struct blob_writer *w)
+{
+    bug_if(w->written > 0);
+    w->front_room = BLOB_FRONT_MAX;
+}
+
 void blob_set_time(struct blob_writer *w, int64_t time_s)
 {
     w->time_s = time_s;
@@ -389,6 +398,11 @@ void blob_set_time(struct blob_writer *w, int64_t time_s)
 uint64_t blob_written(const struct blob_writer *w)
 {
     return w->written;
+}
+
+bool blob_is_streamed(const struct blob_writer *w)
+{
+    return w->seg != NULL;
 }
 
 static enum rc begin_large(struct blob_writer *w)
@@ -410,24 +424,39 @@ static enum rc begin_large(struct blob_writer *w)
     return rc;
 }
 
+static enum rc locked_errno(struct blob_writer *w, const char *op)
+{
+    int e = errno;
+
+    pthread_mutex_lock(&w->b->w->lock);
+    errno = e;
+    enum rc rc = rc_of_errno(w->b, op, w->seg->number);
+    pthread_mutex_unlock(&w->b->w->lock);
+    return rc;
+}
+
+/* Where the head of a large record is to stand. Between it and the record before it zeros remain. */
+static uint64_t large_offset(const struct blob_writer *w)
+{
+    return w->seg->tail + w->front_room - w->front_n;
+}
+
 /* Writes what is in memory to its place in the segment that is ours alone. */
 static enum rc flush_piece(struct blob_writer *w)
 {
     struct view piece = view_from(buf_view(&w->mem), w->head_room);
-    uint64_t at = w->seg->tail + RECORD_HEAD + w->written - piece.n;
+    uint64_t at = large_offset(w) + RECORD_HEAD + w->written - piece.n;
     enum rc rc = RC_OK;
 
-    XXH3_64bits_update(w->hash, piece.p, piece.n);
+    if (w->front_room == 0)
+        XXH3_64bits_update(w->hash, piece.p, piece.n);
     if (at + piece.n > w->seg->room) {
         pthread_mutex_lock(&w->b->w->lock);
         rc = make_room(w->b, w->seg, at + piece.n);
         pthread_mutex_unlock(&w->b->w->lock);
     }
-    if (rc == RC_OK && !write_all(w->seg->fd, piece.p, piece.n, at)) {
-        pthread_mutex_lock(&w->b->w->lock);
-        rc = rc_of_errno(w->b, "write", w->seg->number);
-        pthread_mutex_unlock(&w->b->w->lock);
-    }
+    if (rc == RC_OK && !write_all(w->seg->fd, piece.p, piece.n, at))
+        rc = locked_errno(w, "write");
     buf_reset(&w->mem);
     w->head_room = 0;
     return rc;
@@ -446,6 +475,7 @@ static enum rc append_piece(struct blob_writer *w, struct view v)
 
 enum rc blob_append(struct blob_writer *w, struct view v)
 {
+    bug_if(w->front_n > 0);
     while (w->fail == RC_OK && v.n > 0) {
         size_t have = w->mem.n > w->head_room ? w->mem.n - w->head_room : 0;
         size_t n = BLOB_INLINE - have;
@@ -461,6 +491,42 @@ enum rc blob_append(struct blob_writer *w, struct view v)
             n = v.n;
         w->fail = append_piece(w, view_slice(v, 0, n));
         view_skip(&v, n);
+    }
+    return w->fail;
+}
+
+static enum rc prepend_small(struct blob_writer *w, struct view v)
+{
+    enum rc rc = append_piece(w, VIEW("")); /* the head's place */
+
+    if (rc != RC_OK || !buf_room(&w->mem, v.n))
+        return RC_TEMP;
+    memmove(w->mem.p + RECORD_HEAD + v.n, w->mem.p + RECORD_HEAD, w->mem.n - RECORD_HEAD);
+    memcpy(w->mem.p + RECORD_HEAD, v.p, v.n);
+    buf_grew(&w->mem, v.n);
+    return RC_OK;
+}
+
+static enum rc prepend_large(struct blob_writer *w, struct view v)
+{
+    uint64_t at = large_offset(w) + RECORD_HEAD - v.n;
+
+    return write_all(w->seg->fd, v.p, v.n, at) ? RC_OK : locked_errno(w, "write");
+}
+
+enum rc blob_prepend(struct blob_writer *w, struct view v)
+{
+    bug_if(w->front_n > 0);
+    if (w->fail != RC_OK || v.n == 0)
+        return w->fail;
+    bug_if(w->seg && v.n % RECORD_ALIGN != 0);
+    if (v.n > w->front_room)
+        w->fail = RC_LIMIT;
+    else
+        w->fail = w->seg ? prepend_large(w, v) : prepend_small(w, v);
+    if (w->fail == RC_OK) {
+        w->front_n = v.n;
+        w->written += v.n;
     }
     return w->fail;
 }
@@ -538,14 +604,40 @@ static void release_large(struct blob_writer *w, bool finished)
     pthread_mutex_unlock(&bw->lock);
 }
 
+/* What was written last could not be hashed first: all of it is read again, from memory mostly. */
+static enum rc hash_again(struct blob_writer *w)
+{
+    uint64_t at = large_offset(w) + RECORD_HEAD, end = at + w->written;
+    char *piece = malloc(READ_STEP);
+    enum rc rc = piece ? RC_OK : RC_TEMP;
+
+    while (rc == RC_OK && at < end) {
+        size_t n = end - at < READ_STEP ? (size_t)(end - at) : READ_STEP;
+        ssize_t k = pread(w->seg->fd, piece, n, (off_t)at);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0) {
+            errno = k == 0 ? EIO : errno;
+            rc = locked_errno(w, "read");
+            break;
+        }
+        XXH3_64bits_update(w->hash, piece, (size_t)k);
+        at += (uint64_t)k;
+    }
+    free(piece);
+    return rc;
+}
+
 static enum rc finish_large(struct blob_writer *w, uint64_t *id)
 {
     struct blobs_write *bw = w->b->w;
     struct segment *s = w->seg;
-    struct record r = {.offset = s->tail, .size = w->written, .owner = w->owner, .time_s = record_time(w)};
+    struct record r = {.offset = large_offset(w), .size = w->written, .owner = w->owner, .time_s = record_time(w)};
     char head[RECORD_HEAD];
     enum rc rc = flush_piece(w);
 
+    if (rc == RC_OK && w->front_room > 0)
+        rc = hash_again(w);
     if (rc != RC_OK)
         return rc;
     r.body_sum = XXH3_64bits_digest(w->hash);
@@ -557,7 +649,7 @@ static enum rc finish_large(struct blob_writer *w, uint64_t *id)
         rc = rc_of_errno(w->b, "write", s->number);
     if (rc == RC_OK) {
         *id = blob_id(s->number, r.offset);
-        s->tail += record_span(r.size);
+        s->tail = r.offset + record_span(r.size);
         count_finished(bw, s);
     }
     pthread_mutex_unlock(&bw->lock);

@@ -35,7 +35,7 @@ static enum rc compact(struct blobs *b, const uint64_t *ids, const bool *live, s
 static void fill(struct blobs *b, uint64_t *ids, bool *live)
 {
     for (unsigned i = 0; i < N; i++) {
-        assert_int_equal(put(b, i, SIZE, SIZE, &ids[i]), RC_OK);
+        assert_int_equal(put_front(b, i, i % 2 ? 800 : 0, SIZE, SIZE, &ids[i]), RC_OK);
         live[i] = i % 3 != 0;
     }
     assert_int_equal(blobs_sync(b), RC_OK);
