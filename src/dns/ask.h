@@ -2,17 +2,19 @@
 #ifndef DNS_ASK_H
 #define DNS_ASK_H
 
-#include "dns/dns.h"
+#include "dns/cache.h"
 
 struct unbound; /* dns/unbound.c */
 struct script;  /* dns/script.c */
 struct dns {
-    struct unbound *unbound; /* one of the two */
-    struct script *script;
+    struct unbound *unbound; /* with the cache before it */
+    struct dns_cache *cache;
+    struct script *script;   /* instead of both */
     int64_t timeout_ms;
 };
 
-enum rc unbound_new(const struct dns_settings *set, struct unbound **out, const char **why);
+/* Answers are put into `cache` as they come, whether somebody waits for them or not; it outlives what this gives. */
+enum rc unbound_new(const struct dns_settings *set, struct dns_cache *cache, struct unbound **out, const char **why);
 void unbound_free(struct unbound *u);
 struct unbound_ask;
 /* NULL: it cannot be asked now. */

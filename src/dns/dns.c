@@ -117,23 +117,29 @@ static enum dns_status no_such_name(struct dns_answer *out)
     return DNS_NXDOMAIN;
 }
 
-static void finish(struct dns *d, struct unbound_ask *ask, int64_t deadline_ms, struct arena *a, struct dns_answer *out)
+/* Answers at once what is known, or begins to ask; finish() gives the answer in the second case. */
+struct asking {
+    struct unbound_ask *ask;
+    bool is_answered;
+};
+
+static struct asking begin(struct dns *d, const char *name, enum dns_type type, struct arena *a, struct dns_answer *out)
 {
-    if (ask)
-        unbound_finish(d->unbound, ask, deadline_ms, a, out);
-    else
-        *out = (struct dns_answer){.status = DNS_TEMP, .why = "too many questions to the name servers at once"};
-    if (out->canonical.n > 0) {
-        struct buf lower;
-        buf_init(&lower, DNS_NAME_MAX * 4);
-        for (size_t i = 0; i < out->canonical.n; i++)
-            buf_chr(&lower, (char)to_lower((unsigned char)out->canonical.p[i]));
-        if (lower.n > 1 && lower.p[lower.n - 1] == '.')
-            lower.n--;
-        if (view_dup(a, buf_view(&lower), &out->canonical) != RC_OK)
-            out->canonical.n = 0;
-        buf_clear(&lower);
+    if (d->script) {
+        script_answer(d->script, name, type, a, out);
+        return (struct asking){.is_answered = true};
     }
+    if (dns_cache_get(d->cache, view_str(name), type, clock_mono_ms(), a, out))
+        return (struct asking){.is_answered = true};
+    return (struct asking){.ask = unbound_start(d->unbound, name, type)};
+}
+
+static void finish(struct dns *d, struct asking asking, int64_t deadline_ms, struct arena *a, struct dns_answer *out)
+{
+    if (asking.ask)
+        unbound_finish(d->unbound, asking.ask, deadline_ms, a, out);
+    else if (!asking.is_answered)
+        *out = (struct dns_answer){.status = DNS_TEMP, .why = "too many questions to the name servers at once"};
 }
 
 enum dns_status dns_query(struct dns *d, struct view name, enum dns_type type, int64_t deadline_ms, struct arena *a,
@@ -142,40 +148,38 @@ enum dns_status dns_query(struct dns *d, struct view name, enum dns_type type, i
     char text[DNS_NAME_MAX];
     if (name_check(name, text) != RC_OK)
         return no_such_name(out);
-    if (d->script)
-        script_answer(d->script, text, type, a, out);
-    else
-        finish(d, unbound_start(d->unbound, text, type), cut_deadline(d, deadline_ms), a, out);
+    finish(d, begin(d, text, type, a, out), cut_deadline(d, deadline_ms), a, out);
     return out->status;
 }
 
 void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t deadline_ms, struct arena *a)
 {
     int64_t until = cut_deadline(d, deadline_ms);
-    struct unbound_ask *ask[DNS_QUESTIONS_MAX];
-    bool is_name[DNS_QUESTIONS_MAX];
+    struct asking asking[DNS_QUESTIONS_MAX];
     bug_if(n > DNS_QUESTIONS_MAX);
     for (size_t i = 0; i < n; i++) {
         char text[ANY_NAME_TEXT];
-        is_name[i] = any_name_check(q[i].name, text) == RC_OK;
-        ask[i] = NULL;
-        if (!is_name[i])
+        asking[i] = (struct asking){.is_answered = true};
+        if (any_name_check(q[i].name, text) != RC_OK)
             no_such_name(&q[i].answer);
-        else if (d->script)
-            script_answer(d->script, text, q[i].type, a, &q[i].answer);
         else
-            ask[i] = unbound_start(d->unbound, text, q[i].type);
+            asking[i] = begin(d, text, q[i].type, a, &q[i].answer);
     }
     for (size_t i = 0; i < n; i++)
-        if (is_name[i] && !d->script)
-            finish(d, ask[i], until, a, &q[i].answer);
+        finish(d, asking[i], until, a, &q[i].answer);
 }
 
 void dns_prefetch(struct dns *d, struct view name, enum dns_type type)
 {
     char text[ANY_NAME_TEXT];
-    if (any_name_check(name, text) == RC_OK && d->unbound)
+    if (d->unbound && any_name_check(name, text) == RC_OK && !dns_cache_has(d->cache, view_str(text), type, clock_mono_ms()))
         unbound_prefetch(d->unbound, text, type);
+}
+
+void dns_forget(struct dns *d)
+{
+    if (d->cache)
+        dns_cache_drop(d->cache);
 }
 
 /* --- typed answers: records that are broken are left out --- */
@@ -240,16 +244,11 @@ enum dns_status dns_addrs(struct dns *d, struct view name, unsigned port, int64_
     *n = 0;
     if (name_check(name, text) != RC_OK)
         return no_such_name(out);
-    if (d->script) {
-        script_answer(d->script, text, DNS_AAAA, a, &six);
-        script_answer(d->script, text, DNS_A, a, &four);
-    } else {
-        int64_t until = cut_deadline(d, deadline_ms);
-        struct unbound_ask *ask_six = unbound_start(d->unbound, text, DNS_AAAA);
-        struct unbound_ask *ask_four = unbound_start(d->unbound, text, DNS_A);
-        finish(d, ask_four, until, a, &four);
-        finish(d, ask_six, until, a, &six);
-    }
+    int64_t until = cut_deadline(d, deadline_ms);
+    struct asking asking_six = begin(d, text, DNS_AAAA, a, &six);
+    struct asking asking_four = begin(d, text, DNS_A, a, &four);
+    finish(d, asking_four, until, a, &four);
+    finish(d, asking_six, until, a, &six);
     /* Both say the same of the name itself; the one that knows more speaks. */
     *out = four.status == DNS_OK || six.status == DNS_NXDOMAIN ? four : six;
     if (six.status != DNS_OK && four.status != DNS_OK) {
@@ -371,33 +370,35 @@ enum dns_status dns_tlsa(struct dns *d, struct view name, int64_t deadline_ms, s
 
 /* --- life --- */
 
-static enum rc dns_make(struct unbound *unbound, struct script *script, int64_t timeout_ms, struct dns **out)
-{
-    struct dns *d = calloc(1, sizeof *d);
-    if (!d) {
-        unbound_free(unbound);
-        script_free(script);
-        return RC_TEMP;
-    }
-    d->unbound = unbound;
-    d->script = script;
-    d->timeout_ms = timeout_ms > 0 ? timeout_ms : DNS_TIMEOUT_MS;
-    *out = d;
-    return RC_OK;
-}
-
 enum rc dns_new(const struct dns_settings *set, struct dns **out, const char **why)
 {
-    struct unbound *unbound = NULL;
-    enum rc rc = unbound_new(set, &unbound, why);
-    return rc == RC_OK ? dns_make(unbound, NULL, set->timeout_ms, out) : rc;
+    struct dns *d = calloc(1, sizeof *d);
+    enum rc rc = RC_TEMP;
+    *why = "out of memory";
+    if (!d || !(d->cache = dns_cache_new(CACHE_BYTES, CACHE_ENTRIES)))
+        goto done;
+    d->timeout_ms = set->timeout_ms > 0 ? set->timeout_ms : DNS_TIMEOUT_MS;
+    rc = unbound_new(set, d->cache, &d->unbound, why);
+done:
+    if (rc == RC_OK)
+        *out = d;
+    else
+        dns_free(d);
+    return rc;
 }
 
 enum rc dns_new_scripted(const char *text, struct dns **out)
 {
-    struct script *script = NULL;
-    enum rc rc = script_new(text, &script);
-    return rc == RC_OK ? dns_make(NULL, script, 0, out) : rc;
+    struct dns *d = calloc(1, sizeof *d);
+    if (!d)
+        return RC_TEMP;
+    d->timeout_ms = DNS_TIMEOUT_MS;
+    enum rc rc = script_new(text, &d->script);
+    if (rc == RC_OK)
+        *out = d;
+    else
+        dns_free(d);
+    return rc;
 }
 
 void dns_free(struct dns *d)
@@ -405,6 +406,7 @@ void dns_free(struct dns *d)
     if (!d)
         return;
     unbound_free(d->unbound);
+    dns_cache_free(d->cache);
     script_free(d->script);
     free(d);
 }

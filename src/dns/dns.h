@@ -1,6 +1,7 @@
 /* dns: libunbound behind typed answers with their DNSSEC status (RFC 1034, 4035), and scripted answers for tests.
  * Every question blocks its thread for at most its deadline; questions run side by side, so that a dead name server
- * delays only those who ask it. libunbound caches. Network I/O; any thread.
+ * delays only those who ask it; whoever asks what is being asked already waits for the same answer. Answers are kept
+ * for their time to live, of which an hour counts, and five minutes of an absence. Network I/O; any thread.
  *
  * Where servers are set, they are asked for every name, `.test`, loopback and private ranges included, which
  * libunbound denies by itself (RFC 6761); without, those of /etc/resolv.conf are asked.
@@ -67,6 +68,8 @@ struct dns_question {
 void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t deadline_ms, struct arena *a);
 /* Asks and waits for nothing: whoever asks the same soon finds the answer here or on its way. */
 void dns_prefetch(struct dns *d, struct view name, enum dns_type type);
+/* Answers kept here are asked for again. libunbound goes on to keep its own until their time is over. */
+void dns_forget(struct dns *d);
 /* The strings of each TXT record of an answer joined (RFC 7208 §3.3). RC_TEMP: no memory. */
 enum rc dns_texts(const struct dns_answer *answer, struct arena *a, struct view **texts, size_t *n);
 

@@ -29,6 +29,7 @@ struct unbound_ask {
 
 struct unbound {
     struct ub_ctx *ctx;
+    struct dns_cache *cache;
     pthread_t reader;
     bool has_reader;
     int stop[2]; /* a pipe: closing [1] ends the reader */
@@ -73,11 +74,76 @@ static void ask_free(struct unbound_ask *ask)
     free(ask);
 }
 
+/* An answer as libunbound has it, and room for what it lacks. */
+struct found {
+    struct dns_answer answer;
+    struct view rdata[DNS_RDATA_MAX];
+    char canonical[DNS_NAME_MAX * 4];
+};
+
+/* *out borrows from the result. */
+static void read_result(int err, const struct ub_result *r, struct found *out)
+{
+    struct dns_answer *answer = &out->answer;
+    *answer = (struct dns_answer){.status = DNS_TEMP};
+    if (err != 0 || !r) {
+        answer->why = err ? ub_strerror(err) : "no answer";
+        return;
+    }
+    answer->secure = r->secure;
+    answer->ttl_s = r->ttl > 0 ? (uint32_t)r->ttl : 0;
+    if (r->bogus) {
+        answer->status = DNS_BOGUS;
+        answer->why = r->why_bogus ? r->why_bogus : "signatures do not hold";
+        return;
+    }
+    struct view canonical = view_str(r->canonname);
+    if (canonical.n > 1 && view_ends(canonical, VIEW(".")))
+        canonical.n--;
+    if (r->canonname && !view_ieq(view_str(r->canonname), view_str(r->qname)) && canonical.n <= sizeof out->canonical) {
+        for (size_t i = 0; i < canonical.n; i++)
+            out->canonical[i] = (char)to_lower((unsigned char)canonical.p[i]);
+        answer->canonical = view_of(out->canonical, canonical.n);
+    }
+    if (r->havedata) {
+        answer->status = DNS_OK;
+        answer->rdata = out->rdata;
+        while (answer->n < DNS_RDATA_MAX && r->data[answer->n]) {
+            out->rdata[answer->n] = view_of(r->data[answer->n], (size_t)r->len[answer->n]);
+            answer->n++;
+        }
+        return;
+    }
+    answer->status = r->nxdomain ? DNS_NXDOMAIN : r->rcode == 0 ? DNS_NODATA : DNS_TEMP;
+    if (answer->status == DNS_TEMP)
+        answer->why = r->rcode == 2 ? "the name servers fail (SERVFAIL)" : "the name servers refuse to answer";
+}
+
+static enum rc copy_answer(const struct dns_answer *from, struct arena *a, struct dns_answer *out)
+{
+    struct view *rdata = arena_new_array(a, from->n, struct view);
+    char *why = from->why ? arena_printf(a, "%.200s", from->why) : NULL;
+    if (!rdata || (from->why && !why) || view_dup(a, from->canonical, &out->canonical) != RC_OK)
+        return RC_TEMP;
+    for (size_t i = 0; i < from->n; i++)
+        if (view_dup(a, from->rdata[i], &rdata[i]) != RC_OK)
+            return RC_TEMP;
+    struct view canonical = out->canonical;
+    *out = *from;
+    out->canonical = canonical;
+    out->rdata = rdata;
+    out->why = why;
+    return RC_OK;
+}
+
 /* libunbound calls it inside ub_process, on the reader's thread. */
 static void take_answer(void *arg, int err, struct ub_result *result)
 {
     struct unbound_ask *ask = arg;
     struct unbound *u = ask->owner;
+    struct found found;
+    read_result(err, result, &found);
+    dns_cache_put(u->cache, ask->name, ask->type, clock_mono_ms(), &found.answer);
     pthread_mutex_lock(&u->lock);
     ask->err = err;
     ask->result = result;
@@ -170,13 +236,14 @@ static enum rc configure(struct ub_ctx *ctx, const struct dns_settings *set, con
     return RC_OK;
 }
 
-enum rc unbound_new(const struct dns_settings *set, struct unbound **out, const char **why)
+enum rc unbound_new(const struct dns_settings *set, struct dns_cache *cache, struct unbound **out, const char **why)
 {
     struct unbound *u = calloc(1, sizeof *u);
     enum rc rc = RC_TEMP;
     *why = "out of memory";
     if (!u)
         return RC_TEMP;
+    u->cache = cache;
     u->stop[0] = u->stop[1] = -1;
     pthread_mutex_init(&u->lock, NULL);
     u->ctx = ub_ctx_create();
@@ -269,47 +336,12 @@ void unbound_prefetch(struct unbound *u, const char *name, enum dns_type type)
     join(u, view_str(name), type, DNS_PENDING_MAX / 2, false);
 }
 
-static void fill(const struct unbound_ask *ask, struct arena *a, struct dns_answer *out)
-{
-    const struct ub_result *r = ask->result;
-    if (ask->err != 0 || !r) {
-        out->why = ask->err ? ub_strerror(ask->err) : "no answer";
-        return;
-    }
-    out->secure = r->secure;
-    out->ttl_s = r->ttl > 0 ? (uint32_t)r->ttl : 0;
-    if (r->bogus) {
-        out->status = DNS_BOGUS;
-        out->why = arena_printf(a, "%.200s", r->why_bogus ? r->why_bogus : "signatures do not hold");
-        return;
-    }
-    if (r->canonname && !view_ieq(view_str(r->canonname), view_str(r->qname)) &&
-        view_dup(a, view_str(r->canonname), &out->canonical) != RC_OK)
-        return;
-    if (r->havedata) {
-        size_t n = 0;
-        while (n < DNS_RDATA_MAX && r->data[n])
-            n++;
-        out->rdata = arena_new_array(a, n, struct view);
-        for (size_t i = 0; out->rdata && i < n; i++)
-            if (view_dup(a, view_of(r->data[i], (size_t)r->len[i]), &out->rdata[i]) != RC_OK)
-                return;
-        if (!out->rdata)
-            return;
-        out->n = n;
-        out->status = DNS_OK;
-        return;
-    }
-    out->status = r->nxdomain ? DNS_NXDOMAIN : r->rcode == 0 ? DNS_NODATA : DNS_TEMP;
-    if (out->status == DNS_TEMP)
-        out->why = r->rcode == 2 ? "the name servers fail (SERVFAIL)" : "the name servers refuse to answer";
-}
-
 void unbound_finish(struct unbound *u, struct unbound_ask *ask, int64_t deadline_ms, struct arena *a,
                     struct dns_answer *out)
 {
     struct timespec ts = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-    *out = (struct dns_answer){.status = DNS_TEMP, .why = "no memory for the answer"};
+    struct found found;
+    *out = (struct dns_answer){.status = DNS_TEMP, .why = "the name servers do not answer"};
     pthread_mutex_lock(&u->lock);
     while (!ask->done && pthread_cond_timedwait(&ask->answered, &u->lock, &ts) == 0)
         ;
@@ -317,11 +349,11 @@ void unbound_finish(struct unbound *u, struct unbound_ask *ask, int64_t deadline
     if (late)
         ask->n_waiting--;
     pthread_mutex_unlock(&u->lock);
-    if (late) {
-        out->why = "the name servers do not answer";
+    if (late)
         return;
-    }
-    fill(ask, a, out);
+    read_result(ask->err, ask->result, &found);
+    if (copy_answer(&found.answer, a, out) != RC_OK)
+        *out = (struct dns_answer){.status = DNS_TEMP, .why = "no memory for the answer"};
     pthread_mutex_lock(&u->lock);
     bool last = --ask->n_waiting == 0;
     pthread_mutex_unlock(&u->lock);
