@@ -72,6 +72,9 @@ static const struct fix_case fixes[] = {
      RC_OK, DATE ID "From: A <a@ici.test>\r\nTo: b@x\r\n\r\n"},
     {"From: a@ici.test, a@ici.test\r\nSender: \"A\" <a@ici.test>\r\n\r\n", RC_OK,
      DATE ID "From: a@ici.test, a@ici.test\r\nSender: \"A\" <a@ici.test>\r\n\r\n"},
+    {"Authentication-Results: MX.ici.test; dkim=pass\r\nAuthentication-results :\r\n (x) mx.ici.test 1;\r\n spf=pass\r\n"
+     "Authentication-Results: mx.labas.test; spf=pass\r\nFrom: a@ici.test\r\n\r\n",
+     RC_OK, DATE ID "Authentication-Results: mx.labas.test; spf=pass\r\nFrom: a@ici.test\r\n\r\n"},
     {"From: \"b@x\" <a@ici.test>\r\n\r\n", RC_OK, DATE ID "From: \"b@x\" <a@ici.test>\r\n\r\n"},
     {"From: J. Doe <a@ici.test>\r\n\r\n", RC_OK, DATE ID "From: J. Doe <a@ici.test>\r\n\r\n"},
     {"From: a@ici.test <a@ici.test>\r\n\r\n", RC_OK, DATE ID "From: a@ici.test <a@ici.test>\r\n\r\n"},
@@ -153,7 +156,9 @@ static void a_device_gets_only_what_is_missing(void **state)
     struct buf out;
     (void)state;
     buf_init(&out, 10000);
-    assert_int_equal(submission_fix(VIEW("no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n"), &rules, &out, &why),
+    assert_int_equal(submission_fix(VIEW("no field\r\nFrom: x@y\r\nBcc: z@x\r\n"
+                                         "Authentication-Results: mx.ici.test; spf=pass\r\n\r\n"),
+                                    &rules, &out, &why),
                      RC_OK);
     assert_view(buf_view(&out), DATE ID "no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n");
     buf_clear(&out);

@@ -1,10 +1,8 @@
 #include "smtp/session.h"
 
 #include "base/log.h"
-#include "crypto/random.h"
-#include "smtp/received.h"
+#include "message/header.h"
 #include "smtp/submission.h"
-#include "store/directory.h"
 
 void smtp_intake_clear(struct smtp_intake *in)
 {
@@ -32,7 +30,7 @@ static void refuse_store(struct smtp_session *s, enum rc rc)
         smtp_intake_refuse(s, 451, "4.3.0", "The message cannot be stored now, please try again later");
 }
 
-static void append(struct smtp_session *s, struct view bytes)
+void smtp_intake_append(struct smtp_session *s, struct view bytes)
 {
     struct smtp_intake *in = &s->tx.in;
     if (in->refusal.code || bytes.n == 0)
@@ -40,40 +38,6 @@ static void append(struct smtp_session *s, struct view bytes)
     enum rc rc = blob_append(in->blob, bytes);
     if (rc != RC_OK)
         refuse_store(s, rc);
-}
-
-/* --- what we put in front --- */
-
-static void append_trace(struct smtp_session *s)
-{
-    struct smtp_tx *tx = &s->tx;
-    struct tls_info tls;
-    char id[64];
-    struct buf id_text = {.max = sizeof id}, b;
-    struct smtp_received r = {
-        .helo = view_str(s->helo),
-        .peer = conn_peer_text(s->c),
-        .hostname = s->set->hostname,
-        .tls = conn_tls(s->c, &tls) ? &tls : NULL,
-        .esmtp = s->esmtp,
-        .login = s->account != 0,
-        .utf8 = tx->mail.params & PARAM_SMTPUTF8,
-        .now_s = clock_real_s(),
-    };
-    buf_printf(&id_text, "%llx.%x", (unsigned long long)conn_id(s->c), s->n_mail);
-    r.id = buf_view(&id_text);
-    if (tx->n_rcpt == 1 && (r.utf8 || view_is_ascii(tx->first_rcpt)))
-        r.recipient = tx->first_rcpt;
-    buf_init(&b, SMTP_RECEIVED_MAX);
-    smtp_return_path_write(tx->sender, &b);
-    tx->in.skip = (uint32_t)b.n;
-    smtp_received_write(&r, &b);
-    if (buf_rc(&b) == RC_OK && buf_rc(&id_text) == RC_OK)
-        append(s, buf_view(&b));
-    else
-        refuse_store(s, RC_TEMP);
-    buf_clear(&b);
-    buf_clear(&id_text);
 }
 
 /* The account whose segment of the store it may lie near: the first local one. */
@@ -92,47 +56,14 @@ enum rc smtp_intake_begin(struct smtp_session *s)
     enum rc rc = blob_begin(s->srv->store, first_account(tx), &in->blob);
     if (rc != RC_OK)
         return rc;
-    in->open = true;
+    blob_expect_front(in->blob);
+    in->open = in->in_header = true;
     smtp_text_init(&in->text, tx->mail.body == SMTP_BODY_BINARYMIME);
-    buf_init(&in->header, SUBMISSION_HEADER_MAX);
-    in->in_header = s->account || s->trusted;
-    append_trace(s);
+    buf_init(&in->header, smtp_is_stranger(s) ? HEADER_MAX : SUBMISSION_HEADER_MAX);
     return RC_OK;
 }
 
-/* --- the header of a submission --- */
-
-static enum rc may_send(void *ctx, struct view address)
-{
-    struct smtp_session *s = ctx;
-    enum rc rc = directory_may_send(s->srv->store, s->account, address);
-    return rc == RC_SYNTAX || rc == RC_NOTFOUND ? RC_DENIED : rc;
-}
-
-static void mend_header(struct smtp_session *s)
-{
-    struct smtp_intake *in = &s->tx.in;
-    const char *why = "";
-    struct submission_rules rules = {
-        .may_send = s->account ? may_send : NULL,
-        .ctx = s,
-        .hostname = s->set->hostname,
-        .now_s = clock_real_s(),
-        .unique = {random_u64(), random_u64()},
-    };
-    struct buf out;
-
-    in->in_header = false;
-    buf_init(&out, 2 * SUBMISSION_HEADER_MAX);
-    switch (submission_fix(buf_view(&in->header), &rules, &out, &why)) {
-    case RC_OK: append(s, buf_view(&out)); break;
-    case RC_DENIED: smtp_intake_refuse(s, 550, "5.7.1", why); break;
-    case RC_SYNTAX: smtp_intake_refuse(s, 550, "5.6.0", why); break;
-    default: smtp_intake_refuse(s, 451, "4.3.0", "Please try again later"); break;
-    }
-    buf_clear(&out);
-    buf_clear(&in->header);
-}
+/* --- what arrives --- */
 
 /* Collects until the empty line has come; gives what follows it. */
 static struct view collect_header(struct smtp_session *s, struct view content)
@@ -147,7 +78,7 @@ static struct view collect_header(struct smtp_session *s, struct view content)
     else if (buf_rc(&in->header) != RC_OK)
         refuse_store(s, RC_TEMP);
     else if (!in->text.in_header)
-        mend_header(s);
+        smtp_header_take(s);
     return view_from(content, n);
 }
 
@@ -168,7 +99,7 @@ void smtp_intake_add(struct smtp_session *s, struct view content)
     else if (in->in_header)
         content = collect_header(s, content);
     if (!in->in_header)
-        append(s, content);
+        smtp_intake_append(s, content);
 }
 
 /* --- the end --- */
@@ -211,6 +142,9 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
     enum mailq_body body = mail->body == SMTP_BODY_BINARYMIME ? BODY_BINARY
                            : tx->in.text.has_8bit ? BODY_8BIT /* what it holds counts, not what was said */
                                                   : BODY_7BIT;
+    enum rc rc = smtp_front_add(s);
+    if (rc != RC_OK)
+        return rc;
     *m = (struct mailq_message){
         .skip = tx->in.skip,
         .size = blob_written(tx->in.blob) - tx->in.skip,
@@ -230,7 +164,7 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
         tx->rcpts[i].due_ms = m->release_ms > m->created_ms ? m->release_ms : m->created_ms;
     struct blob_writer *blob = tx->in.blob;
     tx->in.blob = NULL;
-    enum rc rc = blob_finish(blob, &m->blob);
+    rc = blob_finish(blob, &m->blob);
     return rc == RC_OK ? mailq_submit(s->srv->store, m, tx->rcpts, tx->n) : rc;
 }
 
@@ -245,7 +179,7 @@ enum rc smtp_intake_finish(struct smtp_session *s)
     if (!in->refusal.code && smtp_text_is_bare(&in->text))
         smtp_intake_refuse(s, 550, "5.6.0", "A line ends in a bare CR or LF");
     if (!in->refusal.code && in->in_header)
-        mend_header(s); /* a header alone */
+        smtp_header_take(s); /* a header alone */
     if (!in->refusal.code && (rc = submit(s, &m)) != RC_OK)
         refuse_store(s, rc);
     log_message(s, m.id, m.size);

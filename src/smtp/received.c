@@ -48,6 +48,8 @@ void smtp_received_write(const struct smtp_received *r, struct buf *out)
         buf_chr(out, '>');
     }
     buf_str(out, ";\r\n\t");
+    for (unsigned i = 0; i < r->indent; i++)
+        buf_chr(out, ' ');
     date_write((struct date){.utc = r->now_s}, out);
     buf_str(out, "\r\n");
 }

@@ -18,6 +18,7 @@ struct smtp_received {
     struct view
         recipient; /* only where there is exactly one (it would tell blind copies otherwise); else empty */
     int64_t now_s;
+    unsigned indent; /* blanks before the date, where the length matters */
 };
 /* Appends "Received: ...\r\n". */
 void smtp_received_write(const struct smtp_received *r, struct buf *out);

@@ -43,8 +43,8 @@ struct smtp_intake {
     bool open;
     struct blob_writer *blob;
     struct smtp_text text;
-    struct buf header;           /* collected only where it will be mended */
-    bool in_header;              /* collecting now */
+    struct buf header;           /* the section as it arrived; of a submission, once it is whole: as it was mended */
+    bool in_header;              /* it is not whole yet; nothing of the message is stored before it is */
     struct smtp_refusal refusal; /* code 0: none. The rest of the message is swallowed */
     uint64_t refused_n;          /* bytes swallowed since */
     uint32_t skip;               /* length of the Return-Path line */
@@ -88,6 +88,12 @@ static inline bool smtp_is_submission(const struct smtp_session *s)
     return s->kind != SMTP_MTA;
 }
 
+/* Neither one of our users nor a device that we trust. */
+static inline bool smtp_is_stranger(const struct smtp_session *s)
+{
+    return !s->account && !s->trusted;
+}
+
 /* Commands return RC_OK while the session goes on, else RC_CLOSED with s->end set. */
 enum rc smtp_reply(struct smtp_session *s, int code, const char *status, const char *text);
 enum rc smtp_refuse(struct smtp_session *s, const struct smtp_refusal *r);
@@ -107,9 +113,16 @@ void smtp_tx_reset(struct smtp_tx *tx);
 enum rc smtp_intake_begin(struct smtp_session *s);
 void smtp_intake_add(struct smtp_session *s, struct view content);
 void smtp_intake_refuse(struct smtp_session *s, int code, const char *status, const char *text);
+void smtp_intake_append(struct smtp_session *s, struct view bytes);
 /* Queues it and answers; the transaction is over. */
 enum rc smtp_intake_finish(struct smtp_session *s);
 void smtp_intake_clear(struct smtp_intake *in);
+
+/* intake_header.c: checks, mends and stores the header section when it is whole */
+void smtp_header_take(struct smtp_session *s);
+
+/* front.c: puts our own fields in front of what was stored */
+enum rc smtp_front_add(struct smtp_session *s);
 
 /* transfer.c: DATA and BDAT */
 enum rc smtp_cmd_data(struct smtp_session *s, struct view args);

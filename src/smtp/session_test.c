@@ -239,6 +239,103 @@ static void a_message_is_taken_as_it_is(void **state)
     close_box(&b);
 }
 
+static void put_times(struct buf *b, const char *text, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        buf_str(b, text);
+}
+
+/* What we put in front comes last and stands first, whatever the length of the rest: also where its length must be a
+ * multiple of 8. */
+static void our_fields_stand_first(void **state)
+{
+    struct smtp_settings set = defaults;
+    struct buf script, replies;
+    set.message_size = 1 << 20;
+    struct box b = open_box(state, &set);
+    for (unsigned lines = 0; lines <= 8000; lines += 2000) {
+        for (unsigned i = 0; i < 9; i++) {
+            struct mailq_rcpt *r;
+            struct blob blob;
+            size_t n;
+            buf_init(&script, 1 << 20);
+            buf_printf(&script, "%sMAIL FROM:<%.*sx@labas.test>\r\n%sDATA\r\nSubject: x\r\n\r\n", HELLO, (int)i, "aaaaaaaaa",
+                       RCPT);
+            put_times(&script, "twenty bytes a line\r\n", lines);
+            buf_str(&script, ".\r\nQUIT\r\n");
+            talk(&b, SMTP_MTA, 0, buf_view(&script), 4096, &replies);
+            expect_codes(buf_view(&replies), "220 250 250 250 354 250 221", "lines");
+            struct mailq_message m = last_message(&b, &r, &n, &blob);
+            struct view rest = view_from(blob.bytes, m.skip);
+            assert_int_equal(m.skip, sizeof "Return-Path: <x@labas.test>\r\n" - 1 + i);
+            assert_true(view_starts(rest, VIEW("Received: from mx.labas.test ([127.0.0.1])\r\n\tby mx.ici.test with ")));
+            size_t at = view_find(rest, VIEW(" +0000\r\nSubject: x\r\n\r\n"));
+            assert_int_not_equal(at, VIEW_NONE);
+            assert_int_equal(rest.n - at, sizeof " +0000\r\nSubject: x\r\n\r\n" - 1 + lines * 21);
+            assert_int_equal(m.size, rest.n);
+            blob_close(&blob);
+            buf_clear(&script);
+            buf_clear(&replies);
+        }
+    }
+    close_box(&b);
+}
+
+/* RFC 8601 §5. */
+static void nobody_else_speaks_in_our_name(void **state)
+{
+    static const char script[] = HELLO MAIL RCPT
+        "DATA\r\nAuthentication-Results: mx.ici.test; spf=pass\r\nX: 1\r\nauthentication-RESULTS :\r\n"
+        "\t(c) MX.Ici.Test 1; dkim=pass\r\n (x)\r\nAuthentication-Results: mx.labas.test; spf=pass\r\n"
+        "Authentication-Results: \"mx.ici.test\"; none\r\nX: 2\r\n\r\n"
+        "Authentication-Results: mx.ici.test; spf=pass\r\n.\r\nQUIT\r\n";
+    struct box b = open_box(state, NULL);
+    struct buf replies, many;
+    for (size_t piece = 0; piece < 40; piece += 13) {
+        struct mailq_rcpt *r;
+        struct blob blob;
+        size_t n;
+        talk(&b, SMTP_MTA, 0, view_str(script), piece, &replies);
+        expect_codes(buf_view(&replies), "220 250 250 250 354 250 221", script);
+        last_message(&b, &r, &n, &blob);
+        size_t at = view_find(blob.bytes, VIEW("\r\nX: 1"));
+        assert_int_not_equal(at, VIEW_NONE);
+        assert_same(view_from(blob.bytes, at), VIEW("\r\nX: 1\r\nAuthentication-Results: mx.labas.test; spf=pass\r\n"
+                                                    "X: 2\r\n\r\nAuthentication-Results: mx.ici.test; spf=pass\r\n"));
+        blob_close(&blob);
+        buf_clear(&replies);
+    }
+    buf_init(&many, 100000);
+    buf_str(&many, HELLO MAIL RCPT "DATA\r\n");
+    put_times(&many, "Authentication-Results: mx.ici.test; none\r\n", 101);
+    buf_str(&many, ".\r\nQUIT\r\n");
+    talk(&b, SMTP_MTA, 0, buf_view(&many), 0, &replies);
+    expect_codes(buf_view(&replies), "220 250 250 250 354 550 221", "many");
+    buf_clear(&replies);
+    buf_clear(&many);
+    close_box(&b);
+}
+
+static void a_header_has_an_end(void **state)
+{
+    struct smtp_settings set = defaults;
+    struct buf script, replies;
+    set.message_size = 4 << 20;
+    struct box b = open_box(state, &set);
+    for (unsigned lines = 50000; lines <= 53000; lines += 3000) {
+        buf_init(&script, 4 << 20);
+        buf_str(&script, HELLO MAIL RCPT "DATA\r\n");
+        put_times(&script, "X: twenty bytes of\r\n", lines);
+        buf_str(&script, ".\r\nQUIT\r\n");
+        talk(&b, SMTP_MTA, 0, buf_view(&script), 65536, &replies);
+        expect_codes(buf_view(&replies),
+                     lines < 52000 ? "220 250 250 250 354 250 221" : "220 250 250 250 354 552 221", "long header");
+        buf_clear(&script);
+        buf_clear(&replies);
+    }
+    close_box(&b);
+}
+
 static void commands_have_their_order(void **state)
 {
     struct box b = open_box(state, NULL);
@@ -647,6 +744,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_message_is_taken_as_it_is),
+        TEST(our_fields_stand_first),
+        TEST(nobody_else_speaks_in_our_name),
+        TEST(a_header_has_an_end),
         TEST(commands_have_their_order),
         TEST(nobody_relays),
         TEST(relay_from_hands_us_mail),

@@ -1,5 +1,6 @@
 #include "smtp/submission.h"
 
+#include "mailauth/authres.h"
 #include "message/address.h"
 #include "message/date.h"
 #include "message/header.h"
@@ -59,8 +60,12 @@ static enum rc check_field(struct view value, const struct submission_rules *rul
     return rc;
 }
 
-static bool is_dropped(const struct header_field *f)
+static bool is_dropped(const struct header_field *f, const struct submission_rules *rules)
 {
+    if (is_name(f, VIEW("Authentication-Results"))) /* in our name we alone speak (RFC 8601 §5) */
+        return authres_is_ours(f->value, view_str(rules->hostname));
+    if (!rules->may_send)
+        return false;
     return is_name(f, VIEW("Bcc")) || is_name(f, VIEW("Resent-Bcc")) || is_name(f, VIEW("Return-Path"));
 }
 
@@ -130,7 +135,7 @@ enum rc submission_fix(struct view header, const struct submission_rules *rules,
     write_missing(&seen, rules, out);
     struct view rest = header;
     while (header_next(&rest, &f))
-        if (!rules->may_send || !is_dropped(&f))
+        if (!is_dropped(&f, rules))
             buf_add(out, f.whole);
     buf_add(out, rest); /* the empty line */
     return buf_rc(out);
