@@ -25,6 +25,8 @@ SHARED = ROOT.parent / "shared"
 IS_ROOT = os.geteuid() == 0
 SHIFT = 0 if IS_ROOT else 10000
 PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
+SERVICES = list(PORTS)  # what a server listens for unless told otherwise
+PORTS.update({"http": 80, "https": 443})
 PORTS = {k: v + SHIFT for k, v in PORTS.items()}
 DNS_PORT = 53 + SHIFT
 SLOW = 4 if "asan" in BIN or "tsan" in BIN else 1  # sanitizers cost time
@@ -151,7 +153,7 @@ class Facteur:
         os.makedirs(self.dir)
         os.chmod(self.dir, 0o755)
         lab.certificate(os.path.join(self.dir, "cert.pem"), os.path.join(self.dir, "key.pem"), hostname)
-        services = listen if listen is not None else list(PORTS)
+        services = listen if listen is not None else SERVICES
         lines = ['hostname = "%s"' % hostname, 'data = "data"']
         if IS_ROOT:  # unprivileged users that every Debian has
             lines += ['user = "mail"', 'vault-user = "daemon"']

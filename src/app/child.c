@@ -52,7 +52,7 @@ static bool load_tls(struct child *c)
     arena_init(&a, 8 << 20);
     enum rc rc = vault_tls_chains(c->vault, &a, &chains);
     if (rc == RC_OK && chains[0]) {
-        const struct tls_server_settings set = {.chain_pem = chains, .sign = sign, .sign_ctx = c->vault};
+        const struct tls_server_settings set = {.chain_pem = chains, .sign = sign, .sign_ctx = c->vault, .alpn = "http/1.1"};
         rc = tls_server_new(&set, &tls, &why);
     }
     arena_clear(&a);

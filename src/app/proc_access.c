@@ -1,16 +1,19 @@
-/* The access process: mailboxes by IMAP and POP3. */
+/* The access process: mailboxes by IMAP and POP3, policies and pages by HTTP. */
 #include <stdlib.h>
 
 #include "app/process.h"
 #include "imap/server.h"
 #include "pop3/server.h"
 #include "sys/confine.h"
+#include "web/web.h"
 
 struct access {
     struct child child;
     struct imap_server *imap;
     struct pop3_server *pop3;
     struct pool_service pop3_plain, pop3_tls;
+    struct web *web;
+    struct http_server *http, *https;
 };
 
 static const struct pool_service *service_of(void *ctx, enum config_service service)
@@ -21,6 +24,8 @@ static const struct pool_service *service_of(void *ctx, enum config_service serv
     case SERVICE_IMAPS: return imap_server_service(m->imap, true);
     case SERVICE_POP3: return &m->pop3_plain;
     case SERVICE_POP3S: return &m->pop3_tls;
+    case SERVICE_HTTP: return http_service(m->http);
+    case SERVICE_HTTPS: return http_service(m->https);
     default: return NULL;
     }
 }
@@ -31,12 +36,23 @@ static struct imap_settings imap_settings_of(const struct child *c)
         .hostname = c->config->hostname, .sasl = child_sasl(c), .max_message = c->config->limits.message_size};
 }
 
+static struct web_settings web_settings_of(const struct child *c)
+{
+    struct web_settings set = {.hostname = c->config->hostname, .store = c->store};
+    for (size_t i = 0; i < c->config->listen.n && set.https_port == 0; i++)
+        if (c->config->listen.v[i].service == SERVICE_HTTPS)
+            set.https_port = addr_port(&c->config->listen.v[i].addr);
+    return set;
+}
+
 static enum rc reload(void *ctx, struct child *c)
 {
     struct access *m = ctx;
     const struct imap_settings imap = imap_settings_of(c);
+    const struct web_settings web = web_settings_of(c);
 
-    return imap_server_reload(m->imap, &imap); /* POP3 has no setting that a reload could change */
+    enum rc rc = imap_server_reload(m->imap, &imap); /* POP3 has no setting that a reload could change */
+    return rc == RC_OK ? web_reload(m->web, &web) : rc;
 }
 
 static void tick(void *ctx)
@@ -54,6 +70,16 @@ static bool begin(struct access *m)
         return false;
     if (!(m->pop3 = pop3_server_new(&pop3)))
         return false;
+    const struct web_settings web = web_settings_of(&m->child);
+    if (web_new(&web, &m->web) != RC_OK)
+        return false;
+    struct http_settings http = {.name = "http", .connections = m->child.config->limits.connections, .handle = web_handle, .ctx = m->web};
+    if (http_server_new(&http, &m->http) != RC_OK)
+        return false;
+    http.name = "https";
+    http.is_tls = true;
+    if (http_server_new(&http, &m->https) != RC_OK)
+        return false;
     m->pop3_plain = pop3_service(m->pop3, "pop3");
     m->pop3_tls = pop3_service(m->pop3, "pop3s");
     return true;
@@ -68,6 +94,9 @@ int access_process(struct start *start)
     if (m && child_begin(&m->child, start, POKE_ACCESS_SOCKET, CONFINE_NET_SERVER | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
         child_close_pool(&m->child);
+        http_server_free(m->http);
+        http_server_free(m->https);
+        web_free(m->web);
         pop3_server_free(m->pop3);
         imap_server_free(m->imap);
         child_end(&m->child);

@@ -59,7 +59,9 @@ const char *process_of_service(enum config_service service)
     case SERVICE_IMAP:
     case SERVICE_IMAPS:
     case SERVICE_POP3:
-    case SERVICE_POP3S: return "access";
+    case SERVICE_POP3S:
+    case SERVICE_HTTP:
+    case SERVICE_HTTPS: return "access";
     default: return NULL;
     }
 }

@@ -41,6 +41,17 @@ enum rc directory_may_send(struct store *s, uint64_t account, struct view addres
 
 enum rc directory_domain_add(struct store *s, struct view domain);    /* RC_EXISTS, RC_SYNTAX */
 enum rc directory_domain_remove(struct store *s, struct view domain); /* RC_NOTFOUND; RC_EXISTS: has accounts or aliases */
+/* What a domain says about itself. */
+enum directory_sts { STS_NONE, STS_TESTING, STS_ENFORCE }; /* RFC 8461 §5 */
+struct directory_domain {
+    struct view name; /* normal form, A-labels */
+    int64_t created_s;
+    enum directory_sts sts_mode; /* new domains test */
+    int64_t sts_changed_s;       /* the policy's id: when the mode was changed last, or the domain added */
+};
+/* RC_NOTFOUND: not ours. RC_SYNTAX: not a domain name. */
+enum rc directory_domain(struct store *s, struct view domain, struct arena *a, struct directory_domain *out);
+enum rc directory_domain_set_sts(struct store *s, struct view domain, enum directory_sts mode);
 enum rc directory_domains(struct store *s, struct arena *a, struct view **out, size_t *n);
 /* Makes the account's database with INBOX, Drafts, Sent, Junk, Trash, Archive (RFC 6154). RC_NOTFOUND: domain not ours. */
 enum rc directory_account_add(struct store *s, struct view address, uint64_t *id);

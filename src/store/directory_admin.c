@@ -70,7 +70,8 @@ static enum rc insert_domain(struct db *db, void *ctx)
 
     if (rc != RC_OK || there)
         return rc == RC_OK ? RC_EXISTS : rc;
-    return db_exec(db, "INSERT INTO domain (name, created_s) VALUES ($1, $2)", DB_T(x->domain), DB_N(clock_real_s()));
+    return db_exec(db, "INSERT INTO domain (name, created_s, sts_mode, sts_changed_s) VALUES ($1, $2, $3, $2)",
+                   DB_T(x->domain), DB_N(clock_real_s()), DB_N(STS_TESTING));
 }
 
 static enum rc delete_domain(struct db *db, void *ctx)

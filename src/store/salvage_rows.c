@@ -27,8 +27,9 @@ struct table {
     " orcpt, original, last_reply, last_mx, last_attempt_ms, sender"
 #define COLUMNS_ACCOUNT "id, address, domain, role, created_s, quota, disabled"
 static const struct table tables[] = {
-    {"tn", false, "SELECT name, created_s FROM domain ORDER BY name", "SELECT name, created_s FROM domain ORDER BY name DESC",
-     "INSERT INTO domain (name, created_s) VALUES ($1, $2) ON CONFLICT DO NOTHING"},
+    {"tnnn", false, "SELECT name, created_s, sts_mode, sts_changed_s FROM domain ORDER BY name",
+     "SELECT name, created_s, sts_mode, sts_changed_s FROM domain ORDER BY name DESC",
+     "INSERT INTO domain (name, created_s, sts_mode, sts_changed_s) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"},
     {"nttnnnn", true, "SELECT " COLUMNS_ACCOUNT " FROM account WHERE id > $1 ORDER BY id",
      "SELECT " COLUMNS_ACCOUNT " FROM account ORDER BY id DESC",
      "INSERT INTO account (" COLUMNS_ACCOUNT ") VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"},

@@ -1,0 +1,28 @@
+/* web/web: what we serve by HTTP: the MTA-STS policy of each hosted domain (RFC 8461 §3.2), answers to ACME's challenges (RFC
+ * 8555 §8.3), health, and the way from HTTP to HTTPS. Reads the store; runs on http/'s threads. */
+#ifndef WEB_WEB_H
+#define WEB_WEB_H
+
+#include "http/http.h"
+#include "store/directory.h"
+
+#define WEB_STS_MAX_AGE_S (7 * 86400) /* of our policies: long enough to defend, short enough to repair (RFC 8461 §3.2) */
+#define WEB_HSTS          "max-age=31536000" /* RFC 6797 */
+
+struct web_settings {
+    const char *hostname; /* ours: the MX of every hosted domain */
+    struct store *store;
+    unsigned https_port;  /* where plain HTTP is sent to; 0: nothing listens there */
+};
+struct web;
+/* Settings are copied, the store is borrowed. RC_TEMP. */
+enum rc web_new(const struct web_settings *set, struct web **out);
+enum rc web_reload(struct web *w, const struct web_settings *set);
+void web_free(struct web *w); /* accepts NULL */
+/* An http_handler; ctx is struct web *. */
+void web_handle(void *ctx, const struct http_request *request, struct http_response *response);
+
+/* Appends the text of a policy (RFC 8461 §3.2). */
+void web_sts_policy(enum directory_sts mode, const char *mx, struct buf *out);
+
+#endif
