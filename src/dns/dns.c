@@ -322,6 +322,16 @@ static void reverse_name(const struct addr *addr, struct buf *out)
     }
 }
 
+void dns_prefetch_ptr(struct dns *d, const struct addr *addr)
+{
+    struct buf name;
+    buf_init(&name, DNS_NAME_MAX);
+    reverse_name(addr, &name);
+    if (name.fail == RC_OK)
+        dns_prefetch(d, buf_view(&name), DNS_PTR);
+    buf_clear(&name);
+}
+
 enum dns_status dns_ptr(struct dns *d, const struct addr *addr, int64_t deadline_ms, struct arena *a, struct dns_answer *out,
                         struct view **names, size_t *n)
 {

@@ -68,6 +68,7 @@ struct dns_question {
 void dns_query_all(struct dns *d, struct dns_question *q, size_t n, int64_t deadline_ms, struct arena *a);
 /* Asks and waits for nothing: whoever asks the same soon finds the answer here or on its way. */
 void dns_prefetch(struct dns *d, struct view name, enum dns_type type);
+void dns_prefetch_ptr(struct dns *d, const struct addr *addr);
 /* Answers kept here are asked for again. libunbound goes on to keep its own until their time is over. */
 void dns_forget(struct dns *d);
 /* The strings of each TXT record of an answer joined (RFC 7208 §3.3). RC_TEMP: no memory. */

@@ -131,6 +131,16 @@ static enum rc find_oldest_pass(struct arc *c, struct dkim_keyring *ring, struct
     return RC_OK;
 }
 
+static bool covers(const struct dkim_signature *s, struct view name)
+{
+    struct view names = s->h, one;
+    bool more = true;
+    while (dkim_list_next(&names, &more, &one))
+        if (view_ieq(one, name))
+            return true;
+    return false;
+}
+
 static enum rc tell_sets(const struct arc *c, struct arena *a, struct arc_verdict *out)
 {
     out->sets = arena_new_array(a, c->chain.n, struct arc_set);
@@ -146,6 +156,8 @@ static enum rc tell_sets(const struct arc *c, struct arena *a, struct arc_verdic
             .message_selector = c->messages[i].selector,
             .results = c->chain.sets[i].payload,
             .cv = c->chain.sets[i].cv,
+            .is_partial = c->messages[i].length != DKIM_WHOLE,
+            .signs_from = covers(&c->messages[i], VIEW("from")),
         };
     }
     out->n_sets = c->chain.n;
@@ -192,6 +204,23 @@ enum rc arc_new(struct view header, struct arena *a, struct dkim_body *body, str
     if (rc == RC_OK)
         *out = c;
     return rc;
+}
+
+/* Each key once: a set's two signatures mostly share one, and one forwarder may have sealed often. */
+void arc_prefetch(const struct arc *c, struct dns *dns)
+{
+    const struct dkim_signature *asked[ARC_PREFETCH_MAX];
+    size_t n = 0;
+    for (size_t i = c->messages ? 2 * (size_t)c->chain.n : 0; i > 0 && n < ARC_PREFETCH_MAX; i--) {
+        const struct dkim_signature *s = i % 2 == 0 ? &c->seals[i / 2 - 1] : &c->messages[i / 2];
+        bool skip = s->result != DKIM_NONE;
+        for (size_t k = 0; k < n && !skip; k++)
+            skip = view_eq(asked[k]->selector, s->selector) && view_eq(asked[k]->domain, s->domain);
+        if (skip)
+            continue;
+        asked[n++] = s;
+        dkim_key_prefetch(dns, s->selector, s->domain);
+    }
 }
 
 enum rc arc_finish(struct arc *c, struct dns *dns, int64_t deadline_ms, struct arena *a, struct arc_verdict *out)

@@ -9,7 +9,8 @@
 #include "mailauth/dkim_body.h"
 #include "mailauth/dkim_sign.h"
 
-#define ARC_SETS_MAX 50 /* RFC 8617 §4.2.1 */
+#define ARC_SETS_MAX     50 /* RFC 8617 §4.2.1 */
+#define ARC_PREFETCH_MAX 16
 
 /* RFC 8617 §4.4. */
 enum arc_result { ARC_NONE, ARC_PASS, ARC_FAIL };
@@ -21,6 +22,8 @@ struct arc_set {
     struct view message_domain, message_selector; /* of the ARC-Message-Signature */
     struct view results;                          /* what follows the instance in ARC-Authentication-Results, trimmed */
     enum arc_result cv;
+    bool is_partial;                              /* the message signature has l=: any body may follow what it covers */
+    bool signs_from;                              /* the message signature covers From */
 };
 /* Views borrow the header or are in the arena. */
 struct arc_verdict {
@@ -39,6 +42,8 @@ struct arc_verdict {
 struct arc;
 /* Reads the ARC fields of a header section and tells `body` what they need. `header` is borrowed until arc_finish(). RC_TEMP. */
 enum rc arc_new(struct view header, struct arena *a, struct dkim_body *body, struct arc **out);
+/* Asks the DNS ahead for the keys that arc_finish() will want, newest set first, at most ARC_PREFETCH_MAX. */
+void arc_prefetch(const struct arc *c, struct dns *dns);
 /* The verdict, after dkim_body_end(). RC_TEMP: no memory. */
 enum rc arc_finish(struct arc *c, struct dns *dns, int64_t deadline_ms, struct arena *a, struct arc_verdict *out);
 /* All in one, for a message that is in memory. */

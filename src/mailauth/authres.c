@@ -56,6 +56,17 @@ static enum rc take_value(struct view *in, struct arena *a, struct view *out)
     return RC_OK;
 }
 
+/* "@" domain at the cursor, after a local part; "@" domain alone has none. */
+static enum rc take_address(struct view *in, struct view local, struct arena *a, struct view *out)
+{
+    struct view domain;
+    view_take_chr(in, '@');
+    domain = view_take_while(in, is_token);
+    char *text = arena_printf(a, "%.*s@%.*s", VIEW_FMT(local), VIEW_FMT(domain));
+    *out = view_str(text);
+    return text ? RC_OK : RC_TEMP;
+}
+
 /* The results up to the next ";" outside of quotes and comments; moves past it. */
 static struct view take_result(struct view *in)
 {
@@ -256,25 +267,82 @@ enum rc authres_collect(struct view header, struct view authserv_id, struct aren
     return buf_rc(out);
 }
 
-enum rc authres_result(struct view results, const char *method, struct arena *a, struct view *out)
+static enum rc dup_lower(struct view v, struct arena *a, struct view *out)
 {
-    while (results.n > 0) {
-        struct view in = take_result(&results), name, result;
-        if (!skip_cfws(&in))
+    char *p = arena_alloc(a, v.n + 1);
+    if (!p)
+        return RC_TEMP;
+    for (size_t i = 0; i < v.n; i++)
+        p[i] = (char)to_lower((unsigned char)v.p[i]);
+    *out = view_of(p, v.n);
+    return RC_OK;
+}
+
+/* method [ "/" version ] "=" result */
+static bool take_head(struct view *in, struct view *method, struct view *result)
+{
+    if (!skip_cfws(in))
+        return false;
+    *method = view_take_while(in, is_token);
+    if (method->n == 0 || !skip_cfws(in))
+        return false;
+    if (view_take_chr(in, '/') && (!skip_cfws(in) || view_take_while(in, is_digit).n == 0 || !skip_cfws(in)))
+        return false;
+    if (!view_take_chr(in, '=') || !skip_cfws(in))
+        return false;
+    *result = view_take_while(in, is_token);
+    return result->n > 0;
+}
+
+enum rc authres_next(struct view *results, struct arena *a, struct authres_item *out)
+{
+    struct view method, result;
+    while (results->n > 0) {
+        struct view in = take_result(results);
+        if (!take_head(&in, &method, &result))
             continue;
-        name = view_take_while(&in, is_token);
-        if (!skip_cfws(&in) || (view_take_chr(&in, '/') && (!skip_cfws(&in) || view_take_while(&in, is_digit).n == 0)))
-            continue;
-        if (!view_ieq(name, view_str(method)) || !skip_cfws(&in) || !view_take_chr(&in, '=') || !skip_cfws(&in))
-            continue;
-        result = view_take_while(&in, is_token);
-        char *p = arena_alloc(a, result.n + 1);
-        if (!p)
-            return RC_TEMP;
-        for (size_t i = 0; i < result.n; i++)
-            p[i] = (char)to_lower((unsigned char)result.p[i]);
-        *out = view_of(p, result.n);
-        return result.n > 0 ? RC_OK : RC_NOTFOUND;
+        out->rest = in;
+        enum rc rc = dup_lower(method, a, &out->method);
+        return rc == RC_OK ? dup_lower(result, a, &out->result) : rc;
     }
     return RC_NOTFOUND;
+}
+
+enum rc authres_property_of(const struct authres_item *r, const char *name, struct arena *a, struct view *out)
+{
+    struct view in = r->rest, value;
+    *out = (struct view){0};
+    while (skip_cfws(&in) && in.n > 0) {
+        struct view word = view_take_while(&in, is_token);
+        if (!skip_cfws(&in) || !view_take_chr(&in, '=')) {
+            if (word.n == 0)
+                return RC_OK; /* no property, and nothing to go on from */
+            continue;
+        }
+        enum rc rc = skip_cfws(&in) ? RC_OK : RC_SYNTAX;
+        value = view_slice(in, 0, 0);
+        if (rc == RC_OK && view_peek(in) != '@')
+            rc = take_value(&in, a, &value);
+        if (rc == RC_OK && view_peek(in) == '@') /* RFC 8601 §2.2 pvalue: [[local-part] "@"] domain */
+            rc = take_address(&in, value, a, &value);
+        if (rc != RC_OK)
+            return rc == RC_TEMP ? rc : RC_OK;
+        if (view_ieq(word, view_str(name))) {
+            *out = value;
+            return RC_OK;
+        }
+    }
+    return RC_OK;
+}
+
+enum rc authres_result(struct view results, const char *method, struct arena *a, struct view *out)
+{
+    struct authres_item one;
+    enum rc rc;
+    while ((rc = authres_next(&results, a, &one)) == RC_OK)
+        if (view_ieq(one.method, view_str(method))) {
+            *out = one.result;
+            return RC_OK;
+        }
+    return rc;
 }

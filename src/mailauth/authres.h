@@ -45,6 +45,15 @@ bool authres_is_ours(struct view value, struct view authserv_id);
 enum rc authres_forged(struct view message, struct view authserv_id, struct header_cut *cuts, size_t max_cuts, size_t *n_cuts);
 /* Appends what our own fields say, without authserv-id, joined by "; " on one line: for ARC-Authentication-Results. */
 enum rc authres_collect(struct view header, struct view authserv_id, struct arena *a, struct buf *out);
+/* One result of the results (of authres_id, or of an ARC set). */
+struct authres_item {
+    struct view method, result; /* lower case */
+    struct view rest;           /* reason and properties, as written */
+};
+/* The next one that can be read, moving past it; what cannot is left out. RC_NOTFOUND: no more. RC_TEMP: no memory. */
+enum rc authres_next(struct view *results, struct arena *a, struct authres_item *out);
+/* The value of "header.from" and its like, without quoting; empty where it is not there. RC_TEMP. */
+enum rc authres_property_of(const struct authres_item *r, const char *name, struct arena *a, struct view *out);
 /* The result of the first `method` in the results (of authres_id, or of an ARC set): "pass" in lower case. RC_NOTFOUND. */
 enum rc authres_result(struct view results, const char *method, struct arena *a, struct view *out);
 

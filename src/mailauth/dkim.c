@@ -159,6 +159,13 @@ enum rc dkim_new(struct view header, struct arena *a, struct dkim_body *body, st
     return rc;
 }
 
+void dkim_prefetch(const struct dkim *d, struct dns *dns)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (d->signatures[i].result == DKIM_NONE)
+            dkim_key_prefetch(dns, d->signatures[i].selector, d->signatures[i].domain);
+}
+
 enum rc dkim_finish(struct dkim *d, struct dns *dns, int64_t now_s, int64_t deadline_ms, struct arena *a,
                     struct dkim_list *out)
 {

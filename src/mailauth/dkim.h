@@ -63,6 +63,8 @@ struct dkim;
 /* Reads the signatures of a header section and tells `body` what they need. `header` is borrowed until dkim_finish(); all
  * memory is the arena's. RC_TEMP: no memory. */
 enum rc dkim_new(struct view header, struct arena *a, struct dkim_body *body, struct dkim **out);
+/* Asks the DNS ahead for the keys that dkim_finish() will want. */
+void dkim_prefetch(const struct dkim *d, struct dns *dns);
 /* The verdicts, after dkim_body_end(). now_s: seconds since 1970, for x=. RC_TEMP: no memory; *out is empty then. */
 enum rc dkim_finish(struct dkim *d, struct dns *dns, int64_t now_s, int64_t deadline_ms, struct arena *a,
                     struct dkim_list *out);

@@ -101,6 +101,16 @@ void dkim_key_fetch(struct dns *dns, struct view selector, struct view domain, i
         answer(out, DKIM_PERMERROR, "there is no key in the DNS");
 }
 
+void dkim_key_prefetch(struct dns *dns, struct view selector, struct view domain)
+{
+    struct buf name;
+    buf_init(&name, DNS_NAME_MAX);
+    buf_printf(&name, "%.*s._domainkey.%.*s", VIEW_FMT(selector), VIEW_FMT(domain));
+    if (name.fail == RC_OK) /* else no name at all */
+        dns_prefetch(dns, buf_view(&name), DNS_TXT);
+    buf_clear(&name);
+}
+
 void dkim_key_write(enum pkey_kind kind, struct view public_key, struct buf *out)
 {
     buf_str(out, kind == PKEY_RSA ? "v=DKIM1; k=rsa; p=" : "v=DKIM1; k=ed25519; p=");

@@ -33,6 +33,9 @@ struct dkim_key_answer {
 void dkim_key_fetch(struct dns *dns, struct view selector, struct view domain, int64_t deadline_ms, struct arena *a,
                     struct dkim_key_answer *out);
 
+/* The same question asked ahead: waits for nothing. */
+void dkim_key_prefetch(struct dns *dns, struct view selector, struct view domain);
+
 /* Appends the text of the record to publish, without quotes: "v=DKIM1; k=rsa; p=...". To be cut into strings of at most 255
  * bytes. `public_key` as pkey_public reads it. */
 void dkim_key_write(enum pkey_kind kind, struct view public_key, struct buf *out);

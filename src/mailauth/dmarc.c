@@ -506,6 +506,21 @@ static void compare(const struct dmarc_verdict *other, struct arena *a, struct d
                           VIEW_FMT(word_or_none(other->policy_domain)));
 }
 
+void dmarc_prefetch(struct dns *dns, const struct dmarc_authors *authors)
+{
+    struct view targets[DMARC_QUERIES_MAX];
+    size_t n = authors->n > 0 ? list_targets(authors->domains[0], targets) : 0;
+    struct buf name;
+    buf_init(&name, DNS_NAME_MAX);
+    for (size_t i = 0; i < n; i++) {
+        buf_reset(&name);
+        buf_printf(&name, "_dmarc.%.*s", VIEW_FMT(targets[i]));
+        if (name.fail == RC_OK)
+            dns_prefetch(dns, buf_view(&name), DNS_TXT);
+    }
+    buf_clear(&name);
+}
+
 void dmarc_check(struct dns *dns, const struct dmarc_settings *set, const struct dmarc_facts *facts, int64_t deadline_ms,
                  struct arena *a, struct dmarc_verdict *out)
 {

@@ -69,6 +69,9 @@ struct dmarc_authors {
 /* From the header section of a message. RC_TEMP: no memory. */
 enum rc dmarc_authors(struct view header, struct arena *a, struct dmarc_authors *out);
 
+/* Asks the DNS ahead for the records that dmarc_check() will want for the first of these authors. */
+void dmarc_prefetch(struct dns *dns, const struct dmarc_authors *authors);
+
 /* --- the verdict --- */
 
 enum dmarc_result { DMARC_NONE, DMARC_PASS, DMARC_FAIL, DMARC_TEMPERROR, DMARC_PERMERROR };

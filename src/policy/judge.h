@@ -5,7 +5,10 @@
  *
  * judge_new() at MAIL asks the DNS ahead for what will be needed (and waits for nothing); judge_header() when the header
  * section is there; judge_body() for what follows; judge_finish() at its end. judge_results() writes what was found
- * (RFC 8601). */
+ * (RFC 8601).
+ *
+ * SPF, HELO, iprev, ARC and a broken signature never reject by themselves: DMARC decides (RFC 9989 §5.4), and a From field
+ * that leaves open who the author is does (judge_decide.c has the rules, docs/verdicts.md tells them to people). */
 #ifndef POLICY_JUDGE_H
 #define POLICY_JUDGE_H
 
@@ -14,9 +17,11 @@
 #include "mailauth/dmarc.h"
 #include "mailauth/spf.h"
 
-#define JUDGE_TIME_MS      20000 /* for all look-ups of a message, where the settings say nothing */
+#define JUDGE_TIME_MS      20000 /* for all look-ups of a message after its end, where the settings say nothing */
 #define JUDGE_IPREV_NAMES  5     /* names of an address that are looked at */
 #define JUDGE_TRUSTED_MAX  1000  /* sealers, and forwarders */
+#define JUDGE_TEXT_MAX     400   /* bytes of the text of a rejection */
+#define JUDGE_MEMORY       (32u << 20) /* a good cap for the arena: enough for a header and keys of the largest size */
 
 /* Read-only while anybody uses it. */
 struct judge_settings {
@@ -33,8 +38,8 @@ struct judge_settings {
     size_t n_forwarders;
 };
 struct judge_facts {
-    struct addr ip;
-    struct view helo, mail_from; /* as struct spf_facts has them; borrowed until judge_finish() */
+    struct addr ip;              /* of the client; none: its checks give "none" */
+    struct view helo, mail_from; /* as struct spf_facts has them; copied */
     int64_t now_s;
 };
 
@@ -44,12 +49,13 @@ enum judge_action {
     JUDGE_REJECT, /* with code, status and text */
 };
 struct judge_iprev { /* RFC 8601 §3 */
-    const char *result; /* "pass", "fail", "temperror", "permerror" */
-    const char *reason;
+    const char *result; /* "pass", "fail", "temperror", "permerror"; "none" without an address */
+    const char *reason; /* one sentence */
     struct view name;   /* the confirmed one; else the first claimed; may be empty */
 };
 /* All that was found. Views are in the arena given to judge_new(). */
 struct judgement {
+    struct judge_facts facts; /* as given, the address unmapped */
     struct judge_iprev iprev;
     const char *helo_note;    /* what is odd about the HELO name, in words; "" nothing */
     struct spf_verdict spf;   /* of the MAIL FROM identity */
@@ -58,14 +64,14 @@ struct judgement {
     struct arc_verdict arc;
     struct dmarc_verdict dmarc; /* with the override that applied */
     enum judge_action action;
-    int code;                 /* of a rejection: 550 */
-    const char *status;       /* "5.7.26" (RFC 7372, RFC 9989) */
-    struct view text;         /* what failed, for the reply and the log; one line of visible ASCII */
+    int code;                 /* of a rejection: 550; else 0 */
+    const char *status;       /* "5.7.26" (RFC 7372 §3.3), or "5.6.0" for a From field that may not be; else "" */
+    struct view text;         /* what failed, or why it goes to Junk; one line of visible ASCII; empty where accepted */
     int64_t look_ups_ms;      /* time spent waiting for the DNS after the end of the message */
 };
 
 struct judge;
-/* Views of facts and settings are borrowed until judge_free(); memory of the verdicts is the arena's. RC_TEMP. */
+/* Views of settings are borrowed until judge_free(); memory of the verdicts is the arena's. RC_TEMP. */
 enum rc judge_new(const struct judge_settings *set, struct dns *dns, const struct judge_facts *facts, struct arena *a,
                   struct judge **out);
 /* The header section with its empty line, as it arrived; borrowed until judge_free(). RC_TEMP. */
