@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "app/commands.h"
+#include "app/domain_keys.h"
 #include "app/people.h"
 #include "sys/file.h"
 
@@ -289,11 +290,27 @@ static void change(struct apply *a, const char *verb, const struct entry *e, enu
     }
 }
 
+static enum rc add_domain(struct apply *a, const struct entry *e)
+{
+    enum rc rc = directory_domain_add(a->app->store, e->name);
+    if (rc == RC_OK && domain_keys_make(a->app, e->name, DKIM_KEY_ACTIVE) != EXIT_DONE)
+        rc = RC_TEMP;
+    return rc;
+}
+
+static enum rc remove_domain(struct apply *a, const struct entry *e)
+{
+    enum rc rc = directory_domain_remove(a->app->store, e->name);
+    if (rc == RC_OK && domain_keys_remove(a->app, e->name) != EXIT_DONE)
+        rc = RC_TEMP;
+    return rc;
+}
+
 static void remove_entry(struct apply *a, const struct entry *e)
 {
     enum rc rc = RC_OK;
     if (!a->dry && e->kind == ENTRY_DOMAIN)
-        rc = directory_domain_remove(a->app->store, e->name);
+        rc = remove_domain(a, e);
     if (!a->dry && e->kind == ENTRY_ACCOUNT)
         rc = people_remove(a->app, e->text) == EXIT_DONE ? RC_OK : RC_TEMP;
     if (!a->dry && e->kind == ENTRY_ALIAS)
@@ -310,7 +327,7 @@ static void add_or_change(struct apply *a, const struct entry *e, const struct e
     if (!differs)
         return;
     if (!a->dry && e->kind == ENTRY_DOMAIN)
-        rc = directory_domain_add(a->app->store, e->name);
+        rc = add_domain(a, e);
     if (!a->dry && e->kind == ENTRY_ACCOUNT) {
         if (!old)
             rc = directory_account_add(a->app->store, e->name, &id);

@@ -1,9 +1,10 @@
 /* facteur dns DOMAIN: the records that DOMAIN should publish, as zone-file lines (RFC 1035 §5) that a DNS server loads
- * unchanged: MX, SPF (RFC 7208), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
+ * unchanged: MX, SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
 #include <netinet/in.h>
 #include <stdio.h>
 
 #include "app/commands.h"
+#include "app/domain_keys.h"
 #include "store/directory.h"
 
 struct records {
@@ -64,6 +65,35 @@ static void spf_record(struct records *r, const struct config *c, const char *ow
     buf_clear(&text);
 }
 
+/* Keys that are to sign, that sign, and that signed what may still be on its way. */
+static int key_records(struct records *r, struct view domain)
+{
+    struct directory_dkim_key *keys;
+    size_t n;
+
+    if (domain_keys_list(r->app, domain, &keys, &n) != EXIT_DONE)
+        return EXIT_FAILED;
+    for (size_t i = 0; i < n; i++) {
+        const char *owner = domain_keys_owner(r->app, &keys[i]), *value = domain_keys_record(r->app, &keys[i]);
+        if (!owner || !value)
+            return app_fail_rc(RC_TEMP, "write the records");
+        record(r, owner, "TXT", value);
+    }
+    if (n == 0)
+        fprintf(stderr, "facteur: %.*s has no DKIM keys, its mail goes unsigned: `facteur domain rotate-keys %.*s` makes them\n",
+                VIEW_FMT(domain), VIEW_FMT(domain));
+    return EXIT_DONE;
+}
+
+/* Everything that leaves is signed, so that what is not may be put aside; postmaster hears who sends in our name. */
+static void dmarc_record(struct records *r, struct view domain)
+{
+    const char *name = arena_printf(&r->app->arena, "_dmarc.%.*s.", VIEW_FMT(domain));
+    const char *value = arena_printf(&r->app->arena, "\"v=DMARC1; p=quarantine; rua=mailto:postmaster@%.*s\"", VIEW_FMT(domain));
+    if (name && value)
+        record(r, name, "TXT", value);
+}
+
 static void service_records(struct records *r, const struct config *c, const char *owner)
 {
     static const struct {
@@ -118,6 +148,11 @@ int cmd_dns(struct app *app, int argc, char **argv)
     record(&r, owner, "MX", mx);
     host_records(&r, c, domain);
     spf_record(&r, c, owner);
+    if (key_records(&r, domain) != EXIT_DONE) {
+        json_decref(r.json);
+        return EXIT_FAILED;
+    }
+    dmarc_record(&r, domain);
     service_records(&r, c, owner);
     return app->json ? app_print_json(r.json) : EXIT_DONE;
 }

@@ -1,28 +1,81 @@
-/* facteur domain add|remove|list DOMAIN: the domains that we host. */
+/* facteur domain add|remove|list|rotate-keys: the domains that we host, and the keys that sign for them. */
 #include <stdio.h>
+#include <time.h>
 
 #include "app/commands.h"
+#include "app/domain_keys.h"
+#include "base/clock.h"
+#include "crypto/pkey.h"
 #include "store/directory.h"
+
+#define WAIT_MS      (60 * 60 * 1000) /* --wait gives up after this; the server goes on looking */
+#define WAIT_STEP_MS 200
+#define WAIT_POKE    50 /* steps: the server is asked to look again */
+
+static json_t *keys_json(const struct directory_dkim_key *keys, size_t n, struct view domain)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        if (view_eq(keys[i].domain, domain))
+            json_array_append_new(list, json_pack("{s:o, s:s, s:s}", "selector", app_json(keys[i].selector), "algorithm",
+                                                  keys[i].algorithm == PKEY_RSA ? "rsa" : "ed25519", "state",
+                                                  domain_keys_state(keys[i].state)));
+    return list;
+}
+
+/* ", active r202611a e202611a" */
+static void print_keys(const struct directory_dkim_key *keys, size_t n, struct view domain, enum dkim_key_state state)
+{
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        if (keys[i].state != state || !view_eq(keys[i].domain, domain))
+            continue;
+        if (!any)
+            printf("  %s:", domain_keys_state(state));
+        printf(" %.*s", VIEW_FMT(keys[i].selector));
+        any = true;
+    }
+}
 
 static int list_domains(struct app *app)
 {
+    struct directory_dkim_key *keys;
     struct view *names;
-    size_t n;
+    size_t n, n_keys;
 
     if (!app_store(app))
         return EXIT_FAILED;
     enum rc rc = directory_domains(app->store, &app->arena, &names, &n);
     if (rc != RC_OK)
         return app_fail_rc(rc, "list the domains");
+    if (domain_keys_list(app, VIEW(""), &keys, &n_keys) != EXIT_DONE)
+        return EXIT_FAILED;
     if (!app->json) {
-        for (size_t i = 0; i < n; i++)
-            printf("%.*s\n", VIEW_FMT(names[i]));
+        for (size_t i = 0; i < n; i++) {
+            printf("%.*s", VIEW_FMT(names[i]));
+            print_keys(keys, n_keys, names[i], DKIM_KEY_ACTIVE);
+            print_keys(keys, n_keys, names[i], DKIM_KEY_NEXT);
+            print_keys(keys, n_keys, names[i], DKIM_KEY_RETIRED);
+            printf("\n");
+        }
         return EXIT_DONE;
     }
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:o}", "domain", app_json(names[i])));
+        json_array_append_new(list, json_pack("{s:o, s:o}", "domain", app_json(names[i]), "keys", keys_json(keys, n_keys, names[i])));
     return app_print_json(list);
+}
+
+static int refuse_existing(struct app *app, const char *name)
+{
+    struct directory_dkim_key *keys;
+    size_t n;
+
+    if (domain_keys_list(app, view_str(name), &keys, &n) != EXIT_DONE)
+        return EXIT_FAILED;
+    if (n > 0)
+        return app_fail("%s is hosted here already", name);
+    return app_fail("%s is hosted here already; it has no DKIM keys: `facteur domain rotate-keys %s` makes them", name, name);
 }
 
 static int add_domain(struct app *app, const char *name)
@@ -31,12 +84,14 @@ static int add_domain(struct app *app, const char *name)
         return EXIT_FAILED;
     enum rc rc = directory_domain_add(app->store, view_str(name));
     if (rc == RC_EXISTS)
-        return app_fail("%s is hosted here already", name);
+        return refuse_existing(app, name);
     if (rc == RC_SYNTAX)
         return app_fail("'%s' is not a domain name", name);
     if (rc != RC_OK)
         return app_fail_rc(rc, "add the domain");
     app_poke(app, POKE_DIRECTORY, 0, 0);
+    if (domain_keys_make(app, view_str(name), DKIM_KEY_ACTIVE) != EXIT_DONE)
+        return app_fail("added the domain %s without DKIM keys: `facteur domain rotate-keys %s` makes them", name, name);
     return app_done(app, "added the domain %s; next: `facteur dns %s` (records to publish), `facteur account add NAME@%s`", name, name,
                     name);
 }
@@ -53,7 +108,141 @@ static int remove_domain(struct app *app, const char *name)
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the domain");
     app_poke(app, POKE_DIRECTORY, 0, 0);
+    if (domain_keys_remove(app, view_str(name)) != EXIT_DONE)
+        return EXIT_FAILED;
     return app_done(app, "removed the domain %s", name);
+}
+
+/* --- rotation --- */
+
+static bool has_state(const struct directory_dkim_key *keys, size_t n, enum dkim_key_state state)
+{
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].state == state)
+            return true;
+    return false;
+}
+
+static json_t *records_json(struct app *app, const struct directory_dkim_key *keys, size_t n, enum dkim_key_state state)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const char *owner = domain_keys_owner(app, &keys[i]), *record = domain_keys_record(app, &keys[i]);
+        if (keys[i].state == state && owner && record)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", owner, "type", "TXT", "value", record));
+    }
+    return list;
+}
+
+/* What there is to publish now. Lines that begin with ";" are comments of a zone file. */
+static int tell_rotation(struct app *app, const char *name, const char *what, const char *words, enum dkim_key_state state)
+{
+    struct directory_dkim_key *keys;
+    size_t n;
+
+    if (domain_keys_list(app, view_str(name), &keys, &n) != EXIT_DONE)
+        return EXIT_FAILED;
+    if (app->json)
+        return app_print_json(json_pack("{s:s, s:s, s:o}", "domain", name, "rotation", what, "records", records_json(app, keys, n, state)));
+    printf("; %s: %s\n", name, words);
+    for (size_t i = 0; i < n; i++) {
+        const char *owner = domain_keys_owner(app, &keys[i]), *record = domain_keys_record(app, &keys[i]);
+        if (keys[i].state == state && owner && record)
+            printf("%s 3600 IN TXT %s\n", owner, record);
+    }
+    return fflush(stdout) == 0 ? EXIT_DONE : app_fail("cannot write to standard output");
+}
+
+static enum rc has_waiting(struct app *app, const char *name, bool *out)
+{
+    struct directory_dkim_key *keys;
+    struct arena a;
+    size_t n;
+
+    arena_init(&a, 1 << 20);
+    enum rc rc = directory_dkim_keys(app->store, view_str(name), &a, &keys, &n);
+    *out = rc == RC_OK && has_state(keys, n, DKIM_KEY_NEXT);
+    arena_clear(&a);
+    return rc;
+}
+
+static int wait_for_switch(struct app *app, const char *name)
+{
+    const struct timespec step = {0, WAIT_STEP_MS * 1000000L};
+    const int64_t deadline = deadline_in(WAIT_MS);
+    bool waits = true;
+
+    for (unsigned i = 1; clock_mono_ms() < deadline; i++) {
+        enum rc rc = has_waiting(app, name, &waits);
+        if (rc != RC_OK)
+            return app_fail_rc(rc, "read the keys");
+        if (!waits)
+            return EXIT_DONE;
+        if (i % WAIT_POKE == 0)
+            app_poke(app, POKE_KEYS, 0, 0);
+        nanosleep(&step, NULL);
+    }
+    return app_fail("the DNS does not show the new keys of %s yet; the server goes on looking", name);
+}
+
+static int rotate_now(struct app *app, const char *name, bool under_way)
+{
+    if (!under_way && domain_keys_make(app, view_str(name), DKIM_KEY_ACTIVE) != EXIT_DONE)
+        return EXIT_FAILED;
+    enum rc rc = under_way ? directory_dkim_switch(app->store, view_str(name)) : RC_OK;
+    if (rc != RC_OK && rc != RC_NOTFOUND) /* the server may have been quicker */
+        return app_fail_rc(rc, "switch the keys");
+    app_poke(app, POKE_KEYS, 0, 0);
+    return tell_rotation(app, name, "switched", "signs with these keys from now on; publish them without delay:", DKIM_KEY_ACTIVE);
+}
+
+static int rotate_keys(struct app *app, const char *name, bool wait, bool now)
+{
+    struct directory_dkim_key *keys;
+    size_t n;
+    bool ours;
+
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = directory_has_domain(app->store, view_str(name), &ours);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "find the domain");
+    if (!ours)
+        return app_fail("%s is not hosted here: `facteur domain list` shows all", name);
+    if (domain_keys_list(app, view_str(name), &keys, &n) != EXIT_DONE)
+        return EXIT_FAILED;
+    const bool under_way = has_state(keys, n, DKIM_KEY_NEXT);
+    if (now)
+        return rotate_now(app, name, under_way);
+    if (!under_way && domain_keys_make(app, view_str(name), DKIM_KEY_NEXT) != EXIT_DONE)
+        return EXIT_FAILED;
+    app_poke(app, POKE_KEYS, 0, 0);
+    if (!wait)
+        return under_way ? tell_rotation(app, name, "under-way", "a rotation is under way, and waits for the DNS to show:", DKIM_KEY_NEXT)
+                         : tell_rotation(app, name, "begun", "publish these; the server signs with them once the DNS shows both:",
+                                         DKIM_KEY_NEXT);
+    if (!app->json && tell_rotation(app, name, "begun", "publish these; waiting until the DNS shows both:", DKIM_KEY_NEXT) != EXIT_DONE)
+        return EXIT_FAILED;
+    int code = wait_for_switch(app, name);
+    return code == EXIT_DONE ? tell_rotation(app, name, "switched", "signs with these keys now:", DKIM_KEY_ACTIVE) : code;
+}
+
+static int parse_rotation(struct app *app, int argc, char **argv)
+{
+    const char *name = NULL;
+    bool wait = false, now = false;
+
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--wait") == 0)
+            wait = true;
+        else if (strcmp(argv[i], "--now") == 0)
+            now = true;
+        else if (!name && argv[i][0] != '-')
+            name = argv[i];
+        else
+            return app_usage(app);
+    }
+    return name && !(wait && now) ? rotate_keys(app, name, wait, now) : app_usage(app);
 }
 
 int cmd_domain(struct app *app, int argc, char **argv)
@@ -64,5 +253,7 @@ int cmd_domain(struct app *app, int argc, char **argv)
         return add_domain(app, argv[2]);
     if (argc == 3 && strcmp(argv[1], "remove") == 0)
         return remove_domain(app, argv[2]);
+    if (argc >= 3 && strcmp(argv[1], "rotate-keys") == 0)
+        return parse_rotation(app, argc, argv);
     return app_usage(app);
 }

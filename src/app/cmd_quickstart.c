@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/domain_keys.h"
 #include "app/people.h"
 #include "app/selfsigned.h"
 #include "app/users.h"
@@ -199,7 +200,9 @@ static int make_people(struct plan *p)
     enum rc rc = directory_domain_add(app->store, view_str(p->domain));
     if (rc != RC_OK && rc != RC_EXISTS)
         return app_fail_rc(rc, "add the domain");
-    int code = people_add(app, p->address, &id);
+    int code = rc == RC_OK ? domain_keys_make(app, view_str(p->domain), DKIM_KEY_ACTIVE) : EXIT_DONE;
+    if (code == EXIT_DONE)
+        code = people_add(app, p->address, &id);
     if (code == EXIT_DONE)
         code = people_set_password(app, id, buf_view(&p->password));
     if (code == EXIT_DONE && (rc = directory_account_set_role(app->store, view_str(p->address), ROLE_OPERATOR)) != RC_OK)

@@ -14,7 +14,8 @@ static const struct command commands[] = {
      "quickstart [--hostname HOST] [--data DIR] [--listen IP] [--password] [--no-system] ADDRESS",
      "a working configuration, certificate, first domain and account"},
     {"serve", cmd_serve, "serve", "runs the server in the foreground"},
-    {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]", "the domains that we host"},
+    {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]\n"
+     "domain rotate-keys DOMAIN [--wait|--now] [--json]", "the domains that we host, and the keys that sign for them"},
     {"account", cmd_account,
      "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"
      "account role ADDRESS operator|owner|user",

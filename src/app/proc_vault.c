@@ -33,6 +33,7 @@ int vault_process(struct start *start)
     const struct user_id *who = &start->users->vault;
     struct vault_server *server = NULL;
     struct credentials *credentials = NULL;
+    struct dkim_keys *dkim = NULL;
     struct keys *keys = NULL;
     struct arena a;
     const char *why = NULL;
@@ -56,12 +57,13 @@ int vault_process(struct start *start)
         log_error("process.confine.failed", F_CSTR("user", who->name), F_CSTR("reason", rc_name(rc)));
         goto done;
     }
-    if (credentials_open(db, &credentials, &why) != RC_OK) {
+    if (credentials_open(db, &credentials, &why) != RC_OK || dkim_keys_open(db, &dkim, &why) != RC_OK) {
         log_error("vault.failed", F_CSTR("file", db), F_CSTR("reason", why));
         goto done;
     }
-    rc = vault_server_new(credentials, keys, &server);
+    rc = vault_server_new(credentials, keys, dkim, &server);
     keys = NULL;
+    dkim = NULL;
     credentials = NULL;
     if (rc != RC_OK) {
         log_error("vault.failed", F_CSTR("reason", rc_name(rc)));
@@ -77,6 +79,7 @@ int vault_process(struct start *start)
 done:
     vault_server_free(server);
     credentials_close(credentials);
+    dkim_keys_close(dkim);
     keys_free(keys);
     arena_clear(&a);
     return status;

@@ -40,7 +40,8 @@ enum rc directory_login(struct store *s, struct view name, struct arena *a, stru
 enum rc directory_may_send(struct store *s, uint64_t account, struct view address);
 
 enum rc directory_domain_add(struct store *s, struct view domain);    /* RC_EXISTS, RC_SYNTAX */
-enum rc directory_domain_remove(struct store *s, struct view domain); /* RC_NOTFOUND; RC_EXISTS: has accounts or aliases */
+/* Its DKIM keys (store/directory_dkim.h) go too. RC_NOTFOUND; RC_EXISTS: has accounts or aliases. */
+enum rc directory_domain_remove(struct store *s, struct view domain);
 /* What a domain says about itself. */
 enum directory_sts { STS_NONE, STS_TESTING, STS_ENFORCE }; /* RFC 8461 §5 */
 struct directory_domain {

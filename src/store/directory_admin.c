@@ -89,7 +89,9 @@ static enum rc delete_domain(struct db *db, void *ctx)
     if (rc != RC_OK || used)
         return rc == RC_OK ? RC_EXISTS : rc;
     rc = db_exec(db, "DELETE FROM domain WHERE name = $1", DB_T(x->domain));
-    return rc == RC_OK && db_changed(db) == 0 ? RC_NOTFOUND : rc;
+    if (rc == RC_OK && db_changed(db) == 0)
+        rc = RC_NOTFOUND;
+    return rc == RC_OK ? directory_dkim_leave(db, x->domain) : rc;
 }
 
 static enum rc change_domain(struct store *s, struct view domain, db_fn fn)

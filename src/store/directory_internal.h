@@ -24,6 +24,8 @@ enum rc address_put_domain(struct view domain, struct buf *out);
 enum rc address_normalise_target(struct view target, struct arena *a, struct view *out);
 
 enum rc directory_domain_is_ours(struct db *db, struct view domain, bool *out);
+/* The keys of a domain that is no longer ours; their selectors stay used. */
+enum rc directory_dkim_leave(struct db *db, struct view domain);
 enum rc directory_read_account(struct db *db, struct view address, struct arena *a, struct directory_account *out);
 
 #endif

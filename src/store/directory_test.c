@@ -1,4 +1,5 @@
 /* Unit tests of store/directory: each good case next to its hostile twin. */
+#include "store/directory_dkim.h"
 #include "store/store_fixture.h"
 
 static void addresses_have_one_normal_form(void **state)
@@ -224,6 +225,65 @@ static void circles_are_cut(void **state)
     assert_int_equal(list[0].n_targets, 1);
 }
 
+static struct directory_dkim_key key_of(const char *selector, enum dkim_key_state state)
+{
+    return (struct directory_dkim_key){.domain = VIEW("Ici.Test"), .selector = view_str(selector), .algorithm = 0,
+                                       .public_key = VIEW("\x30\x00\xff"), .state = state};
+}
+
+/* The states of all keys of ici.test by selector: "e1:1 e2:0". */
+static void expect_keys(struct fixture *f, const char *want)
+{
+    struct directory_dkim_key *keys;
+    size_t n;
+    struct buf b;
+
+    buf_init(&b, 1000);
+    assert_int_equal(directory_dkim_keys(f->s, VIEW("ici.test"), &f->a, &keys, &n), RC_OK);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "%s%.*s:%d", i > 0 ? " " : "", VIEW_FMT(keys[i].selector), (int)keys[i].state);
+    buf_chr(&b, '\0');
+    assert_string_equal(b.p, want);
+    buf_clear(&b);
+}
+
+static void dkim_keys_have_one_way_through_life(void **state)
+{
+    struct fixture *f = *state;
+    struct directory_dkim_key first[] = {key_of("e1", DKIM_KEY_ACTIVE), key_of("r1", DKIM_KEY_ACTIVE)};
+    struct directory_dkim_key second[] = {key_of("e2", DKIM_KEY_NEXT), key_of("r2", DKIM_KEY_NEXT)};
+    struct directory_dkim_key third[] = {key_of("e3", DKIM_KEY_ACTIVE), key_of("e1", DKIM_KEY_ACTIVE)}, *keys;
+    size_t n;
+
+    assert_int_equal(directory_dkim_add(f->s, first, 2), RC_NOTFOUND); /* no such domain yet */
+    assert_int_equal(directory_domain_add(f->s, VIEW("ici.test")), RC_OK);
+    assert_int_equal(directory_dkim_switch(f->s, VIEW("ici.test")), RC_NOTFOUND);
+    assert_int_equal(directory_dkim_add(f->s, first, 2), RC_OK);
+    assert_int_equal(directory_dkim_add(f->s, first, 2), RC_EXISTS);
+    expect_keys(f, "e1:1 r1:1");
+    assert_int_equal(directory_dkim_add(f->s, second, 2), RC_OK);
+    assert_int_equal(directory_dkim_add(f->s, second, 1), RC_EXISTS);
+    expect_keys(f, "e1:1 e2:0 r1:1 r2:0");
+    assert_int_equal(directory_dkim_drop(f->s, VIEW("ici.test"), VIEW("e1")), RC_NOTFOUND); /* it signs */
+    assert_int_equal(directory_dkim_switch(f->s, VIEW("ici.test")), RC_OK);
+    expect_keys(f, "e1:2 e2:1 r1:2 r2:1");
+    assert_int_equal(directory_dkim_active(f->s, VIEW("ICI.test"), &f->a, &keys, &n), RC_OK);
+    assert_int_equal(n, 2);
+    assert_true(view_eq(keys[0].selector, VIEW("e2")) && keys[0].active_s > 0 && keys[0].public_key.n == 3);
+    assert_int_equal(directory_dkim_active(f->s, VIEW("sub.ici.test"), &f->a, &keys, &n), RC_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(directory_dkim_active(f->s, VIEW("no domain"), &f->a, &keys, &n), RC_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(directory_dkim_drop(f->s, VIEW("ici.test"), VIEW("e1")), RC_OK);
+    assert_int_equal(directory_dkim_drop(f->s, VIEW("ici.test"), VIEW("e1")), RC_NOTFOUND);
+    assert_int_equal(directory_dkim_add(f->s, third, 2), RC_EXISTS); /* e1 was used: nothing of it happens */
+    expect_keys(f, "e1:3 e2:1 r1:2 r2:1");
+    assert_int_equal(directory_domain_remove(f->s, VIEW("ici.test")), RC_OK);
+    expect_keys(f, "e1:3 e2:3 r1:3 r2:3");
+    assert_int_equal(directory_domain_add(f->s, VIEW("ici.test")), RC_OK);
+    assert_int_equal(directory_dkim_add(f->s, second, 2), RC_EXISTS);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -232,6 +292,7 @@ int main(void)
         cmocka_unit_test(addresses_have_one_normal_form), WITH_STORE(domains_come_and_go),
         WITH_STORE(account_numbers_are_never_used_again), WITH_STORE(routes_lead_to_people),
         WITH_STORE(there_is_always_a_postmaster),         WITH_STORE(circles_are_cut),
+        WITH_STORE(dkim_keys_have_one_way_through_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

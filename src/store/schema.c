@@ -46,7 +46,7 @@ static const char *const domain_2[] = {
     /* MTA-STS: sts_mode 0 none, 1 testing, 2 enforce. */
     "ALTER TABLE domain ADD COLUMN sts_mode INTEGER NOT NULL DEFAULT 1",
     "ALTER TABLE domain ADD COLUMN sts_changed_s BIGINT NOT NULL DEFAULT 0",
-    /* The public halves; the vault has the private ones. state: 0 next, 1 signs, 2 retired. */
+    /* The public halves; the vault has the private ones. state: enum dkim_key_state. */
     "CREATE TABLE dkim_key (domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm INTEGER NOT NULL, public_key BYTEA NOT NULL,"
     " state INTEGER NOT NULL, created_s BIGINT NOT NULL, active_s BIGINT NOT NULL, retired_s BIGINT NOT NULL,"
     " PRIMARY KEY (domain, selector))" CLUSTERED,

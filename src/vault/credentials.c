@@ -1,15 +1,12 @@
 #include "vault/credentials.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "crypto/equal.h"
 #include "crypto/random.h"
 #include "vault/vault.h"
-
-#define VERSION 1
+#include "vault/vault_db.h"
 
 struct credentials {
     pthread_mutex_t lock; /* guards the statements */
@@ -17,46 +14,6 @@ struct credentials {
     sqlite3_stmt *get, *set, *remove;
     uint8_t secret[32];
 };
-
-static const char schema[] = "CREATE TABLE credential ("
-                             "  account INTEGER PRIMARY KEY, hash TEXT NOT NULL, salt BLOB NOT NULL,"
-                             "  iterations INTEGER NOT NULL, stored BLOB NOT NULL, server BLOB NOT NULL);"
-                             "CREATE TABLE secret (value BLOB NOT NULL);"
-                             "INSERT INTO secret VALUES (randomblob(32));"
-                             "PRAGMA user_version = 1;";
-
-static enum rc rc_of(struct credentials *c, int sqlite_rc, const char *doing)
-{
-    switch (sqlite_rc & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW: return RC_OK;
-    default: break;
-    }
-    log_error("vault.db.failed", F_CSTR("doing", doing), F_CSTR("reason", sqlite3_errmsg(c->db)),
-              F_INT("errno", sqlite3_system_errno(c->db)));
-    switch (sqlite_rc & 0xff) {
-    case SQLITE_FULL: return RC_FULL;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return RC_CORRUPT;
-    case SQLITE_PERM:
-    case SQLITE_READONLY:
-    case SQLITE_AUTH:
-    case SQLITE_CANTOPEN: return RC_DENIED;
-    default: return RC_TEMP;
-    }
-}
-
-/* The one number that a statement gives; -1: none. */
-static int number_of(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *st = NULL;
-    int n = -1;
-    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
-        n = sqlite3_column_int(st, 0);
-    sqlite3_finalize(st);
-    return n;
-}
 
 static bool copy_blob(sqlite3_stmt *st, int column, void *out, size_t n)
 {
@@ -81,7 +38,7 @@ static enum rc prepare(struct credentials *c)
     if (rc == SQLITE_OK && (sqlite3_step(st) != SQLITE_ROW || !copy_blob(st, 0, c->secret, sizeof c->secret)))
         rc = SQLITE_CORRUPT;
     sqlite3_finalize(st);
-    return rc_of(c, rc, "prepare");
+    return vault_db_rc(c->db, rc, "prepare");
 }
 
 enum rc credentials_open(const char *path, struct credentials **out, const char **why)
@@ -94,30 +51,9 @@ enum rc credentials_open(const char *path, struct credentials **out, const char 
     if (!c)
         return RC_TEMP;
     pthread_mutex_init(&c->lock, NULL);
-    *why = "cannot open the password database";
-    rc = rc_of(c, sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL), "open");
-    if (rc != RC_OK)
-        goto done;
-    sqlite3_busy_timeout(c->db, 10000);
-    rc = rc_of(c, sqlite3_exec(c->db, "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA cache_size = -128;", NULL, NULL, NULL), "open");
-    if (rc != RC_OK)
-        goto done;
-    rc = rc_of(c, sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL), "open");
-    if (rc != RC_OK)
-        goto done;
-    int version = number_of(c->db, "PRAGMA user_version");
-    if (version > VERSION) {
-        *why = "the password database was made by a newer version of this program";
-        rc = RC_DENIED;
-        goto done;
-    }
-    if (version == 0)
-        rc = rc_of(c, sqlite3_exec(c->db, schema, NULL, NULL, NULL), "create");
-    if (rc == RC_OK)
-        rc = rc_of(c, sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL), "create");
+    rc = vault_db_open(path, &c->db, why);
     if (rc == RC_OK)
         rc = prepare(c);
-done:
     if (rc != RC_OK)
         credentials_close(c);
     else
@@ -148,7 +84,7 @@ enum rc credentials_get(struct credentials *c, uint64_t account, struct credenti
     if (got == SQLITE_DONE) {
         rc = RC_NOTFOUND;
     } else if (got != SQLITE_ROW) {
-        rc = rc_of(c, got, "get");
+        rc = vault_db_rc(c->db, got, "get");
     } else {
         const char *hash = (const char *)sqlite3_column_text(c->get, 0);
         rc = view_cstr(view_str(hash), out->hash, sizeof out->hash) == RC_OK && copy_blob(c->get, 1, out->salt, sizeof out->salt) &&
@@ -181,7 +117,7 @@ enum rc credentials_set(struct credentials *c, uint64_t account, struct view pas
     sqlite3_bind_int(c->set, 4, (int)cr.iterations);
     sqlite3_bind_blob(c->set, 5, cr.stored, sizeof cr.stored, SQLITE_TRANSIENT);
     sqlite3_bind_blob(c->set, 6, cr.server, sizeof cr.server, SQLITE_TRANSIENT);
-    rc = rc_of(c, sqlite3_step(c->set), "set");
+    rc = vault_db_rc(c->db, sqlite3_step(c->set), "set");
     sqlite3_reset(c->set);
     sqlite3_clear_bindings(c->set);
     pthread_mutex_unlock(&c->lock);
@@ -194,7 +130,7 @@ enum rc credentials_remove(struct credentials *c, uint64_t account)
 {
     pthread_mutex_lock(&c->lock);
     sqlite3_bind_int64(c->remove, 1, (sqlite3_int64)account);
-    enum rc rc = rc_of(c, sqlite3_step(c->remove), "remove");
+    enum rc rc = vault_db_rc(c->db, sqlite3_step(c->remove), "remove");
     if (rc == RC_OK && sqlite3_changes(c->db) == 0)
         rc = RC_NOTFOUND;
     sqlite3_reset(c->remove);

@@ -1,6 +1,5 @@
-/* vault/credentials: vault.db, the password verifiers of the accounts (SQLite, a file that the vault's user alone can
- * read). The commands write it, the vault reads it: a changed password holds from the next login on. Blocks on the disk.
- * Any thread. */
+/* vault/credentials: the password verifiers of the accounts, kept in vault.db (vault/vault_db.h). The commands write them, the
+ * vault reads them: a changed password holds from the next login on. Blocks on the disk. Any thread. */
 #ifndef VAULT_CREDENTIALS_H
 #define VAULT_CREDENTIALS_H
 

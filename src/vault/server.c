@@ -22,6 +22,7 @@ struct channel {
 struct vault_server {
     struct credentials *credentials;
     struct keys *keys;
+    struct dkim_keys *dkim;
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
@@ -32,7 +33,7 @@ struct vault_server {
     char nobody[PASSWORD_HASH_MAX]; /* a hash to try for accounts that do not exist: the same time goes by */
 };
 
-enum rc vault_server_new(struct credentials *c, struct keys *k, struct vault_server **out)
+enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct vault_server **out)
 {
     struct vault_server *s = calloc(1, sizeof *s);
     enum rc rc = RC_TEMP;
@@ -41,10 +42,12 @@ enum rc vault_server_new(struct credentials *c, struct keys *k, struct vault_ser
     if (!s) {
         credentials_close(c);
         keys_free(k);
+        dkim_keys_close(dkim);
         return RC_TEMP;
     }
     s->credentials = c;
     s->keys = k;
+    s->dkim = dkim;
     pthread_mutex_init(&s->lock, NULL);
     thread_cond_init(&s->changed);
     if ((rc = failures_new(&s->failures)) == RC_OK && (rc = memo_new(&s->memo)) == RC_OK)
@@ -221,6 +224,24 @@ static void answer_scram_finish(struct vault_server *s, const struct vault_reque
     wipe(&c, sizeof c);
 }
 
+/* --- DKIM keys --- */
+
+static void answer_dkim_sign(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct view domain = r->a, selector;
+
+    a->rc = RC_NOTFOUND;
+    if (view_split(&domain, ' ', &selector) && (r->n == PKEY_RSA || r->n == PKEY_ED25519))
+        a->rc = dkim_keys_sign(s->dkim, domain, selector, (enum pkey_kind)r->n, view_of(r->key, sizeof r->key), out);
+}
+
+static void answer_dkim_forget(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    struct view domain = r->a, selector;
+
+    a->rc = view_split(&domain, ' ', &selector) ? dkim_keys_forget(s->dkim, domain, selector) : RC_NOTFOUND;
+}
+
 void vault_server_answer(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
 {
     struct view pem;
@@ -237,6 +258,8 @@ void vault_server_answer(struct vault_server *s, const struct vault_request *r, 
         if (a->rc == RC_OK)
             buf_add(out, pem);
         break;
+    case VAULT_OP_DKIM_SIGN: answer_dkim_sign(s, r, a, out); break;
+    case VAULT_OP_DKIM_FORGET: answer_dkim_forget(s, r, a); break;
     }
     if (a->rc == RC_OK)
         a->rc = buf_rc(out);
@@ -333,6 +356,7 @@ void vault_server_free(struct vault_server *s)
     memo_free(s->memo);
     credentials_close(s->credentials);
     keys_free(s->keys);
+    dkim_keys_close(s->dkim);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
     free(s);

@@ -5,6 +5,7 @@
 #define VAULT_SERVER_H
 
 #include "vault/credentials.h"
+#include "vault/dkim_keys.h"
 #include "vault/keys.h"
 #include "vault/wire.h"
 
@@ -12,8 +13,8 @@
 #define VAULT_HASH_WAIT_MS 15000 /* longer in line: RC_TEMP */
 
 struct vault_server;
-/* Takes both over, and closes them at the end. */
-enum rc vault_server_new(struct credentials *c, struct keys *k, struct vault_server **out);
+/* Takes all three over, and closes them at the end. */
+enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct vault_server **out);
 /* A thread of its own answers until the other end closes. Owns fd. RC_TEMP: no thread. */
 enum rc vault_server_add_channel(struct vault_server *s, int fd);
 /* Ends all channels after the request in hand, waits for their threads, frees. Accepts NULL. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "sys/fdpass.h"
 #include "sys/thread.h"
+#include "vault/dkim_keys.h"
 #include "vault/wire.h"
 
 #define CHANNELS_MAX  32
@@ -255,6 +256,59 @@ enum rc vault_tls_sign(void *vault, const uint8_t key[32], int kind, struct view
         rc = buf_rc(signature);
     }
     free(in);
+    return rc;
+}
+
+/* "selector domain", as requests name a DKIM key. */
+static enum rc name_key(struct view domain, struct view selector, struct buf *out)
+{
+    buf_init(out, DKIM_KEY_NAME_MAX);
+    buf_line_part(out, selector);
+    buf_chr(out, ' ');
+    buf_line_part(out, domain);
+    return buf_rc(out) == RC_OK ? RC_OK : RC_NOTFOUND; /* too long, or no name at all */
+}
+
+enum rc vault_dkim_sign(struct vault *v, struct view domain, struct view selector, int kind, struct view digest,
+                        struct buf *signature)
+{
+    struct vault_request r = {.op = VAULT_OP_DKIM_SIGN, .n = (uint32_t)kind};
+    struct vault_answer a;
+    struct buf name;
+    char *in = NULL;
+
+    bug_if(digest.n != sizeof r.key);
+    memcpy(r.key, digest.p, sizeof r.key);
+    enum rc rc = name_key(domain, selector, &name);
+    r.a = buf_view(&name);
+    if (rc == RC_OK)
+        rc = call(v, false, &r, &in, &a);
+    if (rc == RC_OK)
+        rc = a.rc;
+    if (rc == RC_OK) {
+        buf_add(signature, a.a);
+        rc = buf_rc(signature);
+    }
+    free(in);
+    buf_clear(&name);
+    return rc;
+}
+
+enum rc vault_dkim_forget(struct vault *v, struct view domain, struct view selector)
+{
+    struct vault_request r = {.op = VAULT_OP_DKIM_FORGET};
+    struct vault_answer a;
+    struct buf name;
+    char *in = NULL;
+
+    enum rc rc = name_key(domain, selector, &name);
+    r.a = buf_view(&name);
+    if (rc == RC_OK)
+        rc = call(v, false, &r, &in, &a);
+    if (rc == RC_OK)
+        rc = a.rc;
+    free(in);
+    buf_clear(&name);
     return rc;
 }
 

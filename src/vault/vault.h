@@ -44,4 +44,11 @@ enum rc vault_tls_sign(void *vault, const uint8_t key[32], int kind, struct view
  * NULL-ended list. For tls_server_settings.chain_pem. */
 enum rc vault_tls_chains(struct vault *v, struct arena *a, const char *const **out);
 
+/* Signs a digest of 32 bytes with the DKIM key of selector._domainkey.domain (A-labels, lower case), whose kind is
+ * enum pkey_kind's value; appends the raw signature, as pkey_sign has it. RC_NOTFOUND: no such key of that kind. */
+enum rc vault_dkim_sign(struct vault *v, struct view domain, struct view selector, int kind, struct view digest,
+                        struct buf *signature);
+/* A retired key goes for ever. RC_NOTFOUND: there is none. RC_DENIED: the newest of its kind stays, whoever asks. */
+enum rc vault_dkim_forget(struct vault *v, struct view domain, struct view selector);
+
 #endif

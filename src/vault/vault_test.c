@@ -219,13 +219,15 @@ static void start_server(struct lab *l)
     struct arena a;
     struct keys *keys;
     struct credentials *c;
+    struct dkim_keys *dkim;
     const char *why = NULL;
     const char *certs[] = {l->cert}, *key_files[] = {l->key};
     arena_init(&a, 65536);
     if (keys_load(certs, key_files, 1, &a, &keys, &why) != RC_OK)
         fail_msg("%s", why);
     assert_int_equal(credentials_open(l->db, &c, &why), RC_OK);
-    assert_int_equal(vault_server_new(c, keys, &l->server), RC_OK);
+    assert_int_equal(dkim_keys_open(l->db, &dkim, &why), RC_OK);
+    assert_int_equal(vault_server_new(c, keys, dkim, &l->server), RC_OK);
     arena_clear(&a);
 }
 

@@ -14,6 +14,8 @@ enum vault_op {
     VAULT_OP_SCRAM_FINISH, /* a: AuthMessage; key: ClientProof */
     VAULT_OP_TLS_SIGN,     /* a: input; key: of which key; n: enum tls_sign_kind */
     VAULT_OP_TLS_CHAIN,    /* n: which */
+    VAULT_OP_DKIM_SIGN,    /* a: selector SP domain; key: the digest; n: enum pkey_kind */
+    VAULT_OP_DKIM_FORGET,  /* a: selector SP domain */
 };
 struct vault_request {
     uint32_t seq;     /* comes back in the answer */

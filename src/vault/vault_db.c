@@ -1,0 +1,91 @@
+#include "vault/vault_db.h"
+
+#include <stddef.h>
+
+#include "base/log.h"
+
+/* Step i leads from version i to i + 1. */
+static const char *const steps[] = {
+    "CREATE TABLE credential ("
+    "  account INTEGER PRIMARY KEY, hash TEXT NOT NULL, salt BLOB NOT NULL,"
+    "  iterations INTEGER NOT NULL, stored BLOB NOT NULL, server BLOB NOT NULL);"
+    "CREATE TABLE secret (value BLOB NOT NULL);"
+    "INSERT INTO secret VALUES (randomblob(32));"
+    "PRAGMA user_version = 1;",
+    /* id rises: the highest of a domain and kind is the newest. */
+    "CREATE TABLE dkim_key ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, domain TEXT NOT NULL, selector TEXT NOT NULL, kind INTEGER NOT NULL,"
+    "  private BLOB NOT NULL, UNIQUE (domain, selector));"
+    "PRAGMA user_version = 2;",
+};
+#define VERSION ((int)(sizeof steps / sizeof *steps))
+
+enum rc vault_db_rc(sqlite3 *db, int sqlite_rc, const char *doing)
+{
+    switch (sqlite_rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_DONE:
+    case SQLITE_ROW: return RC_OK;
+    default: break;
+    }
+    log_error("vault.db.failed", F_CSTR("doing", doing), F_CSTR("reason", sqlite3_errmsg(db)),
+              F_INT("errno", sqlite3_system_errno(db)));
+    switch (sqlite_rc & 0xff) {
+    case SQLITE_FULL: return RC_FULL;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return RC_CORRUPT;
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+    case SQLITE_CANTOPEN: return RC_DENIED;
+    default: return RC_TEMP;
+    }
+}
+
+static enum rc run(sqlite3 *db, const char *sql, const char *doing)
+{
+    return vault_db_rc(db, sqlite3_exec(db, sql, NULL, NULL, NULL), doing);
+}
+
+static enum rc read_version(sqlite3 *db, int *out)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &st, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+        *out = sqlite3_column_int(st, 0);
+    sqlite3_finalize(st);
+    return vault_db_rc(db, rc, "read the version");
+}
+
+enum rc vault_db_open(const char *path, sqlite3 **out, const char **why)
+{
+    sqlite3 *db = NULL;
+    int version = 0;
+
+    *out = NULL;
+    *why = "cannot open the password database";
+    int opened = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    enum rc rc = vault_db_rc(db, opened, "open");
+    if (rc != RC_OK)
+        goto done;
+    sqlite3_busy_timeout(db, 10000);
+    rc = run(db, "PRAGMA secure_delete = ON; PRAGMA synchronous = FULL; PRAGMA cache_size = -128;", "open");
+    if (rc == RC_OK)
+        rc = run(db, "BEGIN IMMEDIATE", "open");
+    if (rc == RC_OK)
+        rc = read_version(db, &version);
+    if (rc == RC_OK && version > VERSION) {
+        *why = "the password database was made by a newer version of this program";
+        rc = RC_DENIED;
+    }
+    for (; rc == RC_OK && version < VERSION; version++)
+        rc = run(db, steps[version], "create");
+    if (rc == RC_OK)
+        rc = run(db, "COMMIT", "create");
+done:
+    if (rc != RC_OK)
+        sqlite3_close(db);
+    else
+        *out = db;
+    return rc;
+}
