@@ -60,11 +60,18 @@ enum rc conn_flush(struct conn *c);
 enum rc conn_start_tls(struct conn *c, struct tls_server *t);
 struct conn_tls_options {
     const char *server_name; /* for SNI and the certificate's name; NULL: none */
+    const char *const *names; /* further ones that the certificate may be for */
+    size_t n_names;
+    /* Some: they alone decide, not the authorities; a usage 3 match looks neither at names nor at dates (RFC 7671 §5.1). */
+    const struct tls_record *records;
+    size_t n_records;
     bool verify;             /* fail (RC_DENIED) unless chain and name hold */
+    bool old_versions;       /* TLS 1.0 and 1.1 will do as well; not with `verify` */
     const char *why;         /* out: static or connection-owned words when it fails */
+    enum tls_fault fault;    /* out: why it failed; without `verify` and RC_OK: why it would have */
 };
 /* Client side. Without `verify` an unknown certificate is noted in tls_info and accepted (opportunistic, RFC
- * 7435). */
+ * 7435). Sessions are never resumed, so what one connection has proven serves no other. */
 enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_tls_options *o);
 /* Channel bindings for SCRAM-PLUS: "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929 §4) and
  * "tls-unique" below TLS 1.3. RC_NOTFOUND: unknown type or no TLS. */

@@ -177,6 +177,7 @@ enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_
     short events = 0;
 
     o->why = "";
+    o->fault = TLS_FAULT_HANDSHAKE;
     if (c->ssl || c->in_n > 0) {
         o->why = "the server sent plain text behind its reply to STARTTLS";
         return c->fail = RC_SYNTAX;
@@ -190,7 +191,7 @@ enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_
         o->why = handshake_error(rc);
         return rc;
     }
-    c->ssl = tls_client_ssl(t, new_bio(c), o->server_name, o->verify);
+    c->ssl = tls_client_ssl(t, new_bio(c), o);
     if (!c->ssl) {
         o->why = "the server's name is not a name, or out of memory";
         return c->fail = RC_TEMP;
@@ -209,6 +210,7 @@ enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_
         long verdict = SSL_get_verify_result(c->ssl);
         if (rc == RC_CLOSED && o->verify && verdict != X509_V_OK) {
             o->why = X509_verify_cert_error_string(verdict);
+            o->fault = tls_fault_of(verdict);
             rc = RC_DENIED;
         } else {
             o->why = handshake_error(rc);
@@ -216,6 +218,7 @@ enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_
         ERR_clear_error();
         return c->fail = rc;
     }
+    o->fault = tls_fault_of(SSL_get_verify_result(c->ssl));
     note_alpn(c);
     return RC_OK;
 }

@@ -10,7 +10,15 @@
 #include "crypto/digest.h"
 #include "crypto/random.h"
 
-static X509 *make_cert(EVP_PKEY *key, const char *names)
+static void add_extension(X509 *cert, int nid, const char *value)
+{
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    X509_add_ext(cert, ext, -1);
+    X509_EXTENSION_free(ext);
+}
+
+/* issuer NULL: signed by itself. */
+static X509 *make_cert(EVP_PKEY *key, const char *names, X509 *issuer, EVP_PKEY *issuer_key)
 {
     X509 *cert = X509_new();
     char cn[24]; /* each its own, as trust is looked up by it */
@@ -22,27 +30,40 @@ static X509 *make_cert(EVP_PKEY *key, const char *names)
     X509_set_pubkey(cert, key);
     X509_NAME *name = X509_get_subject_name(cert);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0);
-    X509_set_issuer_name(cert, name);
-    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-    X509_add_ext(cert, ext, -1);
-    X509_EXTENSION_free(ext);
-    bug_if(X509_sign(cert, key, EVP_sha256()) == 0);
+    X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : name);
+    if (names)
+        add_extension(cert, NID_subject_alt_name, names);
+    else
+        add_extension(cert, NID_basic_constraints, "critical,CA:TRUE");
+    bug_if(X509_sign(cert, issuer ? issuer_key : key, EVP_sha256()) == 0);
     return cert;
 }
 
-void testcert_init(struct testcert *t, bool rsa, const char *names)
+void testcert_init_by(struct testcert *t, bool rsa, const char *names, const struct testcert *issuer)
 {
+    X509 *above = NULL;
     *t = (struct testcert){0};
     t->key = rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
     bug_if(!t->key);
-    X509 *cert = make_cert(t->key, names);
+    if (issuer) {
+        BIO *in = BIO_new_mem_buf(issuer->pem, -1);
+        above = PEM_read_bio_X509(in, NULL, NULL, NULL);
+        BIO_free(in);
+    }
+    X509 *cert = make_cert(t->key, names, above, issuer ? issuer->key : NULL);
     BIO *bio = BIO_new(BIO_s_mem());
     char *p;
-    bug_if(PEM_write_bio_X509(bio, cert) != 1);
+    bug_if(PEM_write_bio_X509(bio, cert) != 1 || (above && PEM_write_bio_X509(bio, above) != 1));
+    X509_free(above);
     long n = BIO_get_mem_data(bio, &p);
     t->pem = strndup(p, (size_t)n);
     BIO_free(bio);
     X509_free(cert);
+}
+
+void testcert_init(struct testcert *t, bool rsa, const char *names)
+{
+    testcert_init_by(t, rsa, names, NULL);
 }
 
 void testcert_clear(struct testcert *t)

@@ -8,6 +8,7 @@
 
 #include "crypto/digest.h"
 #include "net/addr.h"
+#include "net/conn.h"
 #include "net/tls_impl.h"
 #include "net/tls_key.h"
 
@@ -297,6 +298,8 @@ enum rc tls_client_new(const char *extra_ca_pem, struct tls_client **out, const 
         goto done;
     set_common(t->ctx);
     SSL_CTX_set_cipher_list(t->ctx, CLIENT_CIPHERS);
+    if (SSL_CTX_dane_enable(t->ctx) != 1)
+        goto done;
     load_system_authorities(t->ctx);
     ERR_clear_error();
     *why = "the extra authorities hold no certificate in PEM form";
@@ -326,6 +329,16 @@ void tls_client_free(struct tls_client *t)
     free(t);
 }
 
+#define HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+
+enum rc tls_client_lend(struct tls_client *t, void *ssl_ctx, const char *host)
+{
+    SSL_CTX *ctx = ssl_ctx;
+    SSL_CTX_set1_cert_store(ctx, SSL_CTX_get_cert_store(t->ctx));
+    X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(ctx), HOST_FLAGS);
+    return X509_VERIFY_PARAM_set1_host(SSL_CTX_get0_param(ctx), host, 0) == 1 ? RC_OK : RC_TEMP;
+}
+
 /* Whom we mean to talk to: the name to be sent (SNI) and checked (RFC 9525 §6). An address literal is checked
  * only, as SNI has no form for it (RFC 6066 §3). */
 static bool set_name(SSL *ssl, const char *server_name)
@@ -341,11 +354,39 @@ static bool set_name(SSL *ssl, const char *server_name)
         name.n--;
     if (name.n == 0 || view_cstr(name, host, sizeof host) != RC_OK)
         return false;
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-SSL *tls_client_ssl(struct tls_client *t, BIO *bio, const char *server_name, bool verify)
+/* DANE in OpenSSL: RFC 7671's chain, names and agility, by one of its authors. */
+static bool set_records(SSL *ssl, const struct conn_tls_options *o)
+{
+    size_t usable = 0;
+    if (o->n_records == 0)
+        return true;
+    if (SSL_dane_enable(ssl, o->server_name) != 1)
+        return false;
+    SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS); /* RFC 7672 §3.1.1 */
+    for (size_t i = 0; i < o->n_records; i++) {
+        const struct tls_record *r = &o->records[i];
+        if (SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching, (const unsigned char *)r->data.p, r->data.n) == 1)
+            usable++;
+    }
+    ERR_clear_error();
+    return usable > 0;
+}
+
+static bool set_names(SSL *ssl, const struct conn_tls_options *o)
+{
+    bool ok = !o->server_name || set_name(ssl, o->server_name);
+    /* RFC 7672 §3.2.3 lets a certificate without DNS names have its one name in the subject; RFC 9525 does not. */
+    SSL_set_hostflags(ssl, o->n_records > 0 ? X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS : HOST_FLAGS);
+    ok = ok && set_records(ssl, o);
+    for (size_t i = 0; ok && i < o->n_names; i++)
+        ok = SSL_add1_host(ssl, o->names[i]) == 1;
+    return ok;
+}
+
+SSL *tls_client_ssl(struct tls_client *t, BIO *bio, const struct conn_tls_options *o)
 {
     SSL *ssl = bio ? SSL_new(t->ctx) : NULL;
     if (!ssl) {
@@ -355,13 +396,26 @@ SSL *tls_client_ssl(struct tls_client *t, BIO *bio, const char *server_name, boo
     SSL_set_bio(ssl, bio, bio);
     SSL_set_connect_state(ssl);
     /* Unverified means opportunistic: small keys are then better than none. */
-    SSL_set_security_level(ssl, verify ? 2 : 0);
-    SSL_set_verify(ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    if (server_name && !set_name(ssl, server_name)) {
+    SSL_set_security_level(ssl, o->verify ? 2 : 0);
+    SSL_set_verify(ssl, o->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    if (!set_names(ssl, o) || (o->old_versions && !o->verify && SSL_set_min_proto_version(ssl, TLS1_VERSION) != 1)) {
         SSL_free(ssl);
         return NULL;
     }
     return ssl;
+}
+
+enum tls_fault tls_fault_of(long verify_result)
+{
+    switch (verify_result) {
+    case X509_V_OK:                    return TLS_FAULT_NONE;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return TLS_FAULT_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID: return TLS_FAULT_EXPIRED;
+    case X509_V_ERR_DANE_NO_MATCH:     return TLS_FAULT_RECORD;
+    default:                           return TLS_FAULT_UNTRUSTED;
+    }
 }
 
 /* --- channel bindings --- */

@@ -36,6 +36,25 @@ void tls_server_free(struct tls_server *t); /* drops one reference; accepts NULL
 enum rc tls_client_new(const char *extra_ca_pem, struct tls_client **out, const char **why);
 struct tls_client *tls_client_ref(struct tls_client *t);
 void tls_client_free(struct tls_client *t);
+/* Makes the context of a foreign library (an OpenSSL SSL_CTX) trust the same authorities, and no certificate but one that has
+ * this host among its DNS names. RC_TEMP: no memory. */
+enum rc tls_client_lend(struct tls_client *t, void *ssl_ctx, const char *host);
+
+/* What binds a server to a key or to an authority of its own: a TLSA record (RFC 6698 §2.1, usages 2 and 3), or a setting
+ * in that form. */
+struct tls_record {
+    uint8_t usage, selector, matching;
+    struct view data;
+};
+/* What is wrong with a server's TLS. */
+enum tls_fault {
+    TLS_FAULT_NONE,
+    TLS_FAULT_HANDSHAKE, /* none came about; nothing is known of a certificate */
+    TLS_FAULT_NAME,      /* the certificate is for others */
+    TLS_FAULT_EXPIRED,   /* or not valid yet */
+    TLS_FAULT_UNTRUSTED, /* no authority that counts stands behind it, or its chain is broken */
+    TLS_FAULT_RECORD,    /* none of the records fits it */
+};
 
 /* What a finished handshake says. Strings are owned by the connection. */
 struct tls_info {

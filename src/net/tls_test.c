@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -293,6 +295,132 @@ static void test_names(void **state)
     finish(&s, &c, id);
 }
 
+/* SHA-256 of the certificate or of its key, or the certificate itself, as a TLSA record has them. */
+static struct view record_data(const struct testcert *t, int selector, int matching, unsigned char *out, size_t size)
+{
+    BIO *bio = BIO_new_mem_buf(t->pem, -1);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    unsigned char *der = NULL;
+    int n = selector == 0 ? i2d_X509(cert, &der) : i2d_PUBKEY(X509_get0_pubkey(cert), &der);
+    unsigned hash_n;
+    assert_in_range(n, 1, size);
+    memcpy(out, der, (size_t)n);
+    if (matching != 0) {
+        assert_int_equal(EVP_Digest(der, (size_t)n, out, &hash_n, matching == 1 ? EVP_sha256() : EVP_sha512(), NULL), 1);
+        n = (int)hash_n;
+    }
+    OPENSSL_free(der);
+    X509_free(cert);
+    BIO_free(bio);
+    return view_of(out, (size_t)n);
+}
+
+/* RFC 6698 §2.1, RFC 7671 §5, RFC 7672 §3: records decide, whoever the authorities are. The certificates of these tests
+ * signed themselves, so each is an authority too. */
+static void test_records(void **state)
+{
+    static const struct {
+        uint8_t usage, selector, matching;
+        const struct testcert *of;
+        bool ok;
+        enum tls_fault fault;
+    } cases[] = {
+        {3, 1, 1, &other, true, TLS_FAULT_NONE},
+        {3, 0, 1, &other, true, TLS_FAULT_NONE},
+        {3, 0, 0, &other, true, TLS_FAULT_NONE},
+        {3, 1, 0, &other, true, TLS_FAULT_NONE},
+        {3, 1, 2, &other, true, TLS_FAULT_NONE},
+        {3, 0, 2, &other, true, TLS_FAULT_NONE},
+        {3, 1, 1, &rsa, false, TLS_FAULT_RECORD},
+        {3, 0, 2, &rsa, false, TLS_FAULT_RECORD},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int trusted = 0; trusted < 2; trusted++) {
+            struct side s, c;
+            unsigned char data[4096];
+            pthread_t id = begin(&s, &c);
+            struct tls_record r = {cases[i].usage, cases[i].selector, cases[i].matching,
+                                   record_data(cases[i].of, cases[i].selector, cases[i].matching, data, sizeof data)};
+            struct conn_tls_options o = {.server_name = "a.other.test", .records = &r, .n_records = 1, .verify = true};
+            enum rc rc = conn_start_tls_client(c.c, trusted ? client : stranger, &o);
+            if ((rc == RC_OK) != cases[i].ok)
+                print_error("%zu: %s\n", i, o.why);
+            assert_int_equal(rc, cases[i].ok ? RC_OK : RC_DENIED);
+            assert_int_equal(o.fault, cases[i].fault);
+            finish(&s, &c, id);
+        }
+}
+
+/* RFC 7671 §5.2, RFC 7672 §3.1.1, §3.2.2: usage 2 means who stands above, and asks for one of several names; usage 3 for none. */
+static void test_names_of_records(void **state)
+{
+    struct testcert authority, leaf, *chain[] = {&leaf, NULL};
+    const struct {
+        uint8_t usage, selector, matching;
+        const struct testcert *of;
+        const char *name, *further;
+        enum tls_fault fault;
+    } cases[] = {
+        {3, 1, 1, &leaf, "mx.test", NULL, TLS_FAULT_NONE},
+        {3, 1, 1, &leaf, "wrong.test", NULL, TLS_FAULT_NONE},
+        {3, 1, 1, &authority, "mx.test", NULL, TLS_FAULT_RECORD},
+        {2, 0, 1, &authority, "mx.test", NULL, TLS_FAULT_NONE},
+        {2, 1, 2, &authority, "mx.test", NULL, TLS_FAULT_NONE},
+        {2, 0, 0, &authority, "mx.test", NULL, TLS_FAULT_NONE},
+        {2, 1, 0, &authority, "mx.test", NULL, TLS_FAULT_NONE},
+        {2, 1, 1, &authority, "wrong.test", NULL, TLS_FAULT_NAME},
+        {2, 1, 1, &authority, "wrong.test", "mx.test", TLS_FAULT_NONE},
+        {2, 1, 1, &authority, "wrong.test", "mx.mx.test", TLS_FAULT_NAME},
+        {2, 1, 1, &leaf, "mx.test", NULL, TLS_FAULT_RECORD},
+        {2, 1, 1, &other, "mx.test", NULL, TLS_FAULT_RECORD},
+    };
+    struct tls_server *usual = server;
+    const char *why;
+    (void)state;
+    testcert_init_by(&authority, false, NULL, NULL);
+    testcert_init_by(&leaf, false, "DNS:mx.test", &authority);
+    const char *chains[] = {leaf.pem, NULL};
+    struct tls_server_settings set = {.chain_pem = chains, .sign = testcert_sign, .sign_ctx = chain};
+    assert_int_equal(tls_server_new(&set, &server, &why), RC_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct side s, c;
+        unsigned char data[4096];
+        pthread_t id = begin(&s, &c);
+        struct tls_record r = {cases[i].usage, cases[i].selector, cases[i].matching,
+                               record_data(cases[i].of, cases[i].selector, cases[i].matching, data, sizeof data)};
+        struct conn_tls_options o = {.server_name = cases[i].name, .names = &cases[i].further, .n_names = cases[i].further ? 1 : 0,
+                                     .records = &r, .n_records = 1, .verify = true};
+        enum rc rc = conn_start_tls_client(c.c, stranger, &o);
+        if (o.fault != cases[i].fault)
+            print_error("%zu: %s\n", i, o.why);
+        assert_int_equal(o.fault, cases[i].fault);
+        assert_int_equal(rc, cases[i].fault == TLS_FAULT_NONE ? RC_OK : RC_DENIED);
+        finish(&s, &c, id);
+    }
+    tls_server_free(server);
+    server = usual;
+    testcert_clear(&leaf);
+    testcert_clear(&authority);
+}
+
+/* Several for a roll-over: one that fits is enough, those that nobody knows do not count. */
+static void test_roll_over(void **state)
+{
+    unsigned char right[4096], wrong[4096];
+    struct tls_record r[] = {{3, 1, 1, record_data(&rsa, 1, 1, wrong, sizeof wrong)},
+                             {3, 1, 1, record_data(&other, 1, 1, right, sizeof right)},
+                             {3, 1, 9, VIEW("what is this")}};
+    (void)state;
+    for (size_t first = 0; first < 3; first++) {
+        struct side s, c;
+        pthread_t id = begin(&s, &c);
+        struct conn_tls_options o = {.server_name = "a.other.test", .records = &r[first], .n_records = 3 - first, .verify = true};
+        assert_int_equal(conn_start_tls_client(c.c, stranger, &o), first < 2 ? RC_OK : RC_TEMP);
+        finish(&s, &c, id);
+    }
+}
+
 /* RFC 3207 §4.2: what came before the handshake must not be taken for what came in it. */
 static void test_plaintext_behind_starttls(void **state)
 {
@@ -374,6 +502,9 @@ int main(void)
         cmocka_unit_test(test_resumption),
         cmocka_unit_test(test_old_versions_refused),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_names_of_records),
+        cmocka_unit_test(test_roll_over),
         cmocka_unit_test(test_plaintext_behind_starttls),
         cmocka_unit_test(test_vault_away),
         cmocka_unit_test(test_handshake_deadline),
