@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "crypto/digest.h"
@@ -16,6 +17,7 @@ struct pkey {
     EVP_PKEY *evp;
     enum pkey_kind kind;
     bool is_private;
+    atomic_uint holders;
 };
 
 static enum rc wrap(EVP_PKEY *evp, enum pkey_kind kind, bool is_private, struct pkey **out)
@@ -25,7 +27,10 @@ static enum rc wrap(EVP_PKEY *evp, enum pkey_kind kind, bool is_private, struct 
         EVP_PKEY_free(evp);
         return RC_TEMP;
     }
-    *k = (struct pkey){evp, kind, is_private};
+    k->evp = evp;
+    k->kind = kind;
+    k->is_private = is_private;
+    k->holders = 1;
     *out = k;
     return RC_OK;
 }
@@ -145,10 +150,16 @@ static enum rc sign_digest(const struct pkey *k, struct view digest, char *room,
 
 void pkey_free(struct pkey *k)
 {
-    if (!k)
+    if (!k || atomic_fetch_sub(&k->holders, 1) > 1)
         return;
     EVP_PKEY_free(k->evp);
     free(k);
+}
+
+struct pkey *pkey_hold(struct pkey *k)
+{
+    atomic_fetch_add(&k->holders, 1);
+    return k;
 }
 
 enum rc pkey_public(enum pkey_kind kind, struct view bytes, struct pkey **out)

@@ -13,6 +13,8 @@
 enum pkey_kind { PKEY_RSA, PKEY_ED25519 };
 struct pkey;
 void pkey_free(struct pkey *k); /* accepts NULL */
+/* The same key, to be freed once more. */
+struct pkey *pkey_hold(struct pkey *k);
 
 /* A public key. RSA: DER, either SubjectPublicKeyInfo or RSAPublicKey, nothing after it. Ed25519: the 32 raw bytes.
  * RC_SYNTAX: not such a key. RC_LIMIT: too large. RC_TEMP. */

@@ -1,5 +1,7 @@
 #include "mailauth/dkim_signature.h"
 
+#include "crypto/pkey_cache.h"
+
 #define TIME_MAX         999999999999 /* RFC 6376 §3.5: 12 digits */
 #define LENGTH_DIGITS    76
 #define QUERY_METHOD     "dns/txt"
@@ -198,7 +200,7 @@ static void verify_with(struct dkim_signature *s, const struct dkim_key *key, co
         dkim_signature_decide(s, DKIM_PERMERROR, key->is_for_mail ? "the key does not allow sha256" : "the key is not for mail");
         return;
     }
-    enum rc rc = pkey_public(key->kind, key->bytes, &pkey);
+    enum rc rc = pkey_cache_public(key->kind, key->bytes, &pkey);
     if (rc != RC_OK) {
         if (rc == RC_TEMP)
             dkim_signature_decide(s, DKIM_TEMPERROR, "no memory for the key");
