@@ -1,29 +1,41 @@
-/* facteur check FILE: judges one message as the door would: SPF, DKIM, ARC, DMARC, each step with its reason. */
+/* facteur check: judges messages as the door would (policy/judge): one with every step and its reason, many in a line each. */
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/check_show.h"
 #include "app/commands.h"
 #include "app/mbox.h"
-#include "mailauth/arc.h"
-#include "mailauth/dkim.h"
-#include "mailauth/dmarc.h"
-#include "mailauth/spf.h"
+#include "app/progress.h"
 #include "message/header.h"
 #include "sys/file.h"
+#include "sys/thread.h"
 
 #define CHECK_MESSAGE_MAX (1u << 30)
-#define CHECK_TIME_MS     60000 /* for all look-ups */
+#define CHECK_PATHS_MAX   (1u << 30) /* bytes of names of files */
+#define CHECK_DEPTH_MAX   32         /* of folders in folders */
+#define CHECK_THREADS_MAX 256
+#define CHECK_WAITING     16         /* threads beyond the processors: those that wait for the DNS */
+#define CHECK_AHEAD_MAX   1000       /* messages judged before an earlier one is printed */
 
-struct judged {
-    enum dmarc_method method;
-    struct spf_facts facts;
-    struct spf_verdict spf, helo;
-    struct dkim_list dkim;
-    struct arc_verdict arc;
-    struct dmarc_verdict dmarc;
+struct check {
+    struct app *app;
+    struct dns *dns;
+    struct judge_settings set;
+    struct psl_list *psl;
+    struct judge_facts facts;
+    struct arena paths;
+    struct path {
+        struct path *next;
+        const char *name;
+    } *first, **last;
+    size_t n;
+    bool is_list; /* more than one file was asked for, or a folder */
 };
 
-/* --- the message and what was said of the connection --- */
+/* --- messages --- */
 
 static enum rc read_all(const char *path, struct buf *out)
 {
@@ -39,7 +51,7 @@ static enum rc read_all(const char *path, struct buf *out)
 }
 
 /* With line ends as they are on the wire. */
-static bool read_message(const char *path, struct buf *out)
+static enum rc read_message(const char *path, struct buf *out)
 {
     struct buf raw;
     buf_init(&raw, CHECK_MESSAGE_MAX);
@@ -47,201 +59,305 @@ static bool read_message(const char *path, struct buf *out)
     if (rc == RC_OK)
         mbox_to_crlf(buf_view(&raw), out);
     buf_clear(&raw);
+    return rc != RC_OK ? rc : buf_rc(out);
+}
+
+static enum rc judge_message(const struct check *c, struct view message, struct arena *a, struct judgement *out)
+{
+    struct judge *j;
+    enum rc rc = judge_new(&c->set, c->dns, &c->facts, a, &j);
+    if (rc == RC_OK)
+        rc = judge_header(j, header_of(message));
+    if (rc == RC_OK) {
+        judge_body(j, header_body(message));
+        rc = judge_finish(j, out);
+    }
+    judge_free(j);
+    return rc;
+}
+
+static int tell_trouble(const char *path, enum rc rc)
+{
     if (rc == RC_NOTFOUND || rc == RC_DENIED)
-        return app_fail("%s: %s", path, rc == RC_NOTFOUND ? "no such file" : "not allowed"), false;
-    if (rc != RC_OK || buf_rc(out) != RC_OK)
-        return app_fail_rc(rc != RC_OK ? rc : buf_rc(out), "read the message"), false;
+        return app_fail("%s: %s", path, rc == RC_NOTFOUND ? "no such file" : "not allowed");
+    return app_fail("%s: cannot judge it: %s", path, rc == RC_LIMIT ? "it is too large" : "out of memory, or the file cannot be read");
+}
+
+static int check_one(struct check *c, const char *path)
+{
+    struct buf message;
+    struct judgement v;
+    struct arena a;
+    int code = EXIT_DONE;
+    arena_init(&a, JUDGE_MEMORY);
+    buf_init(&message, CHECK_MESSAGE_MAX);
+    enum rc rc = read_message(path, &message);
+    if (rc == RC_OK)
+        rc = judge_message(c, buf_view(&message), &a, &v);
+    if (rc != RC_OK)
+        code = tell_trouble(path, rc);
+    else if (c->app->json)
+        code = app_print_json(check_json(&c->set, &v));
+    else
+        check_print(&v);
+    buf_clear(&message);
+    arena_clear(&a);
+    return code;
+}
+
+/* --- which files --- */
+
+static bool add_path(struct check *c, const char *name)
+{
+    struct path *p = arena_new(&c->paths, struct path);
+    if (!p || !(p->name = arena_cstr(&c->paths, view_str(name))))
+        return app_fail("out of memory"), false;
+    *c->last = p;
+    c->last = &p->next;
+    c->n++;
     return true;
 }
 
-/* Without a configuration the system's name servers are asked. */
-static struct dns *open_dns(struct app *app)
+static int is_visible(const struct dirent *e)
 {
-    const struct config *f = NULL;
-    const char *why = NULL, **servers = NULL;
-    struct dns *dns = NULL;
-    bool has_config = strcmp(app->config_path, CONFIG_DEFAULT) != 0 || access(app->config_path, F_OK) == 0;
-    if (has_config && !(f = app_config(app)))
-        return NULL;
+    return e->d_name[0] != '.';
+}
+
+/* All files below, in the order of their names; links to folders are not followed. */
+static bool add_folder(struct check *c, const char *folder, unsigned depth)
+{
+    struct dirent **entries = NULL;
+    struct stat st;
+    int n = depth < CHECK_DEPTH_MAX ? scandir(folder, &entries, is_visible, alphasort) : 0;
+    bool ok = n >= 0 || (app_fail("%s: cannot read the folder", folder), false);
+    for (int i = 0; i < n; i++) {
+        char *name = ok ? arena_printf(&c->paths, "%s/%s", folder, entries[i]->d_name) : NULL;
+        if (ok && !name)
+            ok = (app_fail("out of memory"), false);
+        else if (ok && lstat(name, &st) == 0 && S_ISDIR(st.st_mode))
+            ok = add_folder(c, name, depth + 1);
+        else if (ok && stat(name, &st) == 0 && S_ISREG(st.st_mode))
+            ok = add_path(c, name);
+        free(entries[i]);
+    }
+    free(entries);
+    return ok;
+}
+
+/* --- many messages --- */
+
+struct crowd {
+    const struct check *check;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t moved;
+    const struct path *next;
+    size_t taken, printed;
+    struct line {
+        bool is_done;
+        enum rc rc;
+        struct buf text;
+    } ahead[CHECK_AHEAD_MAX]; /* of message i at i % CHECK_AHEAD_MAX */
+};
+
+static enum rc put_json(const struct check *c, const char *path, const struct judgement *v, struct buf *out)
+{
+    json_t *j = check_json(&c->set, v), *name = app_json(view_str(path));
+    if (j && name)
+        json_object_set(j, "file", name);
+    char *text = j && name ? json_dumps(j, JSON_COMPACT) : NULL;
+    buf_str(out, text);
+    buf_chr(out, '\n');
+    json_decref(j);
+    json_decref(name);
+    enum rc rc = text ? buf_rc(out) : RC_TEMP;
+    free(text);
+    return rc;
+}
+
+static enum rc judge_file(const struct check *c, const char *path, struct arena *a, struct buf *message, struct buf *out)
+{
+    struct judgement v;
+    buf_reset(message);
+    enum rc rc = read_message(path, message);
+    if (rc == RC_OK)
+        rc = judge_message(c, buf_view(message), a, &v);
+    if (rc != RC_OK)
+        return rc;
+    if (c->app->json)
+        return put_json(c, path, &v, out);
+    check_line(path, &v, out);
+    return buf_rc(out);
+}
+
+static void work(void *arg)
+{
+    struct crowd *w = arg;
+    struct arena a;
+    struct buf message, text;
+    buf_init(&message, CHECK_MESSAGE_MAX);
+    arena_init(&a, JUDGE_MEMORY);
+    pthread_mutex_lock(&w->lock);
+    while (w->next) {
+        if (w->taken >= w->printed + CHECK_AHEAD_MAX) {
+            pthread_cond_wait(&w->moved, &w->lock);
+            continue;
+        }
+        const struct path *p = w->next;
+        struct line *line = &w->ahead[w->taken++ % CHECK_AHEAD_MAX];
+        w->next = p->next;
+        pthread_mutex_unlock(&w->lock);
+        buf_init(&text, 1u << 22);
+        enum rc rc = judge_file(w->check, p->name, &a, &message, &text);
+        arena_reset(&a);
+        pthread_mutex_lock(&w->lock);
+        *line = (struct line){true, rc, text};
+        pthread_cond_broadcast(&w->moved);
+    }
+    pthread_mutex_unlock(&w->lock);
+    arena_clear(&a);
+    buf_clear(&message);
+}
+
+/* In the order in which they were asked for. */
+static int print_lines(struct crowd *w, struct progress *progress)
+{
+    int code = EXIT_DONE;
+    pthread_mutex_lock(&w->lock);
+    for (const struct path *p = w->check->first; p; p = p->next) {
+        struct line *line = &w->ahead[w->printed % CHECK_AHEAD_MAX];
+        while (!line->is_done)
+            pthread_cond_wait(&w->moved, &w->lock);
+        struct line one = *line;
+        *line = (struct line){0};
+        w->printed++;
+        pthread_cond_broadcast(&w->moved);
+        pthread_mutex_unlock(&w->lock);
+        if (one.rc != RC_OK)
+            code = tell_trouble(p->name, one.rc);
+        else if (fwrite(one.text.p, 1, one.text.n, stdout) != one.text.n)
+            code = EXIT_FAILED;
+        buf_clear(&one.text);
+        progress_tell(progress, w->printed, w->check->n);
+        pthread_mutex_lock(&w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return fflush(stdout) == 0 ? code : EXIT_FAILED;
+}
+
+static int check_many(struct check *c)
+{
+    struct crowd *w = arena_new(&c->paths, struct crowd);
+    pthread_t threads[CHECK_THREADS_MAX];
+    struct progress progress;
+    size_t n_threads = 0;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    const int64_t start_ms = clock_mono_ms();
+
+    if (!w)
+        return app_fail("out of memory");
+    w->check = c;
+    w->next = c->first;
+    pthread_mutex_init(&w->lock, NULL);
+    thread_cond_init(&w->moved);
+    while (n_threads < CHECK_THREADS_MAX && (long)n_threads < cpus + CHECK_WAITING && n_threads < c->n)
+        if (thread_start("check", work, w, &threads[n_threads]) != RC_OK)
+            break;
+        else
+            n_threads++;
+    if (n_threads == 0 && c->n > 0)
+        return app_fail("cannot start a thread");
+    progress_begin(&progress, "judging");
+    int code = print_lines(w, &progress);
+    progress_end(&progress);
+    for (size_t i = 0; i < n_threads; i++)
+        pthread_join(threads[i], NULL);
+    pthread_cond_destroy(&w->moved);
+    pthread_mutex_destroy(&w->lock);
+    const double seconds = (double)(clock_mono_ms() - start_ms) / 1000;
+    fprintf(stderr, "%zu message%s in %.2f s: %.0f a second\n", c->n, PLURAL(c->n), seconds, seconds > 0 ? (double)c->n / seconds : 0);
+    return code;
+}
+
+/* --- settings --- */
+
+/* Without a configuration the system's name servers are asked, and nobody is trusted. */
+static bool open_dns(struct check *c, const struct config *f)
+{
+    struct app *app = c->app;
+    const char *why = NULL;
     size_t n = f ? f->dns.servers.n : 0;
-    servers = arena_new_array(&app->arena, n + 1, const char *);
+    const char **servers = arena_new_array(&app->arena, n + 1, const char *);
     for (size_t i = 0; servers && i < n; i++) {
         char *text = arena_alloc(&app->arena, ADDR_TEXT_MAX);
         if (!text)
-            return app_fail("out of memory"), NULL;
+            return app_fail("out of memory"), false;
         addr_write(&f->dns.servers.v[i], text);
         servers[i] = text;
     }
     const struct dns_settings set = {.servers = servers, .n_servers = n, .trust_anchor = f ? f->dns.trust_anchor : NULL};
-    if (!servers || dns_new(&set, &dns, &why) != RC_OK)
-        app_fail("cannot ask the DNS: %s", why ? why : "out of memory");
-    return dns;
+    if (!servers || dns_new(&set, &c->dns, &why) != RC_OK)
+        return app_fail("cannot ask the DNS: %s", why ? why : "out of memory"), false;
+    return true;
 }
 
-/* --- what is shown --- */
-
-static json_t *json_or_null(struct view v)
+static bool open_check(struct check *c)
 {
-    return v.n > 0 ? app_json(v) : json_null();
+    struct app *app = c->app;
+    const struct config *f = NULL;
+    bool has_config = strcmp(app->config_path, CONFIG_DEFAULT) != 0 || access(app->config_path, F_OK) == 0;
+    if (has_config && !(f = app_config(app)))
+        return false;
+    if (psl_list_open(NULL, &c->psl) != RC_OK)
+        c->psl = NULL; /* then nothing is compared */
+    c->set.psl = c->psl;
+    c->set.compare = c->set.enforce = c->set.arc = true;
+    c->set.authserv_id = f ? f->hostname : "localhost";
+    return open_dns(c, f);
 }
 
-static json_t *spf_steps_json(const struct spf_verdict *v)
+static bool add_what_was_named(struct check *c, const char *name)
 {
-    json_t *list = json_array();
-    for (const struct spf_step *s = v->steps; s; s = s->next)
-        json_array_append_new(list, json_pack("{s:i, s:o, s:o, s:o}", "depth", (int)s->depth, "domain", app_json(s->domain), "term",
-                                              json_or_null(s->term), "outcome", app_json(s->outcome)));
-    return list;
-}
-
-static json_t *spf_json(const struct spf_verdict *v)
-{
-    return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:o}", "result", spf_result_name(v->result), "reason",
-                     app_json(v->reason), "identity", spf_identity_name(v->identity), "domain", json_or_null(v->domain), "mechanism",
-                     json_or_null(v->mechanism), "explanation", json_or_null(v->explanation), "lookups", (int)v->lookups,
-                     "void_lookups", (int)v->voids, "steps", spf_steps_json(v));
-}
-
-static json_t *dkim_json(const struct dkim_list *l)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < l->n; i++) {
-        const struct dkim_verdict *v = &l->verdicts[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:b}", "result", dkim_result_name(v->result),
-                                              "reason", v->reason, "domain", json_or_null(v->domain), "selector",
-                                              json_or_null(v->selector), "identity", json_or_null(v->identity), "algorithm",
-                                              dkim_algorithm_name(v->algorithm), "bits", (int)v->bits, "partial", (int)v->is_partial,
-                                              "testing", (int)v->is_testing));
-    }
-    return list;
-}
-
-static json_t *arc_json(const struct arc_verdict *v)
-{
-    json_t *sealers = json_array();
-    for (size_t i = 0; i < v->n_sets; i++)
-        json_array_append_new(sealers, app_json(v->sets[i].seal_domain));
-    return json_pack("{s:s, s:s, s:i, s:i, s:o}", "result", arc_result_name(v->result), "reason", v->reason, "sets",
-                     (int)v->last_instance, "failed_at", (int)v->failed_at, "sealers", sealers);
-}
-
-static json_t *dmarc_json(const struct dmarc_verdict *v)
-{
-    return json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:s, s:o, s:o, s:o}", "result", dmarc_result_name(v->result),
-                     "reason", app_json(v->reason), "policy", dmarc_policy_name(v->policy), "disposition",
-                     dmarc_policy_name(v->disposition), "domain", json_or_null(v->author), "policy_domain",
-                     json_or_null(v->policy_domain), "organizational_domain", json_or_null(v->organization), "discovery_method",
-                     dmarc_method_name(v->method), "spf_aligned", (int)v->spf_aligned, "dkim_aligned", (int)v->dkim_aligned, "override",
-                     dmarc_override_name(v->override), "record", json_or_null(v->record.text), "notes",
-                     json_or_null(v->record.notes), "difference", json_or_null(v->difference));
-}
-
-static void print_spf(const char *what, const struct spf_verdict *v)
-{
-    printf("%-6s %s: %.*s\n", what, spf_result_name(v->result), VIEW_FMT(v->reason));
-    for (const struct spf_step *s = v->steps; s; s = s->next)
-        printf("       %*s%.*s %.*s: %.*s\n", (int)s->depth * 2, "", VIEW_FMT(s->domain), VIEW_FMT(s->term), VIEW_FMT(s->outcome));
-    if (v->explanation.n > 0)
-        printf("       %.*s explains: %.*s\n", VIEW_FMT(v->domain), VIEW_FMT(v->explanation));
-}
-
-static int print_text(const struct judged *j)
-{
-    print_spf("spf", &j->spf);
-    if (j->spf.identity != SPF_HELO && j->facts.helo.n > 0)
-        print_spf("helo", &j->helo);
-    for (size_t i = 0; i < j->dkim.n; i++) {
-        const struct dkim_verdict *v = &j->dkim.verdicts[i];
-        printf("dkim   %s: d=%.*s s=%.*s %s%s%s\n", dkim_result_name(v->result), VIEW_FMT(v->domain), VIEW_FMT(v->selector),
-               dkim_algorithm_name(v->algorithm), v->reason[0] ? ": " : "", v->reason);
-    }
-    if (j->dkim.n == 0)
-        printf("dkim   none: the message has no signature\n");
-    printf("arc    %s: %s\n", arc_result_name(j->arc.result), j->arc.n_sets > 0 || j->arc.reason[0] ? j->arc.reason : "the message has no ARC sets");
-    printf("dmarc  %s: %.*s\n", dmarc_result_name(j->dmarc.result), VIEW_FMT(j->dmarc.reason));
-    if (j->dmarc.record.notes.n > 0)
-        printf("       in the record: %.*s\n", VIEW_FMT(j->dmarc.record.notes));
-    if (j->dmarc.difference.n > 0)
-        printf("       %.*s\n", VIEW_FMT(j->dmarc.difference));
-    return EXIT_DONE;
-}
-
-static int print_json(const struct judged *j)
-{
-    json_t *out = json_pack("{s:o, s:o, s:o, s:o}", "spf", spf_json(&j->spf), "dkim", dkim_json(&j->dkim), "arc",
-                            arc_json(&j->arc), "dmarc", dmarc_json(&j->dmarc));
-    if (out && j->facts.helo.n > 0)
-        json_object_set_new(out, "helo", spf_json(&j->helo));
-    return app_print_json(out);
-}
-
-/* --- the verdicts --- */
-
-static enum rc judge(struct app *app, struct dns *dns, struct view message, struct judged *j)
-{
-    struct psl_list *list = NULL;
-    int64_t deadline = deadline_in(CHECK_TIME_MS);
-    if (psl_list_open(NULL, &list) != RC_OK)
-        list = NULL; /* then nothing is compared */
-    spf_check(dns, &j->facts, deadline, &app->arena, &j->spf);
-    if (j->facts.helo.n > 0)
-        spf_check_helo(dns, &j->facts, deadline, &app->arena, &j->helo);
-    enum rc rc = dkim_verify_message(message, dns, j->facts.now_s, deadline, &app->arena, &j->dkim);
-    if (rc == RC_OK)
-        rc = arc_verify_message(message, dns, deadline, &app->arena, &j->arc);
-    struct dmarc_dkim *dkim = rc == RC_OK ? arena_new_array(&app->arena, j->dkim.n, struct dmarc_dkim) : NULL;
-    for (size_t i = 0; dkim && i < j->dkim.n; i++)
-        dkim[i] = (struct dmarc_dkim){.domain = j->dkim.verdicts[i].domain,
-                                      .pass = j->dkim.verdicts[i].result == DKIM_PASS && !j->dkim.verdicts[i].is_partial,
-                                      .temporary = j->dkim.verdicts[i].result == DKIM_TEMPERROR};
-    const struct dmarc_settings set = {.method = j->method, .psl = list, .compare = true};
-    const struct dmarc_facts facts = {
-        .header = header_of(message), .spf_pass = j->spf.result == SPF_PASS, .spf_temporary = j->spf.result == SPF_TEMPERROR,
-        .spf_domain = j->spf.domain, .dkim = dkim, .n_dkim = j->dkim.n};
-    if (dkim)
-        dmarc_check(dns, &set, &facts, deadline, &app->arena, &j->dmarc);
-    psl_list_free(list);
-    return dkim ? RC_OK : RC_TEMP;
+    struct stat st;
+    bool is_folder = strcmp(name, "-") != 0 && stat(name, &st) == 0 && S_ISDIR(st.st_mode);
+    c->is_list |= is_folder || c->n > 0;
+    return is_folder ? add_folder(c, name, 0) : add_path(c, name);
 }
 
 int cmd_check(struct app *app, int argc, char **argv)
 {
-    struct judged j = {.facts.now_s = clock_real_s()};
-    const char *path = NULL;
-    struct buf message;
+    struct check c = {.app = app, .facts.now_s = clock_real_s(), .last = &c.first};
     int code = EXIT_FAILED;
+
+    arena_init(&c.paths, CHECK_PATHS_MAX);
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--ip") == 0 && has_value) {
-            if (addr_parse_ip(view_str(argv[++i]), 0, &j.facts.ip) != RC_OK)
-                return app_fail("%s is not an IP address", argv[i]);
+            if (addr_parse_ip(view_str(argv[++i]), 0, &c.facts.ip) != RC_OK) {
+                app_fail("%s is not an IP address", argv[i]);
+                goto done;
+            }
         } else if (strcmp(argv[i], "--helo") == 0 && has_value) {
-            j.facts.helo = view_str(argv[++i]);
+            c.facts.helo = view_str(argv[++i]);
         } else if (strcmp(argv[i], "--mail-from") == 0 && has_value) {
-            j.facts.mail_from = view_str(argv[++i]);
+            c.facts.mail_from = view_str(argv[++i]);
         } else if (strcmp(argv[i], "--psl") == 0) {
-            j.method = DMARC_PSL;
-        } else if (!path && (argv[i][0] != '-' || strcmp(argv[i], "-") == 0)) {
-            path = argv[i];
-        } else {
-            return app_usage(app);
+            c.set.method = DMARC_PSL;
+        } else if (argv[i][0] == '-' && argv[i][1]) {
+            code = app_usage(app);
+            goto done;
+        } else if (!add_what_was_named(&c, argv[i])) {
+            goto done;
         }
     }
-    if (!path)
-        return app_usage(app);
-    if (view_eq(j.facts.mail_from, VIEW("<>")))
-        j.facts.mail_from = (struct view){0};
-    buf_init(&message, CHECK_MESSAGE_MAX);
-    struct dns *dns = NULL;
-    if (read_message(path, &message) && (dns = open_dns(app))) {
-        if (app->config)
-            j.facts.receiver = view_str(app->config->hostname);
-        if (judge(app, dns, buf_view(&message), &j) != RC_OK)
-            code = app_fail("out of memory");
-        else
-            code = app->json ? print_json(&j) : print_text(&j);
-    }
-    dns_free(dns);
-    buf_clear(&message);
+    if (view_eq(c.facts.mail_from, VIEW("<>")))
+        c.facts.mail_from = (struct view){0};
+    if (c.n == 0 && !c.is_list)
+        code = app_usage(app);
+    else if (open_check(&c))
+        code = c.is_list ? check_many(&c) : check_one(&c, c.first->name);
+done:
+    dns_free(c.dns);
+    psl_list_free(c.psl);
+    arena_clear(&c.paths);
     return code;
 }

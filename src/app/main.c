@@ -35,8 +35,8 @@ static const struct command commands[] = {
      "everything, what an account lacks, or one message back from a backup"},
     {"store", cmd_store, "store verify [--json]\nstore salvage NEW_FOLDER [--json]\nstore compact [--json]",
      "finds damage, saves what is readable, gives room back"},
-    {"check", cmd_check, "check FILE [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [--psl] [--json]",
-     "judges one message (\"-\": standard input) as if it came from that client"},
+    {"check", cmd_check, "check PATH... [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [--psl] [--json]",
+     "judges a message (\"-\": standard input), or all files of folders, as if they came from that client"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},
 };

@@ -125,7 +125,7 @@ const char *judge_client_helo(struct dns *dns, struct view helo, const struct ad
     const char *note;
 
     if (helo.n == 0)
-        return "the client gave no HELO name";
+        return "";
     arena_init(&scratch, SCRATCH_MAX);
     if (view_starts(helo, VIEW("[")))
         note = judge_literal(helo, ip);
