@@ -52,6 +52,19 @@ static const char *const domain_2[] = {
     " PRIMARY KEY (domain, selector))" CLUSTERED,
     /* Random numbers made once, such as the one that SRS addresses are proven with. */
     "CREATE TABLE secret (name TEXT NOT NULL PRIMARY KEY, value BYTEA NOT NULL)" CLUSTERED,
+    /* MTA-STS policies of others, as they were fetched, and mail hosts that had TLS when last spoken to. */
+    "CREATE TABLE sts_policy (domain TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL, policy TEXT NOT NULL, fetched_s BIGINT NOT NULL,"
+    " expires_s BIGINT NOT NULL, refresh_s BIGINT NOT NULL, used_s BIGINT NOT NULL)" CLUSTERED,
+    "CREATE INDEX sts_policy_refresh ON sts_policy (refresh_s)",
+    "CREATE TABLE tls_host (host TEXT NOT NULL PRIMARY KEY, seen_s BIGINT NOT NULL)" CLUSTERED,
+    /* What TLS-RPT reports: sessions of a UTC day by the policy that was in force, and those that failed by their reasons.
+     * type and result: enums of tlsrpt.h. digest: of the policy, which is too long for a key. */
+    "CREATE TABLE tls_policy (day BIGINT NOT NULL, domain TEXT NOT NULL, type INTEGER NOT NULL, digest TEXT NOT NULL,"
+    " policy TEXT NOT NULL, mx TEXT NOT NULL, successes BIGINT NOT NULL, failures BIGINT NOT NULL,"
+    " PRIMARY KEY (day, domain, type, digest))" CLUSTERED,
+    "CREATE TABLE tls_failure (day BIGINT NOT NULL, domain TEXT NOT NULL, type INTEGER NOT NULL, digest TEXT NOT NULL,"
+    " result INTEGER NOT NULL, mx TEXT NOT NULL, sent_from TEXT NOT NULL, sent_to TEXT NOT NULL, reason TEXT NOT NULL,"
+    " sessions BIGINT NOT NULL, PRIMARY KEY (day, domain, type, digest, result, mx, sent_from, sent_to, reason))" CLUSTERED,
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2};

@@ -1,0 +1,108 @@
+/* What is kept of others' TLS: policies, hosts, and the day's sessions for TLS-RPT. */
+#include "store/store_fixture.h"
+
+#include "store/sts.h"
+#include "store/tlsrpt.h"
+
+static void policies_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct sts_row row = {VIEW("labas.test"), VIEW("1"), VIEW("version: STSv1\n"), 100, 700, 400, 100}, back;
+    assert_int_equal(sts_get(f->s, row.domain, &f->a, &back), RC_NOTFOUND);
+    assert_int_equal(sts_next(f->s, &f->a, &back), RC_NOTFOUND);
+    assert_int_equal(sts_put(f->s, &row), RC_OK);
+    row.id = VIEW("2");
+    assert_int_equal(sts_put(f->s, &row), RC_OK);
+    struct sts_row other = {VIEW("other.test"), VIEW("x"), VIEW(""), 1, 2, 300, 4};
+    assert_int_equal(sts_put(f->s, &other), RC_OK);
+    fixture_reopen(f);
+    assert_int_equal(sts_get(f->s, row.domain, &f->a, &back), RC_OK);
+    assert_true(view_eq(back.id, VIEW("2")) && view_eq(back.policy, row.policy) && view_eq(back.domain, row.domain));
+    assert_true(back.fetched_s == 100 && back.expires_s == 700 && back.refresh_s == 400 && back.used_s == 100);
+    assert_int_equal(sts_next(f->s, &f->a, &back), RC_OK);
+    assert_true(view_eq(back.domain, VIEW("other.test")));
+    assert_int_equal(sts_set_refresh(f->s, back.domain, 500), RC_OK);
+    assert_int_equal(sts_set_used(f->s, back.domain, 77), RC_OK);
+    assert_int_equal(sts_get(f->s, back.domain, &f->a, &back), RC_OK);
+    assert_int_equal(back.used_s, 77);
+    assert_int_equal(sts_next(f->s, &f->a, &back), RC_OK);
+    assert_true(view_eq(back.domain, row.domain));
+    assert_int_equal(sts_remove(f->s, row.domain), RC_OK);
+    assert_int_equal(sts_get(f->s, row.domain, &f->a, &back), RC_NOTFOUND);
+}
+
+static void hosts_with_tls_are_known_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t seen;
+    assert_int_equal(tls_host_get(f->s, VIEW("mx.labas.test"), &seen), RC_OK);
+    assert_int_equal(seen, 0);
+    assert_int_equal(tls_host_seen(f->s, VIEW("mx.labas.test"), 100000), RC_OK);
+    assert_int_equal(tls_host_seen(f->s, VIEW("mx.labas.test"), 100001), RC_OK);
+    assert_int_equal(tls_host_get(f->s, VIEW("mx.labas.test"), &seen), RC_OK);
+    assert_int_equal(seen, 100000); /* once a day is enough */
+    assert_int_equal(tls_host_seen(f->s, VIEW("mx.labas.test"), 200000), RC_OK);
+    assert_int_equal(tls_host_forget(f->s, 200000), RC_OK);
+    assert_int_equal(tls_host_get(f->s, VIEW("mx.labas.test"), &seen), RC_OK);
+    assert_int_equal(seen, 200000);
+    assert_int_equal(tls_host_forget(f->s, 200001), RC_OK);
+    assert_int_equal(tls_host_get(f->s, VIEW("mx.labas.test"), &seen), RC_OK);
+    assert_int_equal(seen, 0);
+}
+
+static void sessions_add_up(void **state)
+{
+    struct fixture *f = *state;
+    const struct tlsrpt_outcome good = {.day = 20000, .domain = VIEW("labas.test"), .type = TLSRPT_STS, .policy = VIEW("version: STSv1\nmode: enforce"),
+                                        .mx = VIEW("*.labas.test"), .sessions = 3};
+    struct tlsrpt_outcome bad = good, plain = {.day = 20000, .domain = VIEW("labas.test"), .sessions = 1}, other = plain, *back;
+    struct view *domains;
+    size_t n;
+    bad.result = TLSRPT_CERTIFICATE_EXPIRED;
+    bad.host = VIEW("mx.labas.test");
+    bad.sent_from = VIEW("192.0.2.1");
+    bad.sent_to = VIEW("192.0.2.2");
+    bad.reason = VIEW("certificate has expired");
+    bad.sessions = 2;
+    other.domain = VIEW("ailleurs.test");
+    const struct tlsrpt_outcome all[] = {good, bad, plain, other};
+    assert_int_equal(tlsrpt_add(f->s, all, 4), RC_OK);
+    assert_int_equal(tlsrpt_add(f->s, all, 2), RC_OK);
+    assert_int_equal(tlsrpt_add(f->s, NULL, 0), RC_OK);
+    assert_int_equal(tlsrpt_domains(f->s, 20000, &f->a, &domains, &n), RC_OK);
+    assert_int_equal(n, 2);
+    assert_true(view_eq(domains[0], VIEW("ailleurs.test")));
+    assert_int_equal(tlsrpt_read(f->s, 20000, VIEW("labas.test"), &f->a, &back, &n), RC_OK);
+    assert_int_equal(n, 3);
+    assert_true(back[0].type == TLSRPT_NO_POLICY && back[0].result == TLSRPT_SUCCESS && back[0].sessions == 1);
+    assert_true(back[1].type == TLSRPT_STS && back[1].result == TLSRPT_SUCCESS && back[1].sessions == 6);
+    assert_true(view_eq(back[1].policy, good.policy) && view_eq(back[1].mx, good.mx));
+    assert_true(back[2].result == TLSRPT_CERTIFICATE_EXPIRED && back[2].sessions == 4);
+    assert_true(view_eq(back[2].host, bad.host) && view_eq(back[2].sent_to, bad.sent_to) && view_eq(back[2].reason, bad.reason));
+    assert_int_equal(tlsrpt_forget(f->s, 20001), RC_OK);
+    assert_int_equal(tlsrpt_domains(f->s, 20000, &f->a, &domains, &n), RC_OK);
+    assert_int_equal(n, 0);
+}
+
+static void made_up_failures_end_somewhere(void **state)
+{
+    struct fixture *f = *state;
+    struct tlsrpt_outcome *o = calloc(TLSRPT_FAILURES_MAX + 100, sizeof *o), *back;
+    size_t n;
+    for (size_t i = 0; i < TLSRPT_FAILURES_MAX + 100; i++)
+        o[i] = (struct tlsrpt_outcome){.day = 1, .domain = VIEW("x.test"), .result = TLSRPT_VALIDATION_FAILURE, .sessions = 1,
+                                       .reason = view_str(arena_printf(&f->a, "%zu", i))};
+    assert_int_equal(tlsrpt_add(f->s, o, TLSRPT_FAILURES_MAX + 100), RC_OK);
+    assert_int_equal(tlsrpt_read(f->s, 1, VIEW("x.test"), &f->a, &back, &n), RC_OK);
+    assert_int_equal(n, 1 + TLSRPT_FAILURES_MAX + 1);
+    assert_int_equal(back[1].sessions, 100);
+    free(o);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {T(policies_are_kept), T(hosts_with_tls_are_known_again), T(sessions_add_up),
+                                       T(made_up_failures_end_somewhere)};
+    return cmocka_run_group_tests_name("store_sts", tests, NULL, NULL);
+}
