@@ -158,7 +158,8 @@ def test_message_is_kept_byte_for_byte(mx):
     got = wait_for("the message", found)[0]
     assert got.endswith(b"\r\n" + raw)
     ours = got[:-len(raw)].decode()
-    assert re.fullmatch(r"Return-Path: <x@labas\.test>\r\nReceived: from client\.example\.test \(\[127\.[\d.]+\]\)\r\n"
+    assert re.fullmatch(r"Return-Path: <x@labas\.test>\r\nAuthentication-Results: mx\.ici\.test;(?:[^\r]*\r\n[\t ])+[^\r]*\r\n"
+                        r"Received: from client\.example\.test \(\[127\.[\d.]+\]\)\r\n"
                         r"\tby mx\.ici\.test with ESMTP id [0-9a-f]+\.1\r\n\tfor <bob@ici\.test>;\r\n\t[^\r]+ \+0000\r\n", ours)
 
 

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policy/judge.h"
+
 #define CONFIG_ARENA (8u << 20)
 #define DAY_MS       (24 * 3600 * 1000LL)
 
@@ -30,6 +32,8 @@ enum kind {
     KIND_ADDRS,  /* endpoints; `min` is the port where none is given */
     KIND_LISTEN, /* endpoint of service `min` */
     KIND_RELAY_HOST,
+    KIND_DOMAINS,
+    KIND_DMARC_METHOD,
     KIND_END, /* END_MARK was seen */
 };
 struct key {
@@ -86,6 +90,13 @@ static const struct key keys[] = {
     {"limits", "connections-per-address", KIND_NUMBER, false, AT(limits.connections_per_address), 1, 1000000},
     {"limits", "connections", KIND_NUMBER, false, AT(limits.connections), 1, 1000000},
     {"limits", "workers", KIND_NUMBER, false, AT(limits.workers), 1, 10000},
+    {"authentication", "check", KIND_FLAG, false, AT(authentication.check)},
+    {"authentication", "enforce", KIND_FLAG, false, AT(authentication.enforce)},
+    {"authentication", "arc", KIND_FLAG, false, AT(authentication.arc)},
+    {"authentication", "time-limit", KIND_TIME, false, AT(authentication.time_limit), 100, 5 * 60 * 1000},
+    {"authentication", "trusted-sealers", KIND_DOMAINS, true, AT(authentication.trusted_sealers)},
+    {"authentication", "trusted-forwarders", KIND_NETS, true, AT(authentication.trusted_forwarders)},
+    {"authentication", "organizational-domain", KIND_DMARC_METHOD, false, AT(authentication.organizational_domain)},
     {"queue", "retry", KIND_TIMES, true, AT(queue.retry), 10, 30 * DAY_MS},
     {"queue", "delay-notice", KIND_TIME, false, AT(queue.delay_notice), 10, 365 * DAY_MS},
     {"queue", "expire", KIND_TIME, false, AT(queue.expire), 10, 365 * DAY_MS},
@@ -207,8 +218,12 @@ static bool take_time(const struct key *k, struct view v, int64_t *out, const ch
 {
     if (config_duration(v, (int64_t)k->max, out) == RC_OK && *out >= (int64_t)k->min)
         return true;
-    *why = arena_printf(now->arena, "'%s' must be a time such as 30s, 5min, 4h or 5d (1s to %lld days), not '%.*s'", k->name,
-                        (long long)(k->max / DAY_MS), VIEW_FMT(v));
+    if (k->max < DAY_MS)
+        *why = arena_printf(now->arena, "'%s' must be a time such as 20s or 1min (at most %llu minutes), not '%.*s'", k->name,
+                            (unsigned long long)k->max / 60000, VIEW_FMT(v));
+    else
+        *why = arena_printf(now->arena, "'%s' must be a time such as 30s, 5min, 4h or 5d (1s to %lld days), not '%.*s'", k->name,
+                            (long long)(k->max / DAY_MS), VIEW_FMT(v));
     return false;
 }
 
@@ -276,6 +291,25 @@ static bool take_net(const struct key *k, struct view v, struct addr_net *out, c
         return true;
     *why = arena_printf(now->arena, "'%s' must be networks such as \"192.0.2.0/24\", not '%.*s'", k->name, VIEW_FMT(v));
     return false;
+}
+
+/* In the form in which domains are compared. */
+static bool take_domain(const struct key *k, struct view v, struct view *out, const char **why)
+{
+    enum rc rc = is_hostname(v) || !view_is_ascii(v) ? dns_domain_ascii(v, now->arena, out) : RC_SYNTAX;
+    if (rc == RC_SYNTAX)
+        *why = arena_printf(now->arena, "'%s' must be domain names such as \"lists.example.org\", not '%.*s'", k->name, VIEW_FMT(v));
+    return rc == RC_OK;
+}
+
+/* How DMARC finds the organizational domain. */
+static bool take_dmarc_method(const struct key *k, struct view v, enum dmarc_method *out, const char **why)
+{
+    bool tree = view_ieq(v, VIEW("tree-walk")), psl = view_ieq(v, VIEW("public-suffix-list"));
+    *out = psl ? DMARC_PSL : DMARC_TREEWALK;
+    if (!tree && !psl)
+        *why = arena_printf(now->arena, "'%s' must be \"tree-walk\" or \"public-suffix-list\", not '%.*s'", k->name, VIEW_FMT(v));
+    return tree || psl;
 }
 
 /* A zeroed place at the end of a list. NULL: no memory. */
@@ -346,6 +380,11 @@ static bool take_value(const struct key *k, const char *value, const char **why)
         l->service = (enum config_service)k->min;
         return take_addr(k, v, true, &l->addr, why);
     }
+    case KIND_DOMAINS: {
+        struct view *domain = list_push(field, sizeof *domain);
+        return domain && take_domain(k, v, domain, why);
+    }
+    case KIND_DMARC_METHOD: return take_dmarc_method(k, v, (enum dmarc_method *)field, why);
     case KIND_RELAY_HOST: return take_relay_host(c, v, why);
     case KIND_END: return true;
     }
@@ -427,7 +466,7 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"listen", "tls", "dns", "outbound", "relay", "limits", "queue"};
+    static const char *const sections[] = {"listen", "tls", "dns", "outbound", "relay", "limits", "authentication", "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];
     const cfg_opt_t end = CFG_END();
@@ -515,6 +554,8 @@ static void set_defaults(struct config *c)
     c->limits.connections_per_address = 50;
     c->limits.connections = 20000;
     c->limits.workers = 512;
+    c->authentication.check = c->authentication.enforce = c->authentication.arc = true;
+    c->authentication.time_limit = 20000; /* RFC 7208 §4.6.4 */
     c->queue.retry = (struct config_times){retry, sizeof retry / sizeof *retry};
     c->queue.delay_notice = 4 * 3600000LL;
     c->queue.expire = 5 * DAY_MS;
@@ -555,6 +596,10 @@ static void check_whole(struct parse *p)
                     "'username' and 'password-file' go together");
     if (c->relay.username && !c->relay.host)
         add_mistake(p, line_of(p, "relay", "username"), "relay { } needs a 'host'");
+    if (c->authentication.trusted_sealers.n > JUDGE_TRUSTED_MAX || c->authentication.trusted_forwarders.n > JUDGE_TRUSTED_MAX)
+        add_mistake(p, line_of(p, "authentication", c->authentication.trusted_sealers.n > JUDGE_TRUSTED_MAX
+                                                        ? "trusted-sealers" : "trusted-forwarders"),
+                    arena_printf(p->arena, "at most %d can be trusted", JUDGE_TRUSTED_MAX));
     if (c->queue.retry.n == 0)
         add_mistake(p, line_of(p, "queue", "retry"), "'retry' needs at least one time");
 }

@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "net/addr.h"
+#include "mailauth/dmarc.h"
 
 #define CONFIG_TEXT_MAX   (1u << 20) /* bytes of the file */
 #define CONFIG_ERRORS_MAX 20         /* mistakes told at once */
@@ -46,6 +46,10 @@ struct config_strings {
 };
 struct config_nets {
     struct addr_net *v;
+    size_t n;
+};
+struct config_domains {
+    struct view *v; /* A-labels, lower case */
     size_t n;
 };
 struct config_addrs {
@@ -98,6 +102,15 @@ struct config {
         uint32_t connections_per_address, connections;
         uint32_t workers;
     } limits;
+    struct {
+        bool check;   /* mail from strangers is judged */
+        bool enforce; /* and what its authors' domains ask for is done */
+        bool arc;
+        int64_t time_limit; /* of what a message waits for the DNS */
+        struct config_domains trusted_sealers;
+        struct config_nets trusted_forwarders;
+        enum dmarc_method organizational_domain;
+    } authentication;
     struct {
         struct config_times retry; /* the last one repeats */
         int64_t delay_notice, expire;

@@ -75,6 +75,13 @@ static void the_documented_example_is_read(void **state)
                                 "    connections-per-address = 50\n"
                                 "    workers                 = 512\n"
                                 "}\n"
+                                "authentication {\n"
+                                "    enforce               = no\n"
+                                "    time-limit            = 5s\n"
+                                "    trusted-sealers       = {\"Lists.Example.ORG\", \"b\xc3\xbc" "cher.test\"}\n"
+                                "    trusted-forwarders    = {\"192.0.2.1\", \"2001:db8::/32\"}\n"
+                                "    organizational-domain = \"public-suffix-list\"\n"
+                                "}\n"
                                 "queue {\n"
                                 "    retry        = {1min, 5min, 15min, 1h, 4h}\n"
                                 "    delay-notice = 4h\n"
@@ -100,6 +107,13 @@ static void the_documented_example_is_read(void **state)
     assert_string_equal(c->relay.host, "smarthost.example");
     assert_int_equal(c->relay.port, 2587);
     assert_int_equal(c->limits.message_size, 20 << 20);
+    assert_true(c->authentication.check && !c->authentication.enforce && c->authentication.arc);
+    assert_int_equal(c->authentication.time_limit, 5000);
+    assert_int_equal(c->authentication.trusted_sealers.n, 2);
+    assert_true(view_eq(c->authentication.trusted_sealers.v[0], VIEW("lists.example.org")));
+    assert_true(view_eq(c->authentication.trusted_sealers.v[1], VIEW("xn--bcher-kva.test")));
+    assert_int_equal(c->authentication.trusted_forwarders.n, 2);
+    assert_int_equal(c->authentication.organizational_domain, DMARC_PSL);
     assert_int_equal(c->queue.retry.n, 5);
     assert_int_equal(c->queue.retry.v[4], 4 * 3600 * 1000);
     assert_int_equal(c->queue.expire, 5LL * 24 * 3600 * 1000);
@@ -115,6 +129,9 @@ static void defaults_hold_for_an_almost_empty_file(void **state)
     assert_int_equal(c->limits.workers, 512);
     assert_int_equal(c->queue.retry.n, 5);
     assert_null(c->relay.host);
+    assert_true(c->authentication.check && c->authentication.enforce && c->authentication.arc);
+    assert_int_equal(c->authentication.time_limit, 20000);
+    assert_int_equal(c->authentication.organizational_domain, DMARC_TREEWALK);
     config_free(c);
 }
 
@@ -149,6 +166,13 @@ static void mistakes_are_told_with_file_and_line(void **state)
          "facteur.conf:2: 'store' can only be \"sqlite\" in this version, not 'postgresql://x'\n"},
         {"hostname = a.test\nrelay {\n username = us\n}\n",
          "facteur.conf:3: 'username' and 'password-file' go together\nfacteur.conf:3: relay { } needs a 'host'\n"},
+        {"hostname = a.test\nauthentication {\n check = perhaps\n time-limit = 1h\n trusted-sealers = {a.test, \"b c\"}\n"
+         " trusted-forwarders = here\n organizational-domain = guess\n}\n",
+         "facteur.conf:3: 'check' must be yes or no, not 'perhaps'\n"
+         "facteur.conf:4: 'time-limit' must be a time such as 20s or 1min (at most 5 minutes), not '1h'\n"
+         "facteur.conf:5: 'trusted-sealers' must be domain names such as \"lists.example.org\", not 'b c'\n"
+         "facteur.conf:6: 'trusted-forwarders' must be networks such as \"192.0.2.0/24\", not 'here'\n"
+         "facteur.conf:7: 'organizational-domain' must be \"tree-walk\" or \"public-suffix-list\", not 'guess'\n"},
         {"hostname = a.test\nplaintext-login = maybe\n", "facteur.conf:2: 'plaintext-login' must be yes or no, not 'maybe'\n"},
         {"hostname = a.test\nlog-level = loud\n", "facteur.conf:2: 'log-level' must be debug, info, warn or error\n"},
     };

@@ -16,10 +16,33 @@ struct mta {
     struct dns *dns;
     struct tls_client *trust;
     struct queue *queue;
+    struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
-static struct smtp_settings smtp_settings_of(const struct child *c)
+/* The lists live as long as the configuration; smtp/ copies. */
+static struct judge_settings judge_settings_of(struct mta *m)
 {
+    const struct config *f = m->child.config;
+    struct judge_settings set = {.authserv_id = f->hostname,
+                                 .time_ms = f->authentication.time_limit,
+                                 .method = f->authentication.organizational_domain,
+                                 .enforce = f->authentication.enforce,
+                                 .arc = f->authentication.arc,
+                                 .sealers = f->authentication.trusted_sealers.v,
+                                 .n_sealers = f->authentication.trusted_sealers.n,
+                                 .forwarders = f->authentication.trusted_forwarders.v,
+                                 .n_forwarders = f->authentication.trusted_forwarders.n};
+    if (set.method == DMARC_PSL && !m->psl && psl_list_open(NULL, &m->psl) != RC_OK) {
+        log_error("dmarc.psl.failed", F_CSTR("reason", "there is no public suffix list"));
+        set.method = DMARC_TREEWALK;
+    }
+    set.psl = m->psl;
+    return set;
+}
+
+static struct smtp_settings smtp_settings_of(const struct mta *m, const struct judge_settings *judge)
+{
+    const struct child *c = &m->child;
     const struct config *f = c->config;
     struct sasl_settings sasl = child_sasl(c);
 
@@ -30,6 +53,9 @@ static struct smtp_settings smtp_settings_of(const struct child *c)
                                   .relay_from = f->relay_from.v,
                                   .n_relay_from = f->relay_from.n,
                                   .relay_any_sender = f->relay_any_sender,
+                                  .judge = f->authentication.check ? judge : NULL,
+                                  .dns = m->dns,
+                                  .workers = f->limits.workers,
                                   .sasl = sasl};
 }
 
@@ -119,7 +145,8 @@ static enum rc reload(void *ctx, struct child *c)
 {
     struct mta *m = ctx;
     struct arena a;
-    const struct smtp_settings smtp = smtp_settings_of(c);
+    const struct judge_settings judge = judge_settings_of(m);
+    const struct smtp_settings smtp = smtp_settings_of(m, &judge);
     struct tls_client *trust = load_trust(c);
 
     arena_init(&a, 65536);
@@ -157,14 +184,15 @@ static void drain(void *ctx, int64_t deadline_ms)
 static bool begin(struct mta *m)
 {
     struct arena a;
-    const struct smtp_settings smtp = smtp_settings_of(&m->child);
 
+    if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)))
+        return false;
+    const struct judge_settings judge = judge_settings_of(m);
+    const struct smtp_settings smtp = smtp_settings_of(m, &judge);
     if (smtp_server_new(&smtp, m->child.store, m->child.pool, &m->smtp) != RC_OK)
         return false;
     for (enum smtp_kind k = SMTP_MTA; k <= SMTP_SUBMISSIONS; k++)
         smtp_service(m->smtp, k, &m->services[k]);
-    if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)))
-        return false;
     arena_init(&a, 65536);
     const struct queue_settings queue = queue_settings_of(&m->child, &a);
     enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
@@ -185,6 +213,7 @@ int mta_process(struct start *start)
         queue_free(m->queue);
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);
+        psl_list_free(m->psl);
         dns_free(m->dns);
         tls_client_free(m->trust);
         child_end(&m->child);

@@ -225,15 +225,16 @@ static void act(struct judgement *out, enum judge_action action, const char *sta
 }
 
 /* What DMARC cannot judge (RFC 9989 §5.3.1, §11.5). Several From fields may not be (RFC 5322 §3.6), and each reader shows
- * another one: refused whoever they name. Where From is missing, empty or ambiguous nobody can be asked: into Junk.
+ * another one: refused whoever they name. Where From is empty or ambiguous nobody can be asked: into Junk. A message without
+ * the field shows no author at all and deceives nobody: alarms of devices and scripts are often so.
  * Several authors in one field are allowed (RFC 5322 §3.6.2): the strictest policy among them has spoken already. */
 static enum judge_action action_for_from(enum dmarc_from kind)
 {
     switch (kind) {
     case DMARC_FROM_SEVERAL: return JUDGE_REJECT;
-    case DMARC_FROM_MISSING:
     case DMARC_FROM_NOBODY:
     case DMARC_FROM_BAD:     return JUDGE_JUNK;
+    case DMARC_FROM_MISSING:
     case DMARC_FROM_OK:
     case DMARC_FROM_DOMAINS: break;
     }

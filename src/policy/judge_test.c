@@ -143,7 +143,7 @@ static void test_policies(void **state)
         {"127.0.0.9", "a@other.test", "From: a@lost.test\r\n", DMARC_TEMPERROR, JUDGE_ACCEPT, "", ""},
         {"127.0.0.9", "", "From: a@bank.test\r\n", DMARC_FAIL, JUDGE_REJECT, "5.7.26", "no DKIM signature"},
         /* a From that names not one author */
-        {"127.0.0.2", "a@bank.test", "Subject: none\r\n", DMARC_PERMERROR, JUDGE_JUNK, "", "no From"},
+        {"127.0.0.2", "a@bank.test", "Subject: none\r\n", DMARC_PERMERROR, JUDGE_ACCEPT, "", ""},
         {"127.0.0.2", "a@bank.test", "From: a@bank.test\r\nFrom: a@bank.test\r\n", DMARC_PERMERROR, JUDGE_REJECT, "5.6.0", "several From"},
         {"127.0.0.2", "a@other.test", "From: a@other.test\r\nFrom: a@bank.test\r\n", DMARC_PERMERROR, JUDGE_REJECT, "5.7.26", "bank.test"},
         {"127.0.0.2", "a@other.test", "From: a@other.test, b@bank.test\r\n", DMARC_PERMERROR, JUDGE_REJECT, "5.7.26", "bank.test"},
@@ -151,7 +151,7 @@ static void test_policies(void **state)
         {"127.0.0.2", "a@other.test", "From: \"a@nobody.test\r\n", DMARC_PERMERROR, JUDGE_JUNK, "", "several ways"},
         {"127.0.0.2", "a@other.test", "From: \"a@bank.test\r\n", DMARC_PERMERROR, JUDGE_REJECT, "5.7.26", "bank.test"},
         {"127.0.0.2", "a@other.test", "From: Nobody\r\n", DMARC_PERMERROR, JUDGE_JUNK, "", ""},
-        {"127.0.0.2", "a@other.test", "", DMARC_PERMERROR, JUDGE_JUNK, "", "no From"},
+        {"127.0.0.2", "a@other.test", "", DMARC_PERMERROR, JUDGE_ACCEPT, "", ""},
     };
     struct box b;
     char text[500];

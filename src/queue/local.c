@@ -27,6 +27,7 @@ struct local_message {
     unsigned refs; /* under local.lock */
     uint64_t id, blob, size;
     int64_t created_ms;
+    bool junk;
 };
 
 struct local_job {
@@ -82,6 +83,7 @@ static struct local_message *message_new(const struct mailq_message *m)
     msg->blob = m->blob;
     msg->size = m->size + m->skip; /* mailboxes have the Return-Path too */
     msg->created_ms = m->created_ms;
+    msg->junk = m->junk;
     return msg;
 }
 
@@ -200,7 +202,8 @@ static void job_done(struct local *l, struct local_job *job)
     pthread_mutex_unlock(&l->lock);
 }
 
-static void tell(struct local *l, uint64_t account, struct local_job *job, enum rc rc, const struct born *born)
+static void tell(struct local *l, uint64_t account, struct local_job *job, enum rc rc, enum folder_role folder,
+                 const struct born *born)
 {
     struct view address = view_of(job->address, job->address_n);
     if (rc != RC_OK) {
@@ -210,7 +213,8 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
         return;
     }
     log_info("queue.delivered", F_ID("id", job->msg->id), F_VIEW("to", address), F_INT("account", account),
-             F_INT("uid", born->uid), F_INT("ms", clock_real_ms() - job->msg->created_ms));
+             F_INT("uid", born->uid), F_INT("ms", clock_real_ms() - job->msg->created_ms),
+             F_CSTR("folder", folder == FOLDER_JUNK ? "junk" : "inbox"));
     if (job->tell_success)
         l->told(l->told_ctx, job->msg->id, job->rcpt, RC_OK);
     else
@@ -228,6 +232,44 @@ static struct delivery delivery_of(const struct local_job *job)
     return d;
 }
 
+/* Who has no such folder gets it into INBOX (0). */
+static enum rc find_junk(struct mailbox *mb, uint64_t *folder)
+{
+    struct arena a;
+    struct folder junk;
+    arena_init(&a, 65536);
+    enum rc rc = mailbox_folder_by_role(mb, FOLDER_JUNK, &a, &junk);
+    *folder = rc == RC_OK ? junk.id : 0;
+    arena_clear(&a);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+static enum rc choose_folders(struct mailbox *mb, struct local_job **jobs, struct delivery *d, size_t n)
+{
+    uint64_t junk = 0;
+    bool looked = false;
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
+        if (!jobs[i]->msg->junk)
+            continue;
+        if (!looked)
+            rc = find_junk(mb, &junk);
+        looked = true;
+        d[i].folder = junk;
+    }
+    return rc;
+}
+
+/* The folder may be gone by now. */
+static enum rc deliver_one(struct mailbox *mb, struct delivery *d, struct born *born)
+{
+    enum rc rc = mailbox_deliver(mb, d, 1, born);
+    if (rc != RC_NOTFOUND || d->folder == 0)
+        return rc;
+    d->folder = 0;
+    return mailbox_deliver(mb, d, 1, born);
+}
+
 /* All of them in one transaction; when one of them spoils it, each alone. */
 static void deliver(struct local *l, uint64_t account, struct local_job **jobs, size_t n)
 {
@@ -235,16 +277,17 @@ static void deliver(struct local *l, uint64_t account, struct local_job **jobs, 
     struct born born[LOCAL_BATCH_MAX];
     struct mailbox *mb = NULL;
     enum rc rc = mailbox_open(l->store, account, &mb);
-    if (rc == RC_OK) {
-        for (size_t i = 0; i < n; i++)
-            d[i] = delivery_of(jobs[i]);
+    for (size_t i = 0; i < n; i++)
+        d[i] = delivery_of(jobs[i]);
+    if (rc == RC_OK)
+        rc = choose_folders(mb, jobs, d, n);
+    if (rc == RC_OK)
         rc = mailbox_deliver(mb, d, n, born);
-    }
     for (size_t i = 0; i < n; i++) {
         enum rc one = rc;
-        if (mb && n > 1 && rc != RC_OK && rc != RC_TEMP && rc != RC_FULL)
-            one = mailbox_deliver(mb, &d[i], 1, &born[i]);
-        tell(l, account, jobs[i], one, &born[i]);
+        if (mb && (n > 1 || d[i].folder) && rc != RC_OK && rc != RC_TEMP && rc != RC_FULL)
+            one = deliver_one(mb, &d[i], &born[i]);
+        tell(l, account, jobs[i], one, d[i].folder ? FOLDER_JUNK : FOLDER_INBOX, &born[i]);
     }
     mailbox_close(mb);
 }
@@ -258,7 +301,7 @@ static void run_batch(struct local *l, uint64_t account, struct local_job *first
         if (rc == RC_OK)
             good[n++] = job;
         else
-            tell(l, account, job, rc, NULL);
+            tell(l, account, job, rc, FOLDER_INBOX, NULL);
     }
     if (n > 0)
         deliver(l, account, good, n);

@@ -14,6 +14,7 @@ _Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER &&
 
 void smtp_tx_reset(struct smtp_tx *tx)
 {
+    smtp_judging_clear(&tx->judging);
     smtp_intake_clear(&tx->in);
     arena_clear(&tx->mem);
     free(tx->rcpts);
@@ -353,7 +354,9 @@ enum rc smtp_cmd_rcpt(struct smtp_session *s, struct view args)
         return reject_rcpt(s, row.original, 452, "4.5.3", "Its aliases lead to too many or to themselves");
     default: return reject_rcpt(s, row.original, 451, "4.3.0", "Please try again later");
     }
-    if (tx->n_rcpt++ == 0)
+    if (tx->n_rcpt++ == 0) {
         tx->first_rcpt = row.original;
+        smtp_judging_begin(s); /* not before: whoever guesses addresses asks no DNS */
+    }
     return smtp_reply(s, 250, "2.1.5", "Recipient accepted");
 }

@@ -1,5 +1,5 @@
-/* The fields of ours above a message: Return-Path, which mailboxes alone get (skip), and Received. They stand first but
- * are written last, when all that they tell is known (blob_prepend). */
+/* The fields of ours above a message: Return-Path, which mailboxes alone get (skip), Authentication-Results and Received.
+ * They stand first but are written last, when all that they tell is known (blob_prepend). */
 #include "smtp/session.h"
 
 #include "smtp/received.h"
@@ -51,8 +51,14 @@ enum rc smtp_front_add(struct smtp_session *s)
     buf_init(&front, BLOB_FRONT_MAX);
     smtp_return_path_write(tx->sender, &front);
     tx->in.skip = (uint32_t)front.n;
-    add_received(s, &front);
-    enum rc rc = buf_rc(&front) == RC_OK ? blob_prepend(tx->in.blob, buf_view(&front)) : RC_TEMP;
+    enum rc rc = RC_OK;
+    if (tx->judging.done)
+        rc = judge_results(&tx->judging.set, &tx->judging.found, SMTP_RESULTS_MAX, &front);
+    if (rc == RC_OK) {
+        add_received(s, &front);
+        rc = buf_rc(&front);
+    }
+    rc = rc == RC_OK ? blob_prepend(tx->in.blob, buf_view(&front)) : RC_TEMP;
     buf_clear(&front);
     return rc;
 }

@@ -19,7 +19,8 @@ void smtp_intake_refuse(struct smtp_session *s, int code, const char *status, co
     in->refusal = (struct smtp_refusal){code, status, text};
     blob_abort(in->blob);
     in->blob = NULL;
-    buf_clear(&in->header);
+    if (!s->tx.judging.judge) /* else it speaks of the header */
+        buf_clear(&in->header);
 }
 
 static void refuse_store(struct smtp_session *s, enum rc rc)
@@ -53,6 +54,8 @@ enum rc smtp_intake_begin(struct smtp_session *s)
 {
     struct smtp_tx *tx = &s->tx;
     struct smtp_intake *in = &tx->in;
+    if (smtp_is_judged(s) && !tx->judging.judge)
+        return RC_TEMP;
     enum rc rc = blob_begin(s->srv->store, first_account(tx), &in->blob);
     if (rc != RC_OK)
         return rc;
@@ -98,27 +101,57 @@ void smtp_intake_add(struct smtp_session *s, struct view content)
         smtp_intake_refuse(s, 554, "5.4.6", "Too many hops: the message goes in circles");
     else if (in->in_header)
         content = collect_header(s, content);
-    if (!in->in_header)
-        smtp_intake_append(s, content);
+    if (in->in_header || in->refusal.code)
+        return;
+    smtp_judging_body(s, content);
+    smtp_intake_append(s, content);
 }
 
 /* --- the end --- */
 
-static void log_message(const struct smtp_session *s, uint64_t id, uint64_t size)
+#define LOG_FIELDS 11 /* without those of the judge */
+
+static size_t fields_of_refusal(const struct smtp_session *s, struct log_field *f)
+{
+    const struct smtp_refusal *r = &s->tx.in.refusal;
+    size_t n = 0;
+    f[n++] = F_ID("sid", conn_id(s->c));
+    f[n++] = F_INT("n", s->n_mail);
+    f[n++] = F_CSTR("peer", conn_peer_text(s->c));
+    f[n++] = F_VIEW("sender", s->tx.sender);
+    f[n++] = F_INT("code", r->code);
+    f[n++] = F_CSTR("reason", r->text);
+    return n;
+}
+
+static size_t fields_of_message(const struct smtp_session *s, const struct mailq_message *m, struct log_field *f)
 {
     const struct smtp_tx *tx = &s->tx;
-    const struct smtp_refusal *r = &tx->in.refusal;
     struct tls_info tls;
-    const char *version = conn_tls(s->c, &tls) ? tls.version : "";
-    if (r->code)
-        log_info("smtp.message.rejected", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail),
-                 F_CSTR("peer", conn_peer_text(s->c)), F_VIEW("sender", tx->sender), F_INT("code", r->code),
-                 F_CSTR("reason", r->text));
-    else
-        log_info("smtp.message.accepted", F_ID("sid", conn_id(s->c)), F_INT("n", s->n_mail), F_ID("id", id),
-                 F_CSTR("peer", conn_peer_text(s->c)), F_CSTR("login", s->login),
-                 F_VIEW("sender", tx->sender), F_INT("rcpts", tx->n_rcpt), F_INT("targets", tx->n),
-                 F_INT("size", size), F_CSTR("tls", version));
+    size_t n = 0;
+    f[n++] = F_ID("sid", conn_id(s->c));
+    f[n++] = F_INT("n", s->n_mail);
+    f[n++] = F_ID("id", m->id);
+    f[n++] = F_CSTR("peer", conn_peer_text(s->c));
+    f[n++] = F_CSTR("login", s->login);
+    f[n++] = F_VIEW("sender", tx->sender);
+    f[n++] = F_INT("rcpts", tx->n_rcpt);
+    f[n++] = F_INT("targets", tx->n);
+    f[n++] = F_INT("size", m->size);
+    f[n++] = F_CSTR("tls", conn_tls(s->c, &tls) ? tls.version : "");
+    return n;
+}
+
+static void log_message(const struct smtp_session *s, const struct mailq_message *m)
+{
+    struct log_field f[LOG_FIELDS + SMTP_VERDICT_FIELDS] = {0}; /* one stays empty: the end */
+    bool refused = s->tx.in.refusal.code;
+    struct buf text;
+    size_t n = refused ? fields_of_refusal(s, f) : fields_of_message(s, m, f);
+    buf_init(&text, 1024);
+    smtp_judging_fields(s, &text, f + n);
+    log_write(LOG_INFO, refused ? "smtp.message.rejected" : "smtp.message.accepted", f);
+    buf_clear(&text);
 }
 
 /* When delivery may begin (RFC 4865) and when it must have ended (RFC 2852). */
@@ -155,6 +188,7 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
                                             : RET_DEFAULT,
         .body = body,
         .smtputf8 = mail->params & PARAM_SMTPUTF8,
+        .junk = tx->judging.done && tx->judging.found.action == JUDGE_JUNK,
         .priority = mail->priority,
         .account = s->account,
         .peer = view_str(conn_peer_text(s->c)),
@@ -180,9 +214,12 @@ enum rc smtp_intake_finish(struct smtp_session *s)
         smtp_intake_refuse(s, 550, "5.6.0", "A line ends in a bare CR or LF");
     if (!in->refusal.code && in->in_header)
         smtp_header_take(s); /* a header alone */
+    if (!in->refusal.code)
+        smtp_judging_finish(s);
     if (!in->refusal.code && (rc = submit(s, &m)) != RC_OK)
         refuse_store(s, rc);
-    log_message(s, m.id, m.size);
+    log_message(s, &m);
+    smtp_judging_tell(s);
     if (in->refusal.code) {
         rc = smtp_refuse(s, &in->refusal);
     } else {

@@ -43,13 +43,15 @@ static void take_submission(struct smtp_session *s)
     buf_clear(&out);
 }
 
-/* RFC 8601 §5: what claims that we found something out, and came from outside, goes. */
+/* RFC 8601 §5: what claims that we found something out, and came from outside, goes; after the judge has looked, since a
+ * signature may cover it. */
 static void take_foreign(struct smtp_session *s)
 {
     struct view header = buf_view(&s->tx.in.header);
     struct header_cut cuts[FORGED_MAX];
     size_t n, at = 0;
 
+    smtp_judging_header(s, header);
     if (authres_forged(header, view_str(s->set->hostname), cuts, FORGED_MAX, &n) != RC_OK) {
         smtp_intake_refuse(s, 550, "5.6.0", "Too many Authentication-Results fields in our name");
         return;

@@ -353,10 +353,30 @@ static void close_session(void *session)
 
 /* --- the server --- */
 
+static enum rc copy_judge(const struct judge_settings *from, const char *hostname, struct arena *a, const struct judge_settings **out)
+{
+    struct judge_settings *set = arena_new(a, struct judge_settings);
+    struct view *sealers = arena_new_array(a, from->n_sealers, struct view);
+    struct addr_net *forwarders = arena_new_array(a, from->n_forwarders, struct addr_net);
+    if (!set || !sealers || !forwarders)
+        return RC_TEMP;
+    for (size_t i = 0; i < from->n_sealers; i++)
+        if (view_dup(a, from->sealers[i], &sealers[i]) != RC_OK)
+            return RC_TEMP;
+    if (from->n_forwarders > 0)
+        memcpy(forwarders, from->forwarders, from->n_forwarders * sizeof *forwarders);
+    *set = *from;
+    set->authserv_id = hostname;
+    set->sealers = sealers;
+    set->forwarders = forwarders;
+    *out = set;
+    return RC_OK;
+}
+
 static enum rc copy_settings(const struct smtp_settings *from, struct smtp_snapshot *to)
 {
     struct smtp_settings *set = &to->set;
-    arena_init(&to->mem, 1 << 20);
+    arena_init(&to->mem, 4 << 20);
     *set = *from;
     set->hostname = arena_cstr(&to->mem, view_str(from->hostname));
     struct addr_net *nets = arena_new_array(&to->mem, from->n_relay_from, struct addr_net);
@@ -369,7 +389,8 @@ static enum rc copy_settings(const struct smtp_settings *from, struct smtp_snaps
     set->idle_ms = from->idle_ms ? from->idle_ms : 5 * 60 * 1000;
     set->line_ms = from->line_ms ? from->line_ms : 60 * 1000;
     set->data_ms = from->data_ms ? from->data_ms : 60 * 1000;
-    return RC_OK;
+    set->workers = from->workers ? from->workers : 512;
+    return from->judge ? copy_judge(from->judge, set->hostname, &to->mem, &set->judge) : RC_OK;
 }
 
 static enum rc new_snapshot(const struct smtp_settings *set, struct smtp_snapshot **out)

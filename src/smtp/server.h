@@ -1,13 +1,15 @@
 /* smtp/server: takes mail in: port 25 (other servers, relay-from), 587 and 465 (submission by our users).
  * RFC 5321, 6409 and the extensions that EHLO names (server.c). One session is a plain struct served by one
  * worker at a time (net/pool.h); bodies stream into store/blob.h and are queued by store/mailq.h before 250
- * is said. Left to others: delivery (queue/), passwords (login/), TLS (net/). */
+ * is said. What strangers bring is judged before that (policy/judge.h). Left to others: delivery (queue/), passwords
+ * (login/), TLS (net/). */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
 
 #include "login/sasl.h"
 #include "net/pool.h"
-#include "store/store.h"
+#include "policy/judge.h"
+#include "store/mailq.h"
 
 #define SMTP_ERRORS_MAX   20            /* bad commands of a session, then 421 */
 #define SMTP_REFUSALS_MAX 100           /* refused senders, recipients and messages of a session, then 421 */
@@ -17,6 +19,17 @@
 #define SMTP_ENVELOPE_MAX (16u << 20)   /* bytes for one envelope */
 #define SMTP_HOLD_MAX_S   (30 * 86400)  /* FUTURERELEASE, RFC 4865 */
 #define SMTP_SWALLOW_MAX  (64ull << 20) /* bytes read past a refusal before the connection is cut */
+
+/* A message from a stranger that was judged, and then taken or refused for what was found. Valid during the call. */
+struct smtp_seen {
+    const struct judgement *found; /* facts of the connection and the envelope sender included */
+    const struct judge_settings *settings;
+    struct view header;            /* as it arrived */
+    const struct mailq_rcpt *rcpts; /* where it goes, after aliases; `original` is as the client gave it */
+    size_t n_rcpts;
+    bool accepted;
+};
+typedef void (*smtp_seen_fn)(void *ctx, const struct smtp_seen *seen);
 
 enum smtp_kind { SMTP_MTA, SMTP_SUBMISSION, SMTP_SUBMISSIONS };
 
@@ -32,6 +45,11 @@ struct smtp_settings {
     size_t n_relay_from;
     bool relay_any_sender;     /* they may also send from domains that are not ours */
     struct sasl_settings sasl; /* vault NULL: no logins */
+    const struct judge_settings *judge; /* NULL: strangers' mail is not judged; its lists are copied, its psl is not */
+    struct dns *dns;                    /* for the judge */
+    unsigned workers;                   /* of the pool, of which the judge may keep some waiting; 0: 512 */
+    smtp_seen_fn seen;                  /* NULL: nobody wants to know. On the session's thread: must not block */
+    void *seen_ctx;
 };
 
 struct smtp_server;

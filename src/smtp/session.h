@@ -5,13 +5,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/log.h"
 #include "smtp/command.h"
 #include "smtp/data.h"
 #include "smtp/server.h"
 #include "store/blob.h"
 #include "store/mailq.h"
 
-#define SMTP_LOGIN_MAX 320 /* bytes of an account's address */
+#define SMTP_LOGIN_MAX       320  /* bytes of an account's address */
+#define SMTP_RESULTS_MAX     8192 /* bytes of our Authentication-Results field */
+#define SMTP_LOG_SIGNATURES  3    /* told in the log */
+#define SMTP_VERDICT_FIELDS  10
 
 /* Settings as they were when a session began; the last one to leave frees them. */
 struct smtp_snapshot {
@@ -29,6 +33,7 @@ struct smtp_server {
     pthread_mutex_t lock; /* guards now */
     struct smtp_snapshot *now;
     struct smtp_door doors[3]; /* by kind */
+    atomic_uint waiting;       /* sessions in judge_finish() */
 };
 
 /* A reply that is decided before it can be said. */
@@ -50,6 +55,15 @@ struct smtp_intake {
     uint32_t skip;               /* length of the Return-Path line */
 };
 
+/* What the judge finds out about it. */
+struct smtp_judging {
+    struct judge_settings set; /* lists are the snapshot's; the time is this message's own */
+    struct arena mem;
+    struct judge *judge; /* NULL: nobody judges it */
+    bool done;
+    struct judgement found; /* when done; in mem and the header */
+};
+
 /* All that a transaction knows (RFC 5321 §3.3). */
 struct smtp_tx {
     bool open; /* MAIL was accepted */
@@ -63,6 +77,7 @@ struct smtp_tx {
     struct view first_rcpt; /* as given */
     bool bdat;              /* a chunk has come: only BDAT may follow (RFC 3030 §2) */
     struct smtp_intake in;
+    struct smtp_judging judging;
 };
 
 struct smtp_session {
@@ -120,6 +135,18 @@ void smtp_intake_clear(struct smtp_intake *in);
 
 /* intake_header.c: checks, mends and stores the header section when it is whole */
 void smtp_header_take(struct smtp_session *s);
+
+/* judging.c: from the first recipient to the decision. Nothing happens where nobody judges. */
+bool smtp_is_judged(const struct smtp_session *s);
+void smtp_judging_begin(struct smtp_session *s);
+void smtp_judging_header(struct smtp_session *s, struct view header);
+void smtp_judging_body(struct smtp_session *s, struct view bytes);
+/* Waits for the DNS; refuses the message where that is the decision. */
+void smtp_judging_finish(struct smtp_session *s);
+/* Once it is decided: to whom it may concern; and for the log, at most SMTP_VERDICT_FIELDS, which borrow text. */
+void smtp_judging_tell(struct smtp_session *s);
+size_t smtp_judging_fields(const struct smtp_session *s, struct buf *text, struct log_field *f);
+void smtp_judging_clear(struct smtp_judging *j);
 
 /* front.c: puts our own fields in front of what was stored */
 enum rc smtp_front_add(struct smtp_session *s);
