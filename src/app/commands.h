@@ -14,6 +14,7 @@ int cmd_store(struct app *app, int argc, char **argv);
 int cmd_check(struct app *app, int argc, char **argv);
 int cmd_config(struct app *app, int argc, char **argv);
 int cmd_dns(struct app *app, int argc, char **argv);
+int cmd_doctor(struct app *app, int argc, char **argv);
 int cmd_domain(struct app *app, int argc, char **argv);
 int cmd_export(struct app *app, int argc, char **argv);
 int cmd_import(struct app *app, int argc, char **argv);

@@ -225,6 +225,14 @@ enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_
 
 /* --- facts --- */
 
+static int64_t expiry_of(const X509 *certificate)
+{
+    struct tm tm;
+    if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+        return 0;
+    return timegm(&tm);
+}
+
 bool conn_tls(const struct conn *c, struct tls_info *out)
 {
     *out = (struct tls_info){.version = "", .cipher = "", .server_name = "", .alpn = "", .peer_error = ""};
@@ -239,6 +247,7 @@ bool conn_tls(const struct conn *c, struct tls_info *out)
     out->alpn = c->alpn;
     if (!SSL_is_server(c->ssl)) {
         long verdict = SSL_get_verify_result(c->ssl);
+        out->peer_expires_s = expiry_of(SSL_get0_peer_certificate(c->ssl));
         out->peer_verified = verdict == X509_V_OK && c->tls_named && SSL_get0_peer_certificate(c->ssl);
         if (verdict != X509_V_OK)
             out->peer_error = X509_verify_cert_error_string(verdict);

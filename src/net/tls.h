@@ -65,6 +65,7 @@ struct tls_info {
     const char *alpn;        /* chosen, or "" */
     bool peer_verified;      /* client side: chain and name hold (RFC 9525) */
     const char *peer_error;  /* why not, in words; "" when verified */
+    int64_t peer_expires_s;  /* client side: end of its certificate, seconds since 1970; 0: unknown */
 };
 
 #endif

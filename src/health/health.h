@@ -1,0 +1,67 @@
+/* health/health: looks at a mail domain from outside, as a suspicious peer would, ours or not, and says of each point how it
+ * is, why, and how to mend it: MX and addresses, DNSSEC, reverse DNS, SPF (as a tree), DKIM, DMARC, STARTTLS and certificates
+ * of each MX host, MTA-STS, TLS-RPT. One set of points for `facteur doctor` and the pages.
+ * Network I/O: the resolver, and connections to the domain's MX hosts (greeting, EHLO, STARTTLS, QUIT; never mail). Blocks until
+ * its deadline; any thread; all memory is the caller's arena. */
+#ifndef HEALTH_HEALTH_H
+#define HEALTH_HEALTH_H
+
+#include "dns/dns.h"
+#include "mailauth/spf_tree.h"
+#include "net/tls.h"
+
+#define HEALTH_HOSTS_MAX     8     /* MX hosts that are looked at, best first */
+#define HEALTH_ADDRS_MAX     4     /* addresses of one host that are connected to */
+#define HEALTH_POINTS_MAX    200
+#define HEALTH_CONNECT_MS    10000 /* for one host to answer */
+#define HEALTH_SELECTORS_MAX 64
+
+enum health_mark {
+    HEALTH_GOOD,
+    HEALTH_NOTE,    /* nothing is wrong; better is possible, or good to know */
+    HEALTH_WARN,    /* works now, will hurt some mail, or will break */
+    HEALTH_BAD,     /* mail is lost, refused or unprotected */
+    HEALTH_UNKNOWN, /* cannot tell now: no answer */
+};
+/* "good", "note", "warn", "bad", "unknown". */
+const char *health_mark_name(enum health_mark mark);
+
+struct health_point {
+    struct health_point *next;
+    const char *id;      /* stable: "spf.lookups" */
+    const char *area;    /* "SPF" */
+    enum health_mark mark;
+    struct view subject; /* the host or name it is about; empty: the domain */
+    struct view text;    /* what was found, one sentence */
+    struct view repair;  /* what to do; empty where nothing is to be done */
+};
+/* A key that the domain should publish. */
+struct health_selector {
+    struct view selector;
+    struct view record; /* the text expected, empty: any key */
+};
+struct health_settings {
+    struct dns *dns;
+    struct tls_client *trust;   /* NULL: certificates are not judged */
+    const char *hostname;       /* ours, for EHLO */
+    const struct addr *bind4, *bind6; /* NULL: any */
+    unsigned port;              /* of MX hosts */
+    bool connect;               /* also talk to the MX hosts */
+    bool ours;                  /* one of our domains: what we publish and listen for is known */
+    const struct health_selector *selectors;
+    size_t n_selectors;         /* 0: names that are in use are tried */
+    int64_t now_s;
+    /* May be NULL. Told before each step that takes long: "asking mx.ici.test". */
+    void (*progress)(void *ctx, const char *what, struct view about);
+    void *ctx;
+};
+struct health {
+    struct view domain;         /* A-labels */
+    struct health_point *points; /* in the order to be read */
+    unsigned n[HEALTH_UNKNOWN + 1]; /* by mark */
+    struct spf_tree spf;
+};
+/* RC_SYNTAX: not a domain name. RC_TEMP: no memory. */
+enum rc health_look(const struct health_settings *set, struct view domain, int64_t deadline_ms, struct arena *a, struct health *out);
+
+#endif

@@ -1,0 +1,240 @@
+/* Who may send in the domain's name: SPF, DKIM and DMARC records as their readers see them. */
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "health/health_impl.h"
+#include "mailauth/dkim_key.h"
+#include "mailauth/dmarc.h"
+
+/* --- SPF --- */
+
+static void say_spf_end(struct look *l, const struct spf_tree *t)
+{
+    struct view domain = l->out->domain;
+    if (t->all.n == 0)
+        health_say(l, "spf.end", HEALTH_WARN, domain, "End the record with \"-all\".",
+                   "The record does not say what everybody else is (no \"all\"): anybody may send.");
+    else if (view_ieq(t->all, VIEW("-all")))
+        health_say(l, "spf.end", HEALTH_GOOD, domain, NULL, "It ends with -all: all others may not send.");
+    else if (view_ieq(t->all, VIEW("~all")))
+        health_say(l, "spf.end", HEALTH_NOTE, domain, "Use \"-all\" when all that sends for you is listed.",
+                   "It ends with ~all: others are suspicious, but not forbidden.");
+    else
+        health_say(l, "spf.end", HEALTH_BAD, domain, "End the record with \"-all\", or \"~all\" while you are looking for senders.",
+                   "It ends with %.*s: it forbids nobody.", VIEW_FMT(t->all));
+}
+
+void health_spf(struct look *l)
+{
+    struct spf_tree *t = &l->out->spf;
+    struct view domain = l->out->domain;
+    health_progress(l, "the SPF record of", domain);
+    if (spf_tree(l->set->dns, domain, l->deadline_ms, l->a, t) != RC_OK) {
+        l->rc = RC_TEMP;
+        return;
+    }
+    const struct dns_answer answer = {.status = t->status};
+    if (health_unanswered(l, "spf.record", domain, &answer))
+        return;
+    if (t->n_records == 0) {
+        health_say(l, "spf.record", HEALTH_BAD, domain,
+                   l->no_mail ? "Publish the TXT record \"v=spf1 -all\"." : "Publish a TXT record such as \"v=spf1 mx -all\".",
+                   "There is no SPF record: anybody may send in its name.");
+        return;
+    }
+    if (t->n_records > 1) {
+        health_say(l, "spf.record", HEALTH_BAD, domain, "Make one record of them; to receivers all together count as an error.",
+                   "There are %zu SPF records, where one alone may be.", t->n_records);
+        return;
+    }
+    health_say(l, "spf.record", HEALTH_GOOD, domain, NULL, "%.*s", VIEW_FMT(t->record));
+    for (const struct spf_node *n = t->nodes; n; n = n->next)
+        if (n->problem.n > 0)
+            health_say(l, "spf.term", HEALTH_BAD, n->domain, "Correct or remove this part of the record.", "%.*s: %.*s.", VIEW_FMT(n->term),
+                       VIEW_FMT(n->problem));
+    if (t->lookups > SPF_LOOKUPS_MAX)
+        health_say(l, "spf.lookups", HEALTH_BAD, domain,
+                   "Remove what no longer sends for you; replace a and mx by ip4 and ip6; move a service to a subdomain of its own.",
+                   "It takes %u look-ups, and receivers stop with an error after %d.", t->lookups, SPF_LOOKUPS_MAX);
+    else
+        health_say(l, "spf.lookups", t->lookups > SPF_LOOKUPS_MAX - 2 ? HEALTH_NOTE : HEALTH_GOOD, domain,
+                   t->lookups > SPF_LOOKUPS_MAX - 2 ? "Think before adding another service: one more include may break it." : NULL,
+                   "It takes %u of at most %d look-ups.", t->lookups, SPF_LOOKUPS_MAX);
+    say_spf_end(l, t);
+}
+
+/* --- DKIM --- */
+
+/* Selectors that large services and common software use: a domain of others tells nobody which it has. */
+static const char *const usual_selectors[] = {"default", "dkim",   "mail",   "email",     "smtp",      "s1",     "s2",    "k1",   "k2",
+                                              "k3",      "google", "selector1", "selector2", "fm1",    "fm2",    "fm3",   "mx",   "sig1",
+                                              "protonmail", "zoho", "mandrill", "pm",        "krs",    "dkim1",  "key1",  "20230601"};
+
+static void say_key(struct look *l, struct view name, const struct dkim_key *key, bool secure)
+{
+    struct pkey *pkey = NULL;
+    unsigned bits = 0;
+    if (pkey_public(key->kind, key->bytes, &pkey) == RC_OK)
+        bits = pkey_bits(pkey);
+    pkey_free(pkey);
+    if (key->kind == PKEY_ED25519)
+        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, "An Ed25519 key%s.", secure ? ", proven by DNSSEC" : "");
+    else if (bits == 0)
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish the record again as your mail server prints it.", "The key cannot be read.");
+    else if (bits < DKIM_RSA_BITS_MIN)
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Make a key of 2048 bits.", "An RSA key of %u bits: receivers do not accept it.", bits);
+    else if (bits < 2048)
+        health_say(l, "dkim.key", HEALTH_WARN, name, "Make a key of 2048 bits.", "An RSA key of %u bits, which is short today.", bits);
+    else
+        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, "An RSA key of %u bits%s.", bits, secure ? ", proven by DNSSEC" : "");
+    if (key->is_testing)
+        health_say(l, "dkim.testing", HEALTH_NOTE, name, "Remove t=y from the record once signing works.",
+                   "The key says t=y, testing: some receivers ignore its signatures.");
+}
+
+static struct view key_name(struct look *l, struct view selector)
+{
+    const char *name = arena_printf(l->a, "%.*s._domainkey.%.*s", VIEW_FMT(selector), VIEW_FMT(l->out->domain));
+    if (!name)
+        l->rc = RC_TEMP;
+    return view_str(name ? name : "");
+}
+
+/* One of ours, which has to be there just so. */
+static void look_at_own_key(struct look *l, const struct health_selector *own)
+{
+    struct dns_answer answer;
+    struct view *texts, name = key_name(l, own->selector);
+    size_t n;
+    dns_txt(l->set->dns, name, l->deadline_ms, l->a, &answer, &texts, &n);
+    if (health_unanswered(l, "dkim.key", name, &answer))
+        return;
+    if (answer.status != DNS_OK || n == 0) {
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it as `facteur dns` prints it.",
+                   "Our mail is signed with this key, but it is not in the DNS: every signature fails.");
+        return;
+    }
+    struct dkim_key key;
+    const char *why;
+    enum rc rc = dkim_key_parse(texts[0], l->a, &key, &why);
+    if (n > 1)
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Leave the one that `facteur dns` prints.", "There are %zu records where one may be.", n);
+    else if (rc != RC_OK)
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it as `facteur dns` prints it.", "The record cannot be used: %s.", why);
+    else if (own->record.n > 0 && !view_eq(texts[0], own->record))
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it again as `facteur dns` prints it; mind quotes and line breaks.",
+                   "The record is not the one of our key: every signature fails.");
+    else
+        say_key(l, name, &key, answer.secure);
+}
+
+static void try_usual_selectors(struct look *l)
+{
+    enum { N = sizeof usual_selectors / sizeof *usual_selectors };
+    struct dns_question q[DNS_QUESTIONS_MAX];
+    bool any = false;
+    for (size_t from = 0; from < N; from += DNS_QUESTIONS_MAX) {
+        size_t n = N - from < DNS_QUESTIONS_MAX ? N - from : DNS_QUESTIONS_MAX;
+        for (size_t i = 0; i < n; i++)
+            q[i] = (struct dns_question){.name = key_name(l, view_str(usual_selectors[from + i])), .type = DNS_TXT};
+        dns_query_all(l->set->dns, q, n, l->deadline_ms, l->a);
+        for (size_t i = 0; i < n; i++) {
+            struct view *texts;
+            size_t n_texts = 0;
+            struct dkim_key key;
+            const char *why;
+            if (q[i].answer.status != DNS_OK || dns_texts(&q[i].answer, l->a, &texts, &n_texts) != RC_OK)
+                continue;
+            for (size_t t = 0; t < n_texts && t < 1; t++)
+                if (dkim_key_parse(texts[t], l->a, &key, &why) == RC_OK) {
+                    say_key(l, q[i].name, &key, q[i].answer.secure);
+                    any = true;
+                }
+        }
+    }
+    if (!any)
+        health_say(l, "dkim.key", HEALTH_NOTE, l->out->domain,
+                   "Look at a message of the domain: `facteur check FILE` says whether its signature holds.",
+                   "No key was found under the selectors that are usual; which ones it uses only its messages tell.");
+}
+
+void health_dkim(struct look *l)
+{
+    health_progress(l, "the DKIM keys of", l->out->domain);
+    if (l->no_mail)
+        return;
+    if (l->set->ours && l->set->n_selectors == 0)
+        health_say(l, "dkim.key", HEALTH_BAD, l->out->domain, "`facteur domain rotate-keys` makes keys; `facteur dns` prints the records.",
+                   "We have no DKIM key for it: our mail leaves unsigned.");
+    for (size_t i = 0; i < l->set->n_selectors && i < HEALTH_SELECTORS_MAX; i++)
+        look_at_own_key(l, &l->set->selectors[i]);
+    if (!l->set->ours)
+        try_usual_selectors(l);
+}
+
+/* --- DMARC --- */
+
+/* RFC 9990: reports to another domain need its consent. */
+static void look_at_receiver(struct look *l, const struct dmarc_verdict *v, const struct dmarc_uri *uri)
+{
+    struct dns_answer answer;
+    struct view *texts;
+    size_t at = view_rchr(uri->address, '@'), n;
+    struct view where = at == VIEW_NONE ? (struct view){0} : view_from(uri->address, at + 1);
+    struct view organization = v->organization.n > 0 ? v->organization : v->policy_domain;
+    if (where.n == 0) {
+        health_say(l, "dmarc.rua", HEALTH_WARN, l->out->domain, "Write it as rua=mailto:name@domain.", "\"%.*s\" is not an address to mail to.",
+                   VIEW_FMT(uri->uri));
+        return;
+    }
+    if (view_iends(where, organization) && (where.n == organization.n || where.p[where.n - organization.n - 1] == '.'))
+        return;
+    const char *name = arena_printf(l->a, "%.*s._report._dmarc.%.*s", VIEW_FMT(v->policy_domain), VIEW_FMT(where));
+    dns_txt(l->set->dns, view_str(name ? name : ""), l->deadline_ms, l->a, &answer, &texts, &n);
+    bool agrees = false;
+    for (size_t i = 0; answer.status == DNS_OK && i < n; i++)
+        agrees |= view_istarts(texts[i], VIEW("v=DMARC1"));
+    if (!agrees && !health_unanswered(l, "dmarc.rua", where, &answer))
+        health_say_repair(l, "dmarc.rua", HEALTH_WARN, where,
+                          view_str(name ? arena_printf(l->a, "Have it publish: %s TXT \"v=DMARC1\".", name) : ""),
+                          "It does not say that it takes reports about this domain: nobody will send them there.");
+}
+
+void health_dmarc(struct look *l)
+{
+    struct view domain = l->out->domain;
+    const char *header = arena_printf(l->a, "From: <postmaster@%.*s>\r\n\r\n", VIEW_FMT(domain));
+    const struct dmarc_settings set = {.method = DMARC_TREEWALK};
+    const struct dmarc_facts facts = {.header = view_str(header ? header : "")};
+    struct dmarc_verdict v;
+    health_progress(l, "the DMARC policy of", domain);
+    dmarc_check(l->set->dns, &set, &facts, l->deadline_ms, l->a, &v);
+    const struct dns_answer answer = {.status = v.result == DMARC_TEMPERROR ? DNS_TEMP : DNS_OK, .why = "for the DMARC record"};
+    if (health_unanswered(l, "dmarc.record", domain, &answer))
+        return;
+    if (v.policy_domain.n == 0) {
+        health_say(l, "dmarc.record", HEALTH_BAD, domain,
+                   "Publish at _dmarc the TXT record \"v=DMARC1; p=none; rua=mailto:...\", read the reports, then go on to p=reject.",
+                   "There is no DMARC record: nobody is told what to do with forged mail in its name.");
+        return;
+    }
+    const struct dmarc_record *r = &v.record;
+    health_say(l, "dmarc.record", HEALTH_GOOD, domain, NULL, "%s%.*s: %.*s", view_eq(v.policy_domain, domain) ? "" : "inherited from ",
+               VIEW_FMT(v.policy_domain), VIEW_FMT(r->text));
+    if (r->notes.n > 0)
+        health_say(l, "dmarc.syntax", HEALTH_WARN, v.policy_domain, "Correct the record.", "Something in it is ignored: %.*s", VIEW_FMT(r->notes));
+    if (v.policy == DMARC_POLICY_NONE)
+        health_say(l, "dmarc.policy", HEALTH_WARN, domain,
+                   "When the reports show that all your own mail passes, go to p=quarantine and then p=reject.",
+                   "The policy for this name is none: forged mail is delivered.");
+    else
+        health_say(l, "dmarc.policy", HEALTH_GOOD, domain, NULL, "Forged mail is to be %s.",
+                   v.policy == DMARC_POLICY_REJECT ? "rejected" : "put into the junk folder");
+    if (r->test)
+        health_say(l, "dmarc.test", HEALTH_NOTE, domain, "Remove t=y when you mean it.", "It says t=y, a test: the policy is not applied in full.");
+    if (r->n_rua == 0)
+        health_say(l, "dmarc.rua", HEALTH_WARN, domain, "Add rua=mailto:... to the record.",
+                   "Nobody gets reports: you will not learn who sends in your name.");
+    for (size_t i = 0; i < r->n_rua; i++)
+        look_at_receiver(l, &v, &r->rua[i]);
+}

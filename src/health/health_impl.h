@@ -1,0 +1,45 @@
+/* What the files of health/ share. */
+#ifndef HEALTH_HEALTH_IMPL_H
+#define HEALTH_HEALTH_IMPL_H
+
+#include "health/health.h"
+
+struct look_host {
+    struct view name;
+    struct addr *addrs;
+    size_t n_addrs;
+    bool secure; /* its addresses are proven by DNSSEC */
+};
+struct look {
+    const struct health_settings *set;
+    struct health *out;
+    struct arena *a;
+    int64_t deadline_ms;
+    struct health_point **last;
+    unsigned n_points;
+    enum rc rc;
+    struct look_host hosts[HEALTH_HOSTS_MAX];
+    size_t n_hosts;
+    bool no_mail;   /* null MX: the domain takes none (RFC 7505) */
+    bool mx_secure; /* the MX records are proven by DNSSEC */
+};
+
+/* Adds a point. Texts are formatted into the arena; `repair` may be NULL. */
+void health_say(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, const char *fmt, ...)
+    __attribute__((format(printf, 6, 7)));
+/* The same with a repair that is made up already. */
+void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, struct view repair, const char *fmt,
+                       ...) __attribute__((format(printf, 6, 7)));
+void health_progress(const struct look *l, const char *what, struct view about);
+/* "the name servers do not answer" for what cannot be told now. */
+bool health_unanswered(struct look *l, const char *id, struct view subject, const struct dns_answer *answer);
+
+/* Each is one subject. */
+void health_mx(struct look *l);       /* MX, addresses, DNSSEC, reverse DNS; fills in hosts */
+void health_spf(struct look *l);
+void health_dkim(struct look *l);
+void health_dmarc(struct look *l);
+void health_tls(struct look *l);      /* talks to the hosts */
+void health_tlsrpt(struct look *l);
+
+#endif

@@ -1,0 +1,162 @@
+/* Unit tests of health/: domains in a scripted DNS, and what is said of them. Hosts that answer are met in test/test_doctor.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "health/health.h"
+
+static const char zone[] =
+    "good.test MX 10 mx.good.test\n"
+    "+mx.good.test A 192.0.2.1\n"
+    "mx.good.test AAAA 2001:db8::1\n"
+    "1.2.0.192.in-addr.arpa PTR mx.good.test\n"
+    "good.test TXT \"v=spf1 mx include:_spf.good.test -all\"\n"
+    "_spf.good.test TXT \"v=spf1 ip4:192.0.2.0/24 ?all\"\n"
+    "_dmarc.good.test TXT \"v=DMARC1; p=reject; rua=mailto:d@good.test,mailto:d@reports.test,mailto:d@silent.test\"\n"
+    "good.test._report._dmarc.reports.test TXT \"v=DMARC1\"\n"
+    "_smtp._tls.good.test TXT \"v=TLSRPTv1; rua=mailto:t@good.test\"\n"
+    "bad.test MX 10 bad-host.test\n"
+    "bad.test MX 20 192.0.2.9\n"
+    "bad.test MX 30 alias.test\n"
+    "alias.test CNAME mx.good.test\n"
+    "bad.test TXT \"v=spf1 a mx ptr include:loop.test include:none.test include:a.test include:b.test exists:%{i}.x.test a:1.test"
+    " a:2.test a:3.test +all\"\n"
+    "loop.test TXT \"v=spf1 include:bad.test -all\"\n"
+    "a.test TXT \"v=spf1 ip4:1.2.3 -all\"\n"
+    "b.test TXT \"v=spf1 -all\"\n"
+    "b.test TXT \"v=spf1 +all\"\n"
+    "_dmarc.bad.test TXT \"v=DMARC1; p=none; pct=50\"\n"
+    "default._domainkey.bad.test TXT \"v=DKIM1; p=!!\"\n"
+    "nomail.test MX 0 .\n"
+    "nomail.test TXT \"v=spf1 redirect=redirected.test\"\n"
+    "redirected.test TXT \"v=spf1 -all\"\n"
+    "broken.test MX !temp\n"
+    "lying.test MX !bogus\n";
+
+static struct arena arena;
+
+static struct health look(struct dns *dns, const char *domain)
+{
+    const struct health_settings set = {.dns = dns, .hostname = "mx.ici.test", .port = 25, .now_s = 1800000000};
+    struct health h;
+    assert_int_equal(health_look(&set, view_str(domain), deadline_in(5000), &arena, &h), RC_OK);
+    return h;
+}
+
+/* The first point so named about this subject ("" any); its mark, or -1. */
+static int mark_of(const struct health *h, const char *id, const char *subject, const char *part)
+{
+    for (const struct health_point *p = h->points; p; p = p->next)
+        if (strcmp(p->id, id) == 0 && (subject[0] == '\0' || view_eq(p->subject, view_str(subject))) &&
+            view_find(p->text, view_str(part)) != VIEW_NONE) {
+            assert_true(p->mark == HEALTH_GOOD || p->repair.n > 0 || p->mark == HEALTH_NOTE); /* no red light without a next step */
+            return (int)p->mark;
+        }
+    return -1;
+}
+
+static void what_is_good_and_what_is_bad(void **state)
+{
+    static const struct {
+        const char *domain, *id, *subject, *part;
+        int mark;
+    } cases[] = {
+        {"good.test", "mx.records", "", "1 MX record", HEALTH_GOOD},
+        {"good.test", "mx.host", "mx.good.test", "1 IPv4 and 1 IPv6", HEALTH_GOOD},
+        {"good.test", "dnssec.mx", "", "The MX records are not proven", HEALTH_NOTE},
+        {"good.test", "ptr.name", "", "192.0.2.1 is called mx.good.test", HEALTH_GOOD},
+        {"good.test", "ptr.name", "", "2001:db8::1 has no reverse name", HEALTH_WARN},
+        {"good.test", "spf.lookups", "", "2 of at most 10", HEALTH_GOOD},
+        {"good.test", "spf.end", "", "-all", HEALTH_GOOD},
+        {"good.test", "dmarc.policy", "", "rejected", HEALTH_GOOD},
+        {"good.test", "dmarc.rua", "silent.test", "", HEALTH_WARN},
+        {"good.test", "dmarc.rua", "reports.test", "", -1},
+        {"good.test", "dmarc.rua", "good.test", "", -1},
+        {"good.test", "tlsrpt.record", "", "", HEALTH_GOOD},
+        {"GOOD.test.", "mx.records", "good.test", "", HEALTH_GOOD},
+        {"sub.good.test", "dmarc.record", "", "inherited from good.test", HEALTH_GOOD},
+        {"bad.test", "mx.host", "bad-host.test", "no address", HEALTH_BAD},
+        {"bad.test", "mx.host", "192.0.2.9", "IP address", HEALTH_BAD},
+        {"bad.test", "mx.cname", "alias.test", "mx.good.test", HEALTH_WARN},
+        {"bad.test", "spf.term", "", "include:loop.test", -1},
+        {"bad.test", "spf.term", "loop.test", "never ends", HEALTH_BAD},
+        {"bad.test", "spf.term", "bad.test", "include:none.test: there is no such domain", HEALTH_BAD},
+        {"bad.test", "spf.term", "a.test", "ip4:1.2.3", HEALTH_BAD},
+        {"bad.test", "spf.term", "bad.test", "include:b.test: it has several", HEALTH_BAD},
+        {"bad.test", "spf.term", "bad.test", "ptr: ", HEALTH_BAD},
+        {"bad.test", "spf.term", "bad.test", "+all: this lets the whole world", HEALTH_BAD},
+        {"bad.test", "spf.lookups", "", "12 look-ups", HEALTH_BAD},
+        {"bad.test", "dmarc.policy", "", "none", HEALTH_WARN},
+        {"bad.test", "dmarc.rua", "", "Nobody gets reports", HEALTH_WARN},
+        {"bad.test", "tlsrpt.record", "", "no TLS-RPT", HEALTH_NOTE},
+        {"nomail.test", "mx.records", "", "null MX", HEALTH_NOTE},
+        {"nomail.test", "spf.end", "", "-all", HEALTH_GOOD},
+        {"nomail.test", "tlsrpt.record", "", "", -1},
+        {"nowhere.test", "mx.records", "", "no such domain", HEALTH_BAD},
+        {"nowhere.test", "spf.record", "", "no SPF", HEALTH_BAD},
+        {"broken.test", "mx.records", "", "no answer", HEALTH_UNKNOWN},
+        {"lying.test", "mx.records", "", "DNSSEC", HEALTH_BAD},
+    };
+    struct dns *dns = NULL;
+    (void)state;
+    assert_int_equal(dns_new_scripted(zone, &dns), RC_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct health h = look(dns, cases[i].domain);
+        int mark = mark_of(&h, cases[i].id, cases[i].subject, cases[i].part);
+        if (mark != cases[i].mark)
+            print_error("case %zu: %s %s: mark %d\n", i, cases[i].domain, cases[i].id, mark);
+        assert_int_equal(mark, cases[i].mark);
+        arena_reset(&arena);
+    }
+    dns_free(dns);
+}
+
+/* A record that includes ten others, each of which does the same: bounded, and said to be too much. */
+static void bombs_are_cut(void **state)
+{
+    struct buf script;
+    struct dns *dns = NULL;
+    (void)state;
+    buf_init(&script, 1 << 20);
+    for (int level = 0; level < 12; level++)
+        for (int i = 0; i < 10; i++) {
+            buf_printf(&script, "%c%d.test TXT \"v=spf1", 'a' + level, i);
+            for (int j = 0; j < 10; j++)
+                buf_printf(&script, " include:%c%d.test", 'b' + level, j);
+            buf_str(&script, " -all\"\n");
+        }
+    buf_chr(&script, '\0');
+    assert_int_equal(dns_new_scripted(script.p, &dns), RC_OK);
+    struct health h = look(dns, "a0.test");
+    assert_int_equal(mark_of(&h, "spf.lookups", "", "look-ups"), HEALTH_BAD);
+    assert_true(h.spf.cut);
+    assert_true(h.spf.lookups < 500);
+    dns_free(dns);
+    buf_clear(&script);
+    arena_clear(&arena);
+}
+
+static void names_that_are_none(void **state)
+{
+    static const char *const names[] = {"", ".", "a..b", "[192.0.2.1]", "a b", "a\r\nb.test"};
+    struct dns *dns = NULL;
+    struct health h;
+    (void)state;
+    assert_int_equal(dns_new_scripted("", &dns), RC_OK);
+    const struct health_settings set = {.dns = dns, .hostname = "x", .port = 25};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(health_look(&set, view_str(names[i]), deadline_in(1000), &arena, &h), RC_SYNTAX);
+    dns_free(dns);
+    arena_clear(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_good_and_what_is_bad), cmocka_unit_test(bombs_are_cut),
+                                       cmocka_unit_test(names_that_are_none)};
+    arena_init(&arena, 64u << 20);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

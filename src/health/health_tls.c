@@ -1,0 +1,106 @@
+/* The MX hosts as a sending server meets them: greeting, STARTTLS (RFC 3207), certificate; and where failures are reported to
+ * (TLS-RPT, RFC 8460). */
+#include <stdio.h>
+#include <time.h>
+
+#include "health/health_impl.h"
+#include "smtp/client.h"
+
+#define DAY_S 86400
+
+/* The certificate as a verifying sender judges it (RFC 8461 §4.1, RFC 9525). */
+static void say_certificate(struct look *l, const struct look_host *host, const struct tls_info *tls)
+{
+    int64_t days = (tls->peer_expires_s - l->set->now_s) / DAY_S;
+    if (!l->set->trust)
+        return;
+    if (!tls->peer_verified)
+        health_say(l, "tls.certificate", HEALTH_WARN, host->name,
+                   "Get a certificate for exactly this name from a public authority (Let's Encrypt is free), and renew it by itself.",
+                   "Its certificate would not be accepted by senders that look (MTA-STS): %s.", tls->peer_error);
+    else if (tls->peer_expires_s > 0 && days < 14)
+        health_say(l, "tls.certificate", HEALTH_WARN, host->name, "Renew it now, and find out why it was not renewed by itself.",
+                   "Its certificate is good, but expires in %lld day%s.", (long long)days, days == 1 ? "" : "s");
+    else
+        health_say(l, "tls.certificate", HEALTH_GOOD, host->name, NULL, "Its certificate is good for another %lld days.", (long long)days);
+}
+
+/* One address. True: it answered. */
+static bool talk(struct look *l, const struct look_host *host, const struct addr *addr)
+{
+    const struct health_settings *set = l->set;
+    const struct smtp_client_settings client = {.hostname = set->hostname, .connect_ms = HEALTH_CONNECT_MS, .greeting_ms = HEALTH_CONNECT_MS};
+    const char *name = arena_cstr(l->a, host->name);
+    struct smtp_client_target to = {.addr = addr,
+                                    .bind = addr_is_ipv6(addr) ? set->bind6 : set->bind4,
+                                    .host = name,
+                                    .level = SMTP_TLS_OPPORTUNISTIC,
+                                    .tls = set->trust};
+    struct smtp_client_reply why = {0};
+    struct smtp_client *c = NULL;
+    struct tls_info tls;
+    char ip[ADDR_TEXT_MAX];
+    if (!name) {
+        l->rc = RC_TEMP;
+        return false;
+    }
+    addr_write_ip(addr, ip);
+    enum rc rc = smtp_client_open(&client, &to, &c, &why);
+    if (rc == RC_DENIED) {
+        health_say(l, "tls.starttls", HEALTH_BAD, host->name, "Look at the server's TLS settings: versions (1.2 and 1.3), certificate and key.",
+                   "%s offers STARTTLS, but the handshake fails: %s", ip, why.text);
+        return true;
+    }
+    if (rc != RC_OK) {
+        health_say(l, "tls.connect", addr_is_ipv6(addr) ? HEALTH_WARN : HEALTH_BAD, host->name,
+                   "See that the server runs, that port 25 is open in every firewall, and that the address is right.",
+                   "%s does not answer as a mail server: %s", ip, why.text);
+        return false;
+    }
+    if (!conn_tls(smtp_client_conn(c), &tls)) {
+        health_say(l, "tls.starttls", HEALTH_BAD, host->name, "Switch STARTTLS on for port 25, with a certificate.",
+                   "%s does not offer STARTTLS: all mail to it can be read on the way.", ip);
+    } else {
+        health_say(l, "tls.starttls", HEALTH_GOOD, host->name, NULL, "%s answers and offers STARTTLS (%s, %s).", ip, tls.version, tls.cipher);
+        say_certificate(l, host, &tls);
+    }
+    smtp_client_close(c, true);
+    return true;
+}
+
+void health_tls(struct look *l)
+{
+    for (size_t i = 0; l->set->connect && i < l->n_hosts; i++) {
+        health_progress(l, "connecting to", l->hosts[i].name);
+        for (size_t j = 0; j < l->hosts[i].n_addrs && j < HEALTH_ADDRS_MAX && clock_mono_ms() < l->deadline_ms; j++)
+            talk(l, &l->hosts[i], &l->hosts[i].addrs[j]);
+    }
+}
+
+/* RFC 8460 §3. */
+void health_tlsrpt(struct look *l)
+{
+    struct dns_answer answer;
+    struct view *texts, found = {0};
+    size_t n, n_records = 0;
+    const char *name = arena_printf(l->a, "_smtp._tls.%.*s", VIEW_FMT(l->out->domain));
+    if (l->no_mail || !name)
+        return;
+    dns_txt(l->set->dns, view_str(name), l->deadline_ms, l->a, &answer, &texts, &n);
+    if (health_unanswered(l, "tlsrpt.record", l->out->domain, &answer))
+        return;
+    for (size_t i = 0; answer.status == DNS_OK && i < n; i++)
+        if (view_starts(texts[i], VIEW("v=TLSRPTv1"))) {
+            found = texts[i];
+            n_records++;
+        }
+    if (n_records == 1 && view_find(found, VIEW("rua=")) != VIEW_NONE)
+        health_say(l, "tlsrpt.record", HEALTH_GOOD, l->out->domain, NULL, "%.*s", VIEW_FMT(found));
+    else if (n_records == 0)
+        health_say(l, "tlsrpt.record", HEALTH_NOTE, l->out->domain,
+                   "Publish at _smtp._tls the TXT record \"v=TLSRPTv1; rua=mailto:...\".",
+                   "There is no TLS-RPT record: nobody tells you when encryption on the way to you fails.");
+    else
+        health_say(l, "tlsrpt.record", HEALTH_WARN, l->out->domain, "Leave one record, with rua=.",
+                   n_records > 1 ? "There are several TLS-RPT records; they count as none." : "The TLS-RPT record names no address (rua).");
+}
