@@ -65,6 +65,18 @@ static const char *const domain_2[] = {
     "CREATE TABLE tls_failure (day BIGINT NOT NULL, domain TEXT NOT NULL, type INTEGER NOT NULL, digest TEXT NOT NULL,"
     " result INTEGER NOT NULL, mx TEXT NOT NULL, sent_from TEXT NOT NULL, sent_to TEXT NOT NULL, reason TEXT NOT NULL,"
     " sessions BIGINT NOT NULL, PRIMARY KEY (day, domain, type, digest, result, mx, sent_from, sent_to, reason))" CLUSTERED,
+    /* What is owed to other domains (seen.c). end_s 0: still collecting; finished_s 0: owed. Rows by a digest of themselves. */
+    "CREATE TABLE seen_report (id " ROW_ID ", kind INTEGER NOT NULL, day_s BIGINT NOT NULL, domain TEXT NOT NULL,"
+    " policy TEXT NOT NULL, begin_s BIGINT NOT NULL, end_s BIGINT NOT NULL, messages BIGINT NOT NULL, bad BIGINT NOT NULL,"
+    " n_rows BIGINT NOT NULL, dropped BIGINT NOT NULL, due_s BIGINT NOT NULL, tries INTEGER NOT NULL, finished_s BIGINT NOT NULL,"
+    " note TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX seen_report_open ON seen_report (kind, day_s, domain, end_s)",
+    "CREATE INDEX seen_report_due ON seen_report (due_s, id) WHERE finished_s = 0",
+    "CREATE TABLE seen_row (report BIGINT NOT NULL, key BYTEA NOT NULL, n BIGINT NOT NULL, data BYTEA NOT NULL,"
+    " PRIMARY KEY (report, key))" CLUSTERED,
+    "CREATE TABLE seen_mail (report BIGINT NOT NULL, address TEXT NOT NULL, sent_s BIGINT NOT NULL, PRIMARY KEY (report, address))" CLUSTERED,
+    "CREATE TABLE seen_count (day_s BIGINT NOT NULL, name TEXT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (day_s, name))" CLUSTERED,
+    "CREATE TABLE seen_pause (address TEXT NOT NULL PRIMARY KEY, bounces BIGINT NOT NULL, until_s BIGINT NOT NULL, why TEXT NOT NULL)" CLUSTERED,
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2};

@@ -7,6 +7,7 @@
 #include "store/mailbox_internal.h"
 #include "store/mailq_internal.h"
 #include "store/schema.h"
+#include "store/seen_internal.h"
 #include "store/store_internal.h"
 
 #define SEGMENT_BYTES (64u << 20)
@@ -14,6 +15,7 @@
 
 #define DIRECTORY_CACHE_KIB 128
 #define MAILQ_CACHE_KIB     1024
+#define SEEN_CACHE_KIB      128
 
 char *store_path(const struct store *s, const char *name)
 {
@@ -89,6 +91,24 @@ static void close_directory(struct directory *d)
     free(d);
 }
 
+static enum rc open_seen(struct store *s, struct arena *a, const char **why)
+{
+    s->seen = calloc(1, sizeof *s->seen);
+    if (!s->seen)
+        return RC_TEMP;
+    pthread_mutex_init(&s->seen->mutex, NULL);
+    return open_domain_db(s, SEEN_CACHE_KIB, a, &s->seen->db, why);
+}
+
+static void close_seen(struct seen *seen)
+{
+    if (!seen)
+        return;
+    db_close(seen->db);
+    pthread_mutex_destroy(&seen->mutex);
+    free(seen);
+}
+
 static enum rc open_mailq(struct store *s, struct arena *a, const char **why)
 {
     struct db *db = NULL;
@@ -127,6 +147,8 @@ enum rc store_open(const struct store_settings *set, struct arena *a, struct sto
     if (rc == RC_OK)
         rc = open_mailq(s, a, why);
     if (rc == RC_OK)
+        rc = open_seen(s, a, why);
+    if (rc == RC_OK)
         rc = bus_open(&s->bus);
     if (rc == RC_OK)
         rc = mailboxes_open(s, &s->mailboxes);
@@ -149,6 +171,7 @@ void store_close(struct store *s)
     blobs_close(s->blobs);
     mailboxes_close(s->mailboxes);
     bus_close(s->bus);
+    close_seen(s->seen);
     mailq_close(s->mailq);
     close_directory(s->directory);
     free(s->data);

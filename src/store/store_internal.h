@@ -11,6 +11,7 @@ struct bus;
 struct directory;
 struct mailboxes;
 struct mailq;
+struct seen;
 
 struct store {
     char *data; /* the folder, without final '/' */
@@ -22,6 +23,7 @@ struct store {
     struct bus *bus;             /* bus.c */
     struct directory *directory; /* directory.c: its connection to facteur.db */
     struct mailq *mailq;         /* mailq.c: its connections to facteur.db */
+    struct seen *seen;           /* seen.c: its connection to facteur.db */
     struct mailboxes *mailboxes; /* handles.c: open account databases */
 };
 
