@@ -72,11 +72,19 @@ static bool is_resting(const struct lane *lane)
     return lane->rest_until_ms > 0 && clock_real_ms() < lane->rest_until_ms;
 }
 
+/* Mail goes before them (insert_row), so where one is first there is nothing else. */
+bool lane_is_report(const struct lane *lane)
+{
+    return lane->first && lane->first->priority <= MAILQ_PRIORITY_REPORTS;
+}
+
 struct lane *lane_next(struct queue *q)
 {
     unsigned max_suspects = (q->snapshot->set.workers + 1) / 2;
     for (struct lane *lane = q->ready; lane; lane = lane->ready_next) {
         if (lane->active >= lane->window)
+            continue;
+        if (q->n_reports >= QUEUE_REPORTS_MAX && lane_is_report(lane))
             continue;
         if (lane->failures > 0 && !is_resting(lane) && q->n_suspects >= max_suspects)
             continue;

@@ -140,6 +140,8 @@ static void settle_one(struct settlement *st, const struct outcome *o, size_t i,
     case OUTCOME_FAILED:
         counts->bounced++;
         log_outcome(st, st->m->sender.n > 0 && is_wanted(st->m, o->rcpt, DSN_FAILED) ? "queue.bounced" : "queue.dropped", o, status);
+        if (st->m->lane == LANE_REPORTS && st->set->report_failed)
+            st->set->report_failed(st->set->report_ctx, o->rcpt->address, o->reply.n > 0 ? o->reply : o->why);
         tell_sender(st, o, i, DSN_FAILED, status);
         return;
     }

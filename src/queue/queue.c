@@ -201,7 +201,7 @@ static void take_submission(void *ctx, const struct mailq_message *m, const stru
     for (size_t i = 0; i < n && !q->stop; i++) {
         if (rcpts[i].account != 0)
             continue;
-        if (lane_add(q, rcpts[i].route, rcpts[i].id, m->id, m->priority) == RC_LIMIT)
+        if (lane_add(q, rcpts[i].route, rcpts[i].id, m->id, mailq_row_priority(m)) == RC_LIMIT)
             all &= lane_find(q, rcpts[i].route, false) != NULL && !q->snapshot->set.relay_host;
     }
     if (!all)

@@ -5,7 +5,7 @@
  * One thread waits for the next due time; workers, at most `workers`, each carry one destination's messages by plain
  * blocking code. A destination ("lane") is a route of mailq. It starts with LANE_WINDOW_FIRST deliveries at a time, one more for
  * each success up to `per_destination`, half after a failure; when its hosts cannot be reached it rests and its rows are put
- * off. Lanes that fail may hold half of the workers at most. Memory holds at most QUEUE_ACTIVE_MAX recipients; all
+ * off. Lanes that fail may hold half of the workers at most, and reports about others' mail (LANE_REPORTS) QUEUE_REPORTS_MAX. Memory holds at most QUEUE_ACTIVE_MAX recipients; all
  * others stay in the store and are met by indices when their turn comes, so that a million of them cost nothing. */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
@@ -17,6 +17,7 @@
 #define QUEUE_ACTIVE_MAX  20000 /* remote recipients in memory */
 #define QUEUE_LANE_MAX    500   /* of them for one destination */
 #define QUEUE_LANES_MAX   20000 /* destinations in memory */
+#define QUEUE_REPORTS_MAX 4     /* deliveries of reports at once, to all destinations together */
 #define LANE_WINDOW_FIRST 2
 #define LANE_WINDOW_MAX   20
 #define QUEUE_RETRY_MAX   32    /* steps of the retry schedule */
@@ -37,6 +38,9 @@ struct queue_settings {
     size_t n_retry;
     int64_t delay_notice_ms;         /* 0: 4 h; negative: never */
     int64_t expire_ms;               /* 0: 5 d */
+    /* A report (LANE_REPORTS) to this address failed for good. NULL: nobody wants to know. Must not block for long. */
+    void (*report_failed)(void *ctx, struct view address, struct view why);
+    void *report_ctx;
     size_t bounce_size_max;          /* a bounce has headers only of larger messages; 0: 1 MiB */
 };
 

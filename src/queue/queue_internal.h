@@ -88,6 +88,7 @@ struct queue {
     size_t n_lanes, n_rows; /* n_rows: in lists and with workers */
     struct idset known;     /* recipients in memory */
     struct worker *workers;
+    unsigned n_reports; /* workers that deliver reports */
     unsigned n_workers, n_busy, n_suspects; /* suspects: workers on destinations that fail */
     unsigned n_more;        /* lanes with `more` */
     struct idle_client *closing;
@@ -109,6 +110,8 @@ struct lane *lane_next(struct queue *q);
 size_t lane_take(struct queue *q, struct lane *lane, uint64_t *message, uint64_t *rcpts, size_t max);
 /* What was taken has left memory. */
 void lane_forget(struct queue *q, struct lane *lane, const uint64_t *rcpts, size_t n);
+/* What stands first is a report: with those of other destinations it gets a few workers only. */
+bool lane_is_report(const struct lane *lane);
 void lane_set_more(struct queue *q, struct lane *lane, bool more);
 void lane_succeeded(struct queue *q, struct lane *lane);
 void lane_failed(struct queue *q, struct lane *lane, const struct deliver_job *job);

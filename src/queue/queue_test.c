@@ -479,6 +479,60 @@ static void account_that_has_gone_bounces(void **state)
     close_world(&w);
 }
 
+struct told {
+    pthread_mutex_t lock;
+    char address[64], why[128];
+};
+
+static void note_failed(void *ctx, struct view address, struct view why)
+{
+    struct told *t = ctx;
+    pthread_mutex_lock(&t->lock);
+    snprintf(t->address, sizeof t->address, "%.*s", VIEW_FMT(address));
+    snprintf(t->why, sizeof t->why, "%.*s", VIEW_FMT(why));
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Reports that hang in silent servers take a few workers and leave the rest to mail; one that fails makes no bounce. */
+static void reports_never_stand_in_the_way(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t one = fixture_account(f, "one@ici.test");
+    struct told told = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct sink *good = sink_start("127.0.9.1", 0), *silent = sink_start("127.0.9.2", sink_port(good));
+    struct queue_settings set = settings(sink_port(good));
+    set.workers = QUEUE_REPORTS_MAX + 1;
+    set.report_failed = note_failed;
+    set.report_ctx = &told;
+    silent->greeting = "";
+    struct world w = open_world(f, "good.test MX 10 mx.good.test\nmx.good.test A 127.0.9.1\nr1.test A 127.0.9.2\nr2.test A 127.0.9.2\n"
+                                   "r3.test A 127.0.9.2\nr4.test A 127.0.9.2\nr5.test A 127.0.9.2\nr6.test A 127.0.9.2\n", &set);
+    struct mailq_rcpt gone = remote_rcpt("gone@good.test", "good.test");
+    gone.notify = NOTIFY_NEVER;
+    submit(f, (struct mailq_message){.sender = VIEW("one@ici.test"), .skip = TEXT_SKIP, .lane = LANE_REPORTS}, &gone, 1, TEXT);
+    wait_for_queue(f, 0);
+    pthread_mutex_lock(&told.lock);
+    assert_string_equal(told.address, "gone@good.test");
+    assert_string_equal(told.why, "550 5.1.1 No such user");
+    pthread_mutex_unlock(&told.lock);
+    for (int i = 1; i <= 6; i++) {
+        char address[32];
+        snprintf(address, sizeof address, "x@r%d.test", i);
+        struct mailq_rcpt r = remote_rcpt(address, address + 2);
+        submit(f, (struct mailq_message){.sender = VIEW("one@ici.test"), .skip = TEXT_SKIP, .lane = LANE_REPORTS}, &r, 1, TEXT);
+    }
+    struct mailq_rcpt mail = remote_rcpt("ok@good.test", "good.test");
+    submit(f, (struct mailq_message){.sender = VIEW("one@ici.test"), .skip = TEXT_SKIP}, &mail, 1, TEXT);
+    wait_for_queue(f, 6);
+    pthread_mutex_lock(&silent->lock);
+    assert_true(silent->connections <= QUEUE_REPORTS_MAX);
+    pthread_mutex_unlock(&silent->lock);
+    assert_int_equal(inbox_count(f, one), 0);
+    close_world(&w);
+    sink_stop(good);
+    sink_stop(silent);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -486,7 +540,7 @@ int main(void)
         T(local_mail_is_there_at_once),   T(rows_left_behind_are_delivered_once),   T(remote_mail_with_results_each),
         T(one_connection_for_many_messages), T(dead_destination_rests_and_comes_back), T(domains_that_take_no_mail),
         T(delay_notice_once_then_bounce), T(success_is_told_where_asked),           T(held_and_future_mail_waits),
-        T(account_that_has_gone_bounces),
+        T(account_that_has_gone_bounces), T(reports_never_stand_in_the_way),
     };
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
 }

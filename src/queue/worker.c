@@ -27,6 +27,7 @@ static void run_lane(struct worker *w, struct lane *lane)
         memcpy(job.why, lane->why, sizeof job.why);
         memcpy(job.status, lane->status, sizeof job.status);
     }
+    bool report = lane_is_report(lane);
     bool suspect = lane->failures > 0 && job.resting_until_ms == 0;
     job.n = lane_take(q, lane, &job.message, rcpts, LANE_BATCH_MAX);
     if (job.resting_until_ms == 0)
@@ -35,6 +36,7 @@ static void run_lane(struct worker *w, struct lane *lane)
     lane->active++;
     q->n_busy++;
     q->n_suspects += suspect;
+    q->n_reports += report;
     if (q->ready)
         worker_summon(q);
     pthread_mutex_unlock(&q->lock);
@@ -46,6 +48,7 @@ static void run_lane(struct worker *w, struct lane *lane)
 
     pthread_mutex_lock(&q->lock);
     q->n_suspects -= suspect;
+    q->n_reports -= report;
     q->n_busy--;
     lane->active--;
     w->conn = NULL;

@@ -100,7 +100,7 @@ static enum rc insert_rcpt(struct db *db, const struct mailq_message *m, const s
                    "INSERT INTO queue_rcpt (id, message, account, route, priority, held, due_ms, attempts, delay_told, notify,"
                    " forwarded, address, detail, orcpt, original, last_reply, last_mx, last_attempt_ms, sender)"
                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
-                   DB_N(r->id), DB_N(m->id), DB_N(r->account), DB_T(r->route), DB_N(m->priority), DB_N(r->held),
+                   DB_N(r->id), DB_N(m->id), DB_N(r->account), DB_T(r->route), DB_N(mailq_row_priority(m)), DB_N(r->held),
                    DB_N(r->due_ms), DB_N(r->attempts), DB_N(r->delay_told), DB_N(r->notify), DB_N(r->forwarded),
                    DB_T(r->address), DB_T(r->detail), DB_T(r->orcpt), DB_T(r->original), DB_T(r->last_reply),
                    DB_T(r->last_mx), DB_N(r->last_attempt_ms), DB_T(r->sender));

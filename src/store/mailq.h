@@ -55,6 +55,12 @@ struct mailq_message {
     struct view peer;        /* address and session for the log and traces: "192.0.2.1" */
 };
 
+#define MAILQ_PRIORITY_REPORTS (-10) /* of rows in LANE_REPORTS: behind all that RFC 6710 lets anybody ask for */
+static inline int mailq_row_priority(const struct mailq_message *m)
+{
+    return m->lane == LANE_REPORTS ? MAILQ_PRIORITY_REPORTS : m->priority;
+}
+
 /* Group commit: makes blob and rows durable with all other submissions that wait now. Fills in the ids. On RC_OK the
  * promise of 250 is kept. Then wakes the queue (mailq_set_wake). */
 enum rc mailq_submit(struct store *s, struct mailq_message *m, struct mailq_rcpt *rcpts, size_t n);
@@ -68,7 +74,7 @@ struct mailq_due {
     uint64_t rcpt, message, account;
     struct view route;
     int64_t due_ms;
-    int priority;
+    int priority; /* mailq_row_priority */
 };
 enum rc mailq_due(struct store *s, int64_t after_ms, uint64_t after_rcpt, int64_t now_ms, size_t max, struct arena *a,
                   struct mailq_due **out, size_t *n);
