@@ -538,6 +538,23 @@ void dmarc_check(struct dns *dns, const struct dmarc_settings *set, const struct
     compare(&other, a, out);
 }
 
+enum rc dmarc_organization(struct dns *dns, const struct dmarc_settings *set, struct view domain, int64_t deadline_ms,
+                           struct arena *a, struct view *out)
+{
+    struct check c = {.dns = dns, .set = set, .method = set->psl ? set->method : DMARC_TREEWALK, .deadline_ms = deadline_ms};
+    struct walk walk;
+    struct view name;
+    enum rc rc = dns_domain_ascii(domain, a, &name);
+    if (rc != RC_OK)
+        return rc;
+    arena_init(&c.scratch, SCRATCH_MAX);
+    rc = find_organization(&c, name, &walk);
+    if (rc == RC_OK)
+        rc = view_dup(a, walk.organization, out);
+    arena_clear(&c.scratch);
+    return rc;
+}
+
 void dmarc_override_set(struct dmarc_verdict *v, enum dmarc_override override, enum dmarc_policy disposition, struct view comment)
 {
     v->override = override;

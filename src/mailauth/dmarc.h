@@ -130,6 +130,10 @@ struct dmarc_verdict {
 /* Without memory: temperror. */
 void dmarc_check(struct dns *dns, const struct dmarc_settings *set, const struct dmarc_facts *facts, int64_t deadline_ms,
                  struct arena *a, struct dmarc_verdict *out);
+/* The organisational domain of a name (RFC 9990 asks for those of report addresses). RC_SYNTAX: not a domain name. RC_TEMP: an
+ * answer is missing, or memory. *out is in the arena. */
+enum rc dmarc_organization(struct dns *dns, const struct dmarc_settings *set, struct view domain, int64_t deadline_ms,
+                           struct arena *a, struct view *out);
 /* Local policy decided otherwise for a failed message (a trusted forwarder, ARC): disposition becomes `disposition`. */
 void dmarc_override_set(struct dmarc_verdict *v, enum dmarc_override override, enum dmarc_policy disposition, struct view comment);
 
