@@ -504,8 +504,9 @@ enum rc seen_secret(struct store *s, const char *name, uint8_t out[SEEN_SECRET_S
     return rc;
 }
 
-#define ASKED    "reports asked for"
-#define ANSWERED "reports answered"
+#define ASKED     "reports asked for"
+#define ASKED_DAY "reports asked for: day"
+#define ANSWERED  "reports answered"
 
 static enum rc read_counter(struct db *db, const char *name, int64_t *out)
 {
@@ -525,15 +526,17 @@ static enum rc set_counter(struct db *db, const char *name, int64_t value)
 static enum rc ask(struct db *db, void *ctx)
 {
     int64_t *n = ctx;
-    enum rc rc = read_counter(db, ASKED, n);
-    return rc == RC_OK ? set_counter(db, ASKED, ++*n) : rc;
+    enum rc rc = read_counter(db, ASKED, &n[0]);
+    if (rc == RC_OK)
+        rc = set_counter(db, ASKED, ++n[0]);
+    return rc == RC_OK ? set_counter(db, ASKED_DAY, n[1]) : rc;
 }
 
-enum rc seen_ask(struct store *s, uint64_t *number)
+enum rc seen_ask(struct store *s, int64_t day_s, uint64_t *number)
 {
-    int64_t n = 0;
-    enum rc rc = change(s, ask, &n);
-    *number = (uint64_t)n;
+    int64_t n[2] = {0, day_s};
+    enum rc rc = change(s, ask, n);
+    *number = (uint64_t)n[0];
     return rc;
 }
 
@@ -552,14 +555,17 @@ static enum rc look_at_asked(struct db *db, void *ctx)
 {
     int64_t *n = ctx;
     enum rc rc = read_counter(db, ASKED, &n[0]);
-    return rc == RC_OK ? read_counter(db, ANSWERED, &n[1]) : rc;
+    if (rc == RC_OK)
+        rc = read_counter(db, ASKED_DAY, &n[1]);
+    return rc == RC_OK ? read_counter(db, ANSWERED, &n[2]) : rc;
 }
 
-enum rc seen_asked(struct store *s, uint64_t *asked, uint64_t *answered)
+enum rc seen_asked(struct store *s, uint64_t *asked, int64_t *day_s, uint64_t *answered)
 {
-    int64_t n[2] = {0};
+    int64_t n[3] = {0};
     enum rc rc = look(s, look_at_asked, n);
     *asked = (uint64_t)n[0];
-    *answered = (uint64_t)n[1];
+    *day_s = n[1];
+    *answered = (uint64_t)n[2];
     return rc;
 }

@@ -81,9 +81,9 @@ enum rc seen_paused(struct store *s, struct view address, struct arena *a, int64
 #define SEEN_SECRET_SIZE 32
 enum rc seen_secret(struct store *s, const char *name, uint8_t out[SEEN_SECRET_SIZE]);
 
-/* Somebody wants reports now: the number to wait for; how far the answers are. */
-enum rc seen_ask(struct store *s, uint64_t *number);
+/* Somebody wants the reports of a day now: the number of his question; and how far the answers are. */
+enum rc seen_ask(struct store *s, int64_t day_s, uint64_t *number);
 enum rc seen_answer(struct store *s, uint64_t number);
-enum rc seen_asked(struct store *s, uint64_t *asked, uint64_t *answered);
+enum rc seen_asked(struct store *s, uint64_t *asked, int64_t *day_s, uint64_t *answered);
 
 #endif

@@ -153,18 +153,20 @@ static void secrets_and_questions_stay(void **state)
     struct fixture *f = *state;
     uint8_t one[SEEN_SECRET_SIZE], two[SEEN_SECRET_SIZE];
     uint64_t number, asked, answered;
+    int64_t day;
     assert_int_equal(seen_secret(f->s, "x", one), RC_OK);
     fixture_reopen(f);
     assert_int_equal(seen_secret(f->s, "x", two), RC_OK);
     assert_memory_equal(one, two, sizeof one);
-    assert_int_equal(seen_ask(f->s, &number), RC_OK);
+    assert_int_equal(seen_ask(f->s, DAY, &number), RC_OK);
     assert_int_equal(number, 1);
-    assert_int_equal(seen_asked(f->s, &asked, &answered), RC_OK);
+    assert_int_equal(seen_asked(f->s, &asked, &day, &answered), RC_OK);
     assert_int_equal(asked, 1);
     assert_int_equal(answered, 0);
     assert_int_equal(seen_answer(f->s, number), RC_OK);
-    assert_int_equal(seen_asked(f->s, &asked, &answered), RC_OK);
+    assert_int_equal(seen_asked(f->s, &asked, &day, &answered), RC_OK);
     assert_int_equal(answered, 1);
+    assert_int_equal(day, DAY);
 }
 
 int main(void)

@@ -1,0 +1,255 @@
+#include "report/report.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "report/collect.h"
+#include "sys/thread.h"
+
+#define NOTE_ARENA   (256u << 10)
+#define FORGET_MS    3600000
+#define SETTINGS_MAX (1u << 20)
+
+/* Settings with all that they point to. */
+struct snapshot {
+    unsigned refs; /* under report.lock */
+    struct report_settings set;
+    struct arena arena;
+};
+struct report {
+    struct store *store;
+    struct dns *dns;
+    struct collect *collect;
+    pthread_t thread;
+    bool has_thread;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t wake;
+    struct snapshot *now;
+    bool asked, stop;
+};
+
+/* --- settings --- */
+
+static enum rc make_snapshot(const struct report_settings *set, struct snapshot **out)
+{
+    struct snapshot *n = calloc(1, sizeof *n);
+    *out = NULL;
+    if (!n)
+        return RC_TEMP;
+    n->refs = 1;
+    n->set = *set;
+    arena_init(&n->arena, SETTINGS_MAX);
+    struct view *never = arena_new_array(&n->arena, set->n_never + 1, struct view);
+    enum rc rc = never ? RC_OK : RC_TEMP;
+    for (size_t i = 0; rc == RC_OK && i < set->n_never; i++)
+        rc = view_dup(&n->arena, set->never[i], &never[i]);
+    n->set.never = never;
+    const char **const texts[] = {&n->set.hostname, &n->set.from, &n->set.organization, &n->set.contact};
+    for (size_t i = 0; rc == RC_OK && i < 4; i++) {
+        if (!*texts[i])
+            continue;
+        *texts[i] = arena_cstr(&n->arena, view_str(*texts[i]));
+        rc = *texts[i] ? RC_OK : RC_TEMP;
+    }
+    if (rc == RC_OK) {
+        *out = n;
+        return RC_OK;
+    }
+    arena_clear(&n->arena);
+    free(n);
+    return rc;
+}
+
+static struct snapshot *take_snapshot(struct report *r)
+{
+    pthread_mutex_lock(&r->lock);
+    struct snapshot *n = r->now;
+    n->refs++;
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}
+
+static void drop_snapshot(struct report *r, struct snapshot *n)
+{
+    pthread_mutex_lock(&r->lock);
+    bool last = --n->refs == 0;
+    pthread_mutex_unlock(&r->lock);
+    if (!last)
+        return;
+    arena_clear(&n->arena);
+    free(n);
+}
+
+enum rc report_reload(struct report *r, const struct report_settings *set)
+{
+    struct snapshot *fresh;
+    enum rc rc = make_snapshot(set, &fresh);
+    if (rc != RC_OK)
+        return rc;
+    pthread_mutex_lock(&r->lock);
+    struct snapshot *old = r->now;
+    r->now = fresh;
+    pthread_mutex_unlock(&r->lock);
+    drop_snapshot(r, old);
+    return RC_OK;
+}
+
+/* --- gathering --- */
+
+/* Each domain has its own time after the end of the day. */
+static int64_t due_of(struct view domain, int64_t now_s)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < domain.n; i++)
+        h = (h ^ (unsigned char)domain.p[i]) * 0x100000001b3u;
+    return now_s - now_s % SEEN_DAY_S + SEEN_DAY_S + REPORT_START_S + (int64_t)((h ^ h >> 32) % REPORT_SPREAD_S);
+}
+
+static void note_row(struct report *r, const struct judgement *j, const struct report_facts *facts, const struct report_row *row)
+{
+    struct buf bytes, policy;
+    uint8_t digest[SHA256_SIZE];
+    buf_init(&bytes, ROW_MAX);
+    buf_init(&policy, DMARC_RECORD_MAX + 64);
+    row_write(row, &bytes);
+    plan_policy_write(j->dmarc.method, &j->dmarc.record, &policy);
+    if (buf_rc(&bytes) == RC_OK && buf_rc(&policy) == RC_OK && sha256(buf_view(&bytes), digest) == RC_OK) {
+        struct seen_add add = {.domain = j->dmarc.policy_domain, .policy = buf_view(&policy), .row = buf_view(&bytes), .n = 1,
+                               .n_bad = facts->is_bad, .time_s = j->facts.now_s,
+                               .due_s = due_of(j->dmarc.policy_domain, j->facts.now_s)};
+        memcpy(add.key, digest, sizeof add.key);
+        collect_add(r->collect, &add); /* what is lost is counted there */
+    }
+    buf_clear(&bytes);
+    buf_clear(&policy);
+}
+
+void report_note(struct report *r, const struct judgement *j, const struct report_facts *facts)
+{
+    struct arena a;
+    struct report_row row;
+    struct snapshot *snap = take_snapshot(r);
+    arena_init(&a, NOTE_ARENA);
+    if (snap->set.aggregate && row_of(j, facts, &a, &row) == RC_OK)
+        note_row(r, j, facts, &row);
+    arena_clear(&a);
+    drop_snapshot(r, snap);
+}
+
+void report_bounced(struct report *r, struct view address, struct view why)
+{
+    int64_t until;
+    const int64_t now_s = clock_real_s();
+    if (seen_bounced(r->store, address, now_s, REPORT_PAUSE_FIRST_S, REPORT_PAUSE_MAX_S, view_slice(why, 0, 500), &until) == RC_OK)
+        log_info("report.paused", F_VIEW("to", address), F_INT("seconds", until - now_s), F_VIEW("reason", why));
+}
+
+/* --- the thread --- */
+
+/* What an operator asked for: that day's reports, as far as it goes. */
+static void answer(struct report *r, const struct report_settings *set)
+{
+    uint64_t asked, answered, sealed;
+    int64_t day_s, now_s = clock_real_s();
+    size_t n = REPORT_SEND_MAX;
+    if (seen_asked(r->store, &asked, &day_s, &answered) != RC_OK || asked == answered)
+        return;
+    enum rc rc = seen_seal(r->store, day_s, now_s, &sealed);
+    for (int rounds = 0; rc == RC_OK && n == REPORT_SEND_MAX && rounds < REPORT_DAY_MAX / REPORT_SEND_MAX; rounds++)
+        rc = report_round(r->store, r->dns, set, now_s, &n);
+    if (seen_answer(r->store, asked) != RC_OK)
+        log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", "an operator waits for an answer"));
+}
+
+static void run(void *arg)
+{
+    struct report *r = arg;
+    int64_t look_at = 0, forget_at = deadline_in(FORGET_MS / 60);
+    pthread_mutex_lock(&r->lock);
+    while (!r->stop) {
+        bool asked = r->asked;
+        r->asked = false;
+        pthread_mutex_unlock(&r->lock);
+        struct snapshot *snap = take_snapshot(r);
+        collect_flush(r->collect, r->store);
+        if (asked || clock_mono_ms() >= look_at) {
+            size_t n = 0;
+            answer(r, &snap->set);
+            if (snap->set.aggregate)
+                (void)report_round(r->store, r->dns, &snap->set, clock_real_s(), &n); /* has logged */
+            look_at = deadline_in(n == REPORT_SEND_MAX ? 0 : REPORT_LOOK_MS);
+        }
+        if (clock_mono_ms() >= forget_at) {
+            if (seen_forget(r->store, clock_real_s() - REPORT_KEPT_S) != RC_OK)
+                log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", "old rows could not be removed"));
+            forget_at = deadline_in(FORGET_MS);
+        }
+        drop_snapshot(r, snap);
+        pthread_mutex_lock(&r->lock);
+        if (!r->stop && !r->asked)
+            thread_cond_wait(&r->wake, &r->lock, deadline_in(REPORT_FLUSH_MS));
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void report_wake(struct report *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->asked = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}
+
+enum rc report_new(const struct report_settings *set, struct store *s, struct dns *dns, struct report **out)
+{
+    struct report *r = calloc(1, sizeof *r);
+    enum rc rc = RC_TEMP;
+    *out = NULL;
+    if (!r)
+        return RC_TEMP;
+    r->store = s;
+    r->dns = dns;
+    pthread_mutex_init(&r->lock, NULL);
+    thread_cond_init(&r->wake);
+    rc = collect_new(&r->collect);
+    if (rc == RC_OK)
+        rc = make_snapshot(set, &r->now);
+    if (rc == RC_OK)
+        rc = thread_start("reports", run, r, &r->thread);
+    r->has_thread = rc == RC_OK;
+    if (rc != RC_OK)
+        report_free(r);
+    else
+        *out = r;
+    return rc;
+}
+
+void report_drain(struct report *r)
+{
+    if (!r->has_thread)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->stop = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    r->has_thread = false;
+    collect_flush(r->collect, r->store);
+}
+
+void report_free(struct report *r)
+{
+    if (!r)
+        return;
+    report_drain(r);
+    collect_free(r->collect);
+    if (r->now) {
+        arena_clear(&r->now->arena);
+        free(r->now);
+    }
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->wake);
+    free(r);
+}

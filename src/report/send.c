@@ -1,0 +1,270 @@
+/* Makes and queues the aggregate reports that are due. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "crypto/hex.h"
+#include "report/aggregate.h"
+#include "report/report.h"
+
+#define ROUND_ARENA (8u << 20)
+#define ROWS_ARENA  (32u << 20)
+#define ROWS_PAGE   500
+
+struct sending {
+    struct store *s;
+    struct dns *dns;
+    const struct report_settings *set;
+    int64_t now_s;
+    struct arena arena;        /* of this report */
+    const struct seen_report *r;
+    struct plan plan;
+    struct view from, submitter; /* our address, and its domain */
+    struct view report_id;       /* without <> */
+    struct buf gzip;
+    size_t n_sent, n_later;
+    int64_t later_s;
+    const char *why;             /* why the last one did not go */
+};
+
+/* Eight hexadecimal digits that stand for a name. */
+static const char *tag_of(struct view name, struct arena *a)
+{
+    uint8_t digest[SHA256_SIZE];
+    char *text = arena_alloc(a, 9);
+    if (!text || sha256(name, digest) != RC_OK)
+        return NULL;
+    hex_write(view_of(digest, 4), text);
+    return text;
+}
+
+static enum rc name_report(struct sending *x)
+{
+    const char *tag = tag_of(x->r->domain, &x->arena);
+    size_t at = view_rchr(x->from, '@');
+    x->submitter = view_from(x->from, at == VIEW_NONE ? 0 : at + 1);
+    char *id = tag ? arena_printf(&x->arena, "%lld.%lld.%s@%.*s", (long long)x->r->begin_s, (long long)x->r->end_s, tag,
+                                  VIEW_FMT(x->submitter))
+                   : NULL;
+    x->report_id = view_str(id);
+    return id ? RC_OK : RC_TEMP;
+}
+
+static enum rc add_rows(struct sending *x, struct aggregate *g)
+{
+    struct arena a;
+    uint8_t last[SEEN_KEY_SIZE];
+    const uint8_t *after = NULL;
+    enum rc rc = RC_OK;
+    arena_init(&a, ROWS_ARENA);
+    for (size_t n = ROWS_PAGE; n == ROWS_PAGE && rc == RC_OK;) {
+        struct seen_row *rows;
+        arena_reset(&a);
+        rc = seen_rows(x->s, x->r->id, after, ROWS_PAGE, &a, &rows, &n);
+        for (size_t i = 0; i < n && rc == RC_OK; i++) {
+            struct report_row row;
+            if (row_parse(rows[i].row, &row) == RC_OK)
+                aggregate_row(g, &row, rows[i].n);
+            memcpy(last, rows[i].key, sizeof last);
+            after = last;
+        }
+    }
+    arena_clear(&a);
+    return rc;
+}
+
+static enum rc write_document(struct sending *x)
+{
+    struct aggregate *g = NULL;
+    const struct report_settings *set = x->set;
+    const struct aggregate_meta meta = {
+        .organization = set->organization ? view_str(set->organization) : x->submitter, .email = x->from,
+        .contact = view_str(set->contact), .report_id = x->report_id, .generator = VIEW("Facteur " FACTEUR_VERSION),
+        .begin_s = x->r->begin_s, .end_s = x->r->end_s, .domain = x->r->domain, .method = x->plan.method,
+        .record = &x->plan.record, .dropped = x->r->dropped};
+    enum rc rc = aggregate_begin(&meta, &g);
+    if (rc != RC_OK)
+        return rc;
+    rc = add_rows(x, g);
+    if (rc == RC_OK)
+        return aggregate_end(g, &x->gzip);
+    aggregate_free(g);
+    return rc;
+}
+
+/* RFC 9990, "Email": subject, media type, file name. */
+static enum rc write_mail(struct sending *x, const struct destination *to, struct buf *out)
+{
+    const char *tag = tag_of(to->address, &x->arena);
+    size_t at = view_rchr(x->report_id, '@');
+    const struct report_settings *set = x->set;
+    char *subject = arena_printf(&x->arena, "Report Domain: %.*s Submitter: %.*s Report-ID: <%.*s>", VIEW_FMT(x->r->domain),
+                                 VIEW_FMT(x->submitter), VIEW_FMT(x->report_id));
+    char *id = arena_printf(&x->arena, "%.*s.%s@%.*s", (int)at, x->report_id.p, tag ? tag : "", VIEW_FMT(x->submitter));
+    char *name = arena_printf(&x->arena, "%.*s!%.*s!%lld!%lld.xml.gz", VIEW_FMT(x->submitter), VIEW_FMT(x->r->domain),
+                              (long long)x->r->begin_s, (long long)x->r->end_s);
+    char *text = arena_printf(&x->arena,
+                              "This is a DMARC aggregate report (RFC 9990) about mail that named\r\n"
+                              "    %.*s\r\n"
+                              "or a domain below it as its author, as it was seen at\r\n"
+                              "    %.*s\r\n"
+                              "Messages: %llu. The attached file has the details, for a program to read.\r\n"
+                              "It was sent because the DMARC record of that domain asks for such reports (rua).\r\n",
+                              VIEW_FMT(x->r->domain), VIEW_FMT(x->submitter), (unsigned long long)x->r->messages);
+    if (!subject || !tag || !id || !name || !text)
+        return RC_TEMP;
+    const struct mail_part parts[] = {{.type = VIEW("text/plain; charset=us-ascii"), .bytes = view_str(text)},
+                                      {.type = VIEW("application/gzip"), .filename = view_str(name), .bytes = buf_view(&x->gzip), .base64 = true}};
+    const struct mail m = {.name = view_str(set->organization), .from = x->from, .to = to->address, .subject = view_str(subject),
+                           .message_id = view_str(id), .type = VIEW("multipart/mixed"), .parts = parts, .n_parts = 2, .now_s = x->now_s};
+    return mail_write(&m, out);
+}
+
+static void note_later(struct sending *x, int64_t at_s, const char *why)
+{
+    x->n_later++;
+    x->why = why;
+    x->later_s = x->later_s == 0 || at_s < x->later_s ? at_s : x->later_s;
+}
+
+static void skip(struct sending *x, const struct plan_entry *e, const char *why)
+{
+    x->why = why;
+    log_info("report.skipped", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address.n > 0 ? e->to.address : e->to.uri),
+             F_CSTR("reason", why));
+}
+
+static int64_t next_day(int64_t now_s)
+{
+    return now_s - now_s % SEEN_DAY_S + SEEN_DAY_S + REPORT_START_S;
+}
+
+static void queue_mail(struct sending *x, const struct plan_entry *e, struct view message)
+{
+    struct seen_cap caps[PLAN_CAPS];
+    size_t which = 0;
+    uint64_t id = 0;
+    if (e->to.max_size > 0 && message.n > e->to.max_size) { /* RFC 7489 §7.2.1.1; RFC 9990 dropped the size, domains have not */
+        skip(x, e, "the report is larger than its address asks for");
+        return;
+    }
+    enum rc rc = plan_caps(x->set, e->to.address, &x->arena, caps);
+    if (rc == RC_OK)
+        rc = seen_count_mail(x->s, x->r->id, e->to.address, x->now_s, caps, PLAN_CAPS, &which);
+    if (rc == RC_EXISTS) { /* it went in an earlier round */
+        x->n_sent++;
+        return;
+    }
+    if (rc == RC_LIMIT) {
+        note_later(x, next_day(x->now_s), which == 0 ? "as many mails as one day allows have gone" : "it got as many mails as one day allows");
+        return;
+    }
+    if (rc != RC_OK) {
+        note_later(x, x->now_s + REPORT_RETRY_S, "the store failed");
+        return;
+    }
+    rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, message, x->from, e->to.address, clock_real_ms(), &id);
+    if (rc == RC_OK) {
+        x->n_sent++;
+        log_info("report.queued", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address), F_ID("id", id),
+                 F_VIEW("report", x->report_id), F_INT("messages", x->r->messages), F_INT("rows", x->r->rows), F_INT("size", message.n));
+        return;
+    }
+    if (seen_uncount_mail(x->s, x->r->id, e->to.address, x->now_s, caps, PLAN_CAPS) != RC_OK)
+        log_warn("report.failed", F_VIEW("domain", x->r->domain), F_CSTR("reason", "a mail stays counted that did not go"));
+    if (rc == RC_NOTFOUND)
+        skip(x, e, "there is no such mailbox here");
+    else
+        note_later(x, x->now_s + REPORT_RETRY_S, "it could not be signed or queued now");
+}
+
+static enum rc send_all(struct sending *x)
+{
+    enum rc rc = report_from(x->s, x->set, &x->arena, &x->from);
+    if (rc == RC_NOTFOUND)
+        x->why = "no domain is hosted here, so reports have no sender";
+    if (rc == RC_OK)
+        rc = name_report(x);
+    if (rc == RC_OK)
+        rc = write_document(x);
+    if (rc == RC_LIMIT)
+        x->why = "there is nothing in it, or too much";
+    for (size_t i = 0; i < x->plan.n && rc == RC_OK; i++) {
+        struct buf message;
+        const struct plan_entry *e = &x->plan.entries[i];
+        if (!e->go)
+            continue;
+        buf_init(&message, MAIL_MAX);
+        rc = write_mail(x, &e->to, &message);
+        if (rc == RC_OK)
+            queue_mail(x, e, buf_view(&message));
+        buf_clear(&message);
+    }
+    return rc;
+}
+
+/* What became of it, for `report list`; and whether it is tried again. */
+static enum rc settle(struct sending *x, enum rc rc)
+{
+    char note[300];
+    if (rc == RC_TEMP || rc == RC_FULL || rc == RC_CORRUPT)
+        note_later(x, x->now_s + REPORT_RETRY_S, "no memory, disk or name server for it now");
+    if (x->n_later > 0 && x->r->tries < REPORT_TRIES_MAX) {
+        snprintf(note, sizeof note, "waits: %s", x->why);
+        log_info("report.deferred", F_VIEW("domain", x->r->domain), F_INT("tries", x->r->tries + 1), F_CSTR("reason", x->why));
+        return seen_finish(x->s, x->r->id, x->now_s, x->later_s, view_str(note));
+    }
+    if (x->n_sent > 0)
+        snprintf(note, sizeof note, "sent to %zu", x->n_sent);
+    else
+        snprintf(note, sizeof note, "not sent: %s", x->why ? x->why : "nobody to send it to");
+    if (x->n_sent == 0)
+        log_info("report.dropped", F_VIEW("domain", x->r->domain), F_INT("messages", x->r->messages), F_CSTR("reason", x->why ? x->why : ""));
+    return seen_finish(x->s, x->r->id, x->now_s, 0, view_str(note));
+}
+
+static enum rc send_report(struct sending *x)
+{
+    bool any = false;
+    enum rc rc = plan_make(x->s, x->dns, x->set, x->r, &x->arena, &x->plan);
+    if (rc == RC_SYNTAX)
+        x->why = "its policy cannot be read";
+    if (rc == RC_OK && x->plan.why)
+        x->why = x->plan.why;
+    for (size_t i = 0; rc == RC_OK && i < x->plan.n; i++) {
+        const struct plan_entry *e = &x->plan.entries[i];
+        any |= e->go;
+        if (e->later)
+            note_later(x, x->now_s + REPORT_RETRY_S, e->why);
+        else if (!e->go)
+            skip(x, e, e->why);
+    }
+    if (rc == RC_OK && any)
+        rc = send_all(x);
+    return settle(x, rc);
+}
+
+enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, size_t *n)
+{
+    struct arena a;
+    struct seen_report *due;
+    uint64_t sealed;
+    *n = 0;
+    arena_init(&a, ROUND_ARENA);
+    enum rc rc = seen_seal(s, 0, now_s, &sealed);
+    if (rc == RC_OK)
+        rc = seen_due(s, now_s, REPORT_SEND_MAX, &a, &due, n);
+    for (size_t i = 0; rc == RC_OK && i < *n; i++) {
+        struct sending x = {.s = s, .dns = dns, .set = set, .now_s = now_s, .r = &due[i]};
+        arena_init(&x.arena, ROUND_ARENA);
+        buf_init(&x.gzip, AGGREGATE_MAX);
+        rc = send_report(&x);
+        buf_clear(&x.gzip);
+        arena_clear(&x.arena);
+    }
+    arena_clear(&a);
+    if (rc != RC_OK)
+        log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", rc_name(rc)));
+    return rc;
+}
