@@ -138,6 +138,7 @@ struct routing {
     size_t n;
     struct view path[DIRECTORY_DEPTH_MAX]; /* aliases that we are inside of */
     size_t depth;
+    bool by_catch_all;
 };
 
 static enum rc follow(struct routing *r, struct view target);
@@ -159,7 +160,7 @@ static enum rc add_target(struct routing *r, uint64_t account, struct view addre
             more[i] = r->targets[i];
         r->targets = more;
     }
-    r->targets[r->n++] = (struct directory_target){account, address, detail, r->depth > 0};
+    r->targets[r->n++] = (struct directory_target){account, address, detail, r->depth > 0, r->by_catch_all};
     return RC_OK;
 }
 
@@ -237,6 +238,7 @@ static enum rc follow_ours(struct routing *r, struct view local, struct view dom
         rc = follow_postmaster(r);
     if (rc == RC_NOTFOUND) {
         const char *text = arena_printf(r->a, "@%.*s", VIEW_FMT(domain));
+        r->by_catch_all |= r->depth == 0;
         rc = text ? follow_alias(r, view_str(text)) : RC_TEMP;
     }
     return rc;

@@ -8,6 +8,7 @@
 
 #define DIRECTORY_TARGETS_MAX 1000 /* an alias leads to at most so many */
 #define DIRECTORY_DEPTH_MAX   10   /* aliases to aliases */
+#define DIRECTORY_SECRET_SIZE 32   /* bytes */
 
 enum directory_role { ROLE_USER, ROLE_OWNER, ROLE_OPERATOR };
 struct directory_account {
@@ -23,6 +24,7 @@ struct directory_target {
     struct view address; /* the account's own, or the foreign one */
     struct view detail;  /* of user+detail@, for the account; or empty */
     bool via_alias;      /* reached through an alias: for foreign ones we forward */
+    bool by_catch_all;   /* the address asked for has no mailbox or alias of its own: a catch-all took it */
 };
 
 /* Normal form of "local@domain" into the arena. RC_SYNTAX: not an address. */
@@ -60,6 +62,8 @@ enum rc directory_account_add(struct store *s, struct view address, uint64_t *id
 enum rc directory_account_remove(struct store *s, struct view address, uint64_t *id);
 enum rc directory_account(struct store *s, struct view address, struct arena *a, struct directory_account *out);
 enum rc directory_account_by_id(struct store *s, uint64_t id, struct arena *a, struct directory_account *out);
+/* A random number that is made when it is first asked for and stays as it is; a backup has it. RC_CORRUPT: it is no such number. */
+enum rc directory_secret(struct store *s, struct view name, uint8_t out[DIRECTORY_SECRET_SIZE]);
 /* All, or those of one domain (empty: all), by address. */
 enum rc directory_accounts(struct store *s, struct view domain, struct arena *a, struct directory_account **out, size_t *n);
 enum rc directory_account_set_role(struct store *s, struct view address, enum directory_role role);

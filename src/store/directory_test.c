@@ -165,6 +165,9 @@ static void routes_lead_to_people(void **state)
     set_alias(f, "@ici.test", "bob@ici.test", NULL);
     assert_int_equal(directory_route(f->s, VIEW("eve@ici.test"), &f->a, &t, &n), RC_OK);
     assert_int_equal(t[0].account, bob);
+    assert_true(t[0].by_catch_all);
+    assert_int_equal(directory_route(f->s, VIEW("info@ici.test"), &f->a, &t, &n), RC_OK);
+    assert_false(t[0].by_catch_all || t[1].by_catch_all);
     assert_int_equal(directory_may_send(f->s, bob, VIEW("eve@ici.test")), RC_OK);
     assert_int_equal(directory_may_send(f->s, alice, VIEW("eve@ici.test")), RC_DENIED);
     assert_int_equal(directory_may_send(f->s, bob, VIEW("alice@ici.test")), RC_DENIED);
@@ -284,6 +287,21 @@ static void dkim_keys_have_one_way_through_life(void **state)
     assert_int_equal(directory_dkim_add(f->s, second, 2), RC_EXISTS);
 }
 
+static void secrets_are_made_once(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t first[DIRECTORY_SECRET_SIZE] = {0}, again[DIRECTORY_SECRET_SIZE], other[DIRECTORY_SECRET_SIZE];
+    static const uint8_t zeros[DIRECTORY_SECRET_SIZE];
+
+    assert_int_equal(directory_secret(f->s, VIEW("srs"), first), RC_OK);
+    assert_memory_not_equal(first, zeros, sizeof first);
+    assert_int_equal(directory_secret(f->s, VIEW("other"), other), RC_OK);
+    assert_memory_not_equal(first, other, sizeof first);
+    fixture_reopen(f);
+    assert_int_equal(directory_secret(f->s, VIEW("srs"), again), RC_OK);
+    assert_memory_equal(first, again, sizeof first);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -293,6 +311,7 @@ int main(void)
         WITH_STORE(account_numbers_are_never_used_again), WITH_STORE(routes_lead_to_people),
         WITH_STORE(there_is_always_a_postmaster),         WITH_STORE(circles_are_cut),
         WITH_STORE(dkim_keys_have_one_way_through_life),
+        WITH_STORE(secrets_are_made_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

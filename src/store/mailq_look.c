@@ -212,7 +212,7 @@ static enum rc take_rcpt(struct db_query *q, struct arena *a, struct mailq_rcpt 
                              .held = db_number(q, 7) != 0,
                              .delay_told = db_number(q, 8) != 0,
                              .last_attempt_ms = db_number(q, 9)};
-    for (int i = 0; i < 7 && rc == RC_OK; i++)
+    for (int i = 0; i < (int)(sizeof texts / sizeof *texts) && rc == RC_OK; i++)
         rc = db_bytes_dup(q, 10 + i, a, texts[i]);
     return rc;
 }
