@@ -7,7 +7,9 @@
 #include "base/buf.h"
 
 #define SMTP_PATH_MAX   256 /* RFC 5321 §4.5.3.1.3, brackets included */
-#define SMTP_LOCAL_MAX  64  /* RFC 5321 §4.5.3.1.1 */
+/* More than the 64 octets of RFC 5321 §4.5.3.1.1, which are what all must take: forwarders' return addresses (SRS, and mailing
+ * lists') hold a whole address in theirs. */
+#define SMTP_LOCAL_MAX  250
 #define SMTP_DOMAIN_MAX 255 /* RFC 5321 §4.5.3.1.2 */
 #define SMTP_LABEL_MAX  63  /* RFC 1035 §2.3.4 */
 

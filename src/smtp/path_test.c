@@ -30,6 +30,7 @@ static const struct path_case cases[] = {
     {"<a@[IPv6:2001:db8::1]>", RC_OK, "a@[IPv6:2001:db8::1]", ""},
     {"<@x.test,@y.test:a@b>", RC_OK, "a@b", ""},
     {"<" L64 "@b>", RC_OK, L64 "@b", ""},
+    {"<" L64 L64 L64 "@b>", RC_OK, L64 L64 L64 "@b", ""}, /* as forwarders write it */
     {"<a@" D63 ".test>", RC_OK, "a@" D63 ".test", ""},
     {"<\xc3\xa9@\xc3\xa9.test>", RC_OK, "\xc3\xa9@\xc3\xa9.test", ""},
     /* hostile twins */
@@ -70,7 +71,7 @@ static const struct path_case cases[] = {
     {"<@x.test,y.test:a@b>", RC_SYNTAX, NULL, NULL},
     {"<\xc3@b>", RC_SYNTAX, NULL, NULL},
     {"<a@\xff.test>", RC_SYNTAX, NULL, NULL},
-    {"<" L64 "a@b>", RC_LIMIT, NULL, NULL},
+    {"<" L64 L64 L64 L64 "@b>", RC_LIMIT, NULL, NULL},
     {"<a@" D63 "d.test>", RC_LIMIT, NULL, NULL},
     {"<" L64 "@" D63 "." D63 "." D63 ">", RC_LIMIT, NULL, NULL},
 };
