@@ -62,7 +62,7 @@ static void print_clean(struct view v)
 static json_t *rcpt_json(const struct mailq_rcpt *r)
 {
     char due[32], last[32];
-    return json_pack("{s:o, s:o, s:b, s:s, s:i, s:s, s:s, s:o, s:o}", "address", app_json(r->address), "route", app_json(r->route),
+    return json_pack("{s:o, s:o, s:o, s:b, s:s, s:i, s:s, s:s, s:o, s:o}", "address", app_json(r->address), "route", app_json(r->route), "sender", app_json(r->sender),
                      "local", r->account != 0, "state", r->held ? "held" : "ready", "attempts", (int)r->attempts, "next_attempt",
                      time_text(r->due_ms, due), "last_attempt", time_text(r->last_attempt_ms, last), "last_reply",
                      app_json(r->last_reply), "last_mx", app_json(r->last_mx));
@@ -122,6 +122,10 @@ static void print_message(const struct mailq_message *m, const struct mailq_rcpt
         const struct mailq_rcpt *r = &rcpts[i];
         printf("\nto        <");
         print_clean(r->address);
+        if (r->sender.n > 0) {
+            printf(">\nas        <");
+            print_clean(r->sender);
+        }
         printf(">\nstate     %s\n", r->held ? "held" : r->account ? "on its way into the mailbox" : "waits for its next attempt");
         printf("attempts  %u\nnext      %s\n", r->attempts, r->held ? "after `queue release`" : time_text(r->due_ms, text));
         if (r->last_attempt_ms > 0)

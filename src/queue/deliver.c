@@ -199,7 +199,13 @@ static struct smtp_client_mail mail_of(const struct mailq_message *m, struct vie
     return mail;
 }
 
-/* All recipients that have no result yet, in as many transactions as the host wants. */
+/* Those that may share a transaction: one sender, and the same bytes. */
+static bool is_alike(const struct mailq_rcpt *a, const struct mailq_rcpt *b)
+{
+    return a->forwarded == b->forwarded && view_eq(a->sender, b->sender);
+}
+
+/* All recipients that have no result yet, in as many transactions as the host and their senders want. */
 static enum rc send_all(struct delivery_run *d, struct view bytes)
 {
     struct smtp_client_mail mail = mail_of(&d->m, bytes);
@@ -211,16 +217,21 @@ static enum rc send_all(struct delivery_run *d, struct view bytes)
     for (unsigned round = 0; round < TRANSACTIONS_MAX; round++) {
         struct view mx;
         size_t progress = 0;
+        const struct mailq_rcpt *first = NULL;
         mail.n_rcpts = 0;
         for (size_t i = 0; i < d->n; i++) {
             const struct mailq_rcpt *r = &d->rcpts[i];
-            if (settled[i])
+            if (settled[i] || (first && !is_alike(first, r)))
                 continue;
+            if (!first)
+                first = r;
             of[mail.n_rcpts] = i;
             mail.rcpts[mail.n_rcpts++] = (struct smtp_client_rcpt){.address = r->address, .orcpt = r->orcpt, .notify = r->notify};
         }
-        if (mail.n_rcpts == 0)
+        if (!first)
             return RC_OK;
+        mail.sender = first->sender.n > 0 ? first->sender : d->m.sender;
+        mail.front = first->forwarded ? d->m.seal : VIEW("");
         bool has_dsn = smtp_client_has_dsn(d->job->client);
         enum rc rc = view_dup(&d->arena, view_str(smtp_client_host(d->job->client)), &mx);
         if (rc == RC_OK)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "crypto/random.h"
 #include "message/header.h"
+#include "policy/forward.h"
 #include "queue/dsn.h"
 #include "store/blob.h"
 #include "store/directory.h"
@@ -101,7 +102,7 @@ static void log_outcome(const struct settlement *st, const char *event, const st
 {
     log_info(event, F_ID("id", st->m->id), F_VIEW("from", st->m->sender), F_VIEW("to", o->rcpt->address), F_VIEW("mx", o->mx),
              F_VIEW("status", status), F_VIEW("reply", o->reply), F_VIEW("reason", o->why),
-             F_INT("attempts", o->rcpt->attempts + (o->count ? 1 : 0)), F_INT("ms", st->now_ms - st->m->created_ms));
+             F_INT("attempts", o->rcpt->attempts + (o->count ? 1 : 0)), F_INT("ms", st->now_ms - st->m->created_ms), F_VIEW("as", o->rcpt->sender));
 }
 
 static void settle_one(struct settlement *st, const struct outcome *o, size_t i, struct outcome_counts *counts)
@@ -221,7 +222,17 @@ static enum rc route_sender(struct settlement *st, struct mailq_rcpt **out, size
 {
     struct directory_target *targets = NULL;
     size_t n_targets = 0, at = view_rchr(st->m->sender, '@');
-    enum rc rc = directory_route(st->store, st->m->sender, &st->arena, &targets, &n_targets);
+    struct view sender = st->m->sender, back;
+    enum rc rc = directory_route(st->store, sender, &st->arena, &targets, &n_targets);
+    if ((rc == RC_NOTFOUND || (rc == RC_OK && targets[0].by_catch_all)) && srs_is_form(sender)) {
+        rc = forward_back(st->store, sender, st->now_ms / 1000, &st->arena, &back);
+        if (rc == RC_OK) { /* it passed here before, and came round by others */
+            sender = back;
+            rc = directory_route(st->store, sender, &st->arena, &targets, &n_targets);
+        } else if (rc == RC_DENIED || rc == RC_TIMEOUT) {
+            return RC_NOTFOUND;
+        }
+    }
     if (rc == RC_LIMIT || rc == RC_SYNTAX)
         return RC_NOTFOUND;
     if (rc == RC_DENIED) { /* not ours */
@@ -229,7 +240,7 @@ static enum rc route_sender(struct settlement *st, struct mailq_rcpt **out, size
         targets = arena_new(&st->arena, struct directory_target);
         if (!targets)
             return RC_TEMP;
-        targets->address = st->m->sender;
+        targets->address = sender;
     } else if (rc != RC_OK) {
         return rc;
     }

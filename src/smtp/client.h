@@ -88,6 +88,7 @@ struct smtp_client_mail {
     int priority;              /* RFC 6710; passed on where it is known */
     int64_t deliver_by_s;      /* seconds left; with has_deliver_by */
     bool has_deliver_by, deliver_by_return, deliver_by_trace;
+    struct view front;         /* whole header fields to go before the message, or empty */
     struct view bytes;         /* the message, lines ended by CRLF */
     struct smtp_client_rcpt *rcpts;
     size_t n_rcpts;

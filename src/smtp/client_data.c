@@ -11,7 +11,7 @@ static size_t find_end(struct view v)
 }
 
 /* Runs of whole lines that need no change go out in one piece. */
-void client_write_data(struct conn *c, struct view bytes)
+static void write_lines(struct conn *c, struct view bytes)
 {
     struct view run = bytes; /* from here on nothing is written yet */
     struct view in = bytes;
@@ -36,5 +36,11 @@ void client_write_data(struct conn *c, struct view bytes)
     conn_write(c, run);
     if (!ended)
         conn_write(c, VIEW("\r\n"));
+}
+
+void client_write_data(struct conn *c, struct view front, struct view bytes)
+{
+    write_lines(c, front);
+    write_lines(c, bytes);
     conn_write(c, VIEW(".\r\n"));
 }

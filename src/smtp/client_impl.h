@@ -26,7 +26,7 @@ struct smtp_client {
 enum rc client_read_reply(struct smtp_client *c, int64_t timeout_ms, struct smtp_client_reply *r);
 /* Our own words as a reply. */
 void client_say(struct smtp_client_reply *r, const char *status, const char *text);
-/* Writes a message for DATA: dots stuffed, every line end CRLF, and the final dot. */
-void client_write_data(struct conn *c, struct view bytes);
+/* Writes a message for DATA: dots stuffed, every line end CRLF, and the final dot. Front ends with a line's end, or is empty. */
+void client_write_data(struct conn *c, struct view front, struct view bytes);
 
 #endif

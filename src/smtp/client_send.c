@@ -102,11 +102,11 @@ static bool look_at_needs(struct transaction *t)
     struct smtp_client *c = t->c;
     struct smtp_client_mail *m = t->m;
     bool utf8 = false;
-    t->need_8bit = !view_is_ascii(m->bytes);
+    t->need_8bit = !view_is_ascii(m->bytes) || !view_is_ascii(m->front);
     t->need_binary = m->body == SMTP_BODY_BINARY && !is_text(m->bytes);
     if (!is_safe(m->sender))
         refuse_all(t, "5.1.7", "the sender's address cannot be written in SMTP");
-    if (c->size_max > 0 && m->bytes.n > c->size_max)
+    if (c->size_max > 0 && m->front.n + m->bytes.n > c->size_max)
         refuse_all(t, "5.3.4", "the message is larger than the host takes (SIZE)");
     if (t->need_binary && (c->ext & (EXT_BINARYMIME | EXT_CHUNKING)) != (EXT_BINARYMIME | EXT_CHUNKING))
         refuse_all(t, "5.6.3", "the message is binary, which the host cannot take (no BINARYMIME)");
@@ -174,7 +174,7 @@ static void write_mail(struct transaction *t)
     buf_line_part(&line, m->sender);
     buf_chr(&line, '>');
     if (ext & EXT_SIZE)
-        buf_printf(&line, " SIZE=%zu", m->bytes.n);
+        buf_printf(&line, " SIZE=%zu", m->front.n + m->bytes.n);
     if (t->need_binary)
         buf_str(&line, " BODY=BINARYMIME");
     else if (t->need_8bit && (ext & EXT_8BITMIME))
@@ -379,7 +379,10 @@ static enum rc send_data(struct transaction *t)
     struct smtp_client *c = t->c;
     struct smtp_client_reply *reply;
     conn_progress(c->conn, c->set.data_block_ms, DATA_MIN_RATE, DATA_END_MS);
-    client_write_data(c->conn, t->n_accepted > 0 ? t->m->bytes : VIEW(""));
+    if (t->n_accepted > 0)
+        client_write_data(c->conn, t->m->front, t->m->bytes);
+    else
+        client_write_data(c->conn, VIEW(""), VIEW(""));
     enum rc rc = end_message(t, &reply);
     t->open = false;
     return rc;
@@ -390,7 +393,8 @@ static enum rc send_bdat(struct transaction *t)
     struct smtp_client *c = t->c;
     struct smtp_client_reply *reply;
     conn_progress(c->conn, c->set.data_block_ms, DATA_MIN_RATE, DATA_END_MS);
-    conn_printf(c->conn, "BDAT %zu LAST\r\n", t->m->bytes.n);
+    conn_printf(c->conn, "BDAT %zu LAST\r\n", t->m->front.n + t->m->bytes.n);
+    conn_write(c->conn, t->m->front);
     conn_write(c->conn, t->m->bytes);
     enum rc rc = end_message(t, &reply);
     t->open = reply && reply->code / 100 != 2; /* RFC 3030 §2: after a failed BDAT a RSET is needed */

@@ -199,6 +199,27 @@ static void chunks_and_limits(void **state)
     end(r);
 }
 
+/* Fields of our own before a stored message: in DATA and BDAT, and counted. */
+static void fields_go_in_front(void **state)
+{
+    static const char *const scripts[] = {
+        ALL "C: MAIL FROM:<a@ici.test> SIZE=40\nC: RCPT TO:<b@labas.test>\nC: DATA\nS: 250 ok\nS: 250 ok\nS: 354 go\n"
+            "C: ARC-Seal: i=1\nC: Subject: x\nC: \nC: ..dot\nC: end\nC: .\nS: 250 ok\n",
+        CHUNKS "C: MAIL FROM:<a@ici.test>\nC: RCPT TO:<b@labas.test>\nS: 250 ok\nS: 250 ok\n"
+               "C: BDAT 40 LAST\nC: ARC-Seal: i=1\nC: Subject: x\nC: \nC: .dot\nC: end\nS: 250 ok\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        struct run *r = begin(scripts[i], SMTP_TLS_OPPORTUNISTIC);
+        struct smtp_client_rcpt rcpt = {.address = VIEW("b@labas.test")};
+        struct smtp_client_mail m = mail(&rcpt, 1, TEXT);
+        m.front = VIEW("ARC-Seal: i=1\r\n");
+        assert_int_equal(smtp_client_send(r->client, &m, &r->arena), RC_OK);
+        assert_int_equal(rcpt.result, SMTP_RCPT_ACCEPTED);
+        end(r);
+    }
+}
+
 /* RFC 5321 §4.5.3.1.10 */
 static void too_many_recipients_wait(void **state)
 {
@@ -345,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipelined_with_results_each),   cmocka_unit_test(no_recipient_left_sends_no_message),
         cmocka_unit_test(one_by_one_without_extensions), cmocka_unit_test(chunks_and_limits),
+        cmocka_unit_test(fields_go_in_front),
         cmocka_unit_test(too_many_recipients_wait),      cmocka_unit_test(what_the_host_cannot_take),
         cmocka_unit_test(utf8_where_it_is_known),        cmocka_unit_test(bare_line_ends_become_crlf),
         cmocka_unit_test(lost_connections),              cmocka_unit_test(stale_connection_is_told_apart),

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "dns/dns.h"
+#include "policy/forward.h"
 #include "store/directory.h"
 
 _Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER &&
@@ -194,18 +195,29 @@ static enum rc detailed_address(struct smtp_tx *tx, const struct directory_targe
     return text ? RC_OK : RC_TEMP;
 }
 
+/* Mail that an alias sends on leaves in the name of the alias's domain (docs/forwarding.md). */
+static enum rc add_forwarded(struct smtp_session *s, struct mailq_rcpt *proto, struct view target)
+{
+    enum rc rc = RC_OK;
+    if (!proto->forwarded) /* once for all its targets */
+        rc = forward_sender(s->srv->store, s->tx.sender, proto->original, clock_real_s(), &s->tx.mem, &proto->sender);
+    proto->forwarded = rc == RC_OK;
+    struct mailq_rcpt r = *proto;
+    return rc == RC_OK ? add_remote(s, &r, target) : rc;
+}
+
 /* All that one address leads to, or nothing of it. */
 static enum rc add_routed(struct smtp_session *s, const struct mailq_rcpt *proto,
                           const struct directory_target *t, size_t n)
 {
     struct smtp_tx *tx = &s->tx;
+    struct mailq_rcpt forwarded = *proto;
     size_t before = tx->n;
     enum rc rc = RC_OK;
     for (size_t i = 0; i < n && rc == RC_OK; i++) {
         struct mailq_rcpt r = *proto;
         if (t[i].account == 0) {
-            r.forwarded = true;
-            rc = add_remote(s, &r, t[i].address);
+            rc = add_forwarded(s, &forwarded, t[i].address);
             continue;
         }
         r.account = t[i].account;
@@ -307,12 +319,42 @@ static enum rc begin_rcpt(struct smtp_session *s, const struct smtp_rcpt *r, str
     return write_path(&s->tx, &r->path, &out->original);
 }
 
-static enum rc add_rcpt(struct smtp_session *s, const struct smtp_rcpt *r, struct mailq_rcpt *row)
+/* A bounce on its way back to somebody whose mail we passed on. Nothing else is taken: whoever has seen such an address could
+ * write to where it leads in our name. */
+static enum rc add_returned(struct smtp_session *s, struct mailq_rcpt *row, const char **why)
+{
+    struct directory_target *t = NULL;
+    struct view address;
+    size_t n = 0;
+
+    if (s->tx.sender.n > 0) {
+        *why = "This return address takes bounces alone";
+        return RC_DENIED;
+    }
+    enum rc rc = forward_back(s->srv->store, row->original, clock_real_s(), &s->tx.mem, &address);
+    if (rc == RC_TIMEOUT || rc == RC_DENIED || rc == RC_NOTFOUND || rc == RC_LIMIT) {
+        *why = rc == RC_TIMEOUT ? "This return address has expired" : "This return address is not from here";
+        return RC_NOTFOUND;
+    }
+    if (rc != RC_OK)
+        return rc;
+    rc = directory_route(s->srv->store, address, &s->tx.mem, &t, &n);
+    rc = rc == RC_DENIED ? add_remote(s, row, address) : rc == RC_OK ? add_routed(s, row, t, n) : rc;
+    if (rc == RC_OK)
+        log_info("smtp.rcpt.returned", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
+                 F_VIEW("rcpt", row->original), F_VIEW("to", address));
+    return rc;
+}
+
+static enum rc add_rcpt(struct smtp_session *s, const struct smtp_rcpt *r, struct mailq_rcpt *row, const char **why)
 {
     struct directory_target *t = NULL;
     size_t n = 0;
     bool foreign;
     enum rc rc = look_up(s, &r->path, row->original, &t, &n, &foreign);
+    bool named = rc == RC_OK && (foreign || !t[0].by_catch_all); /* else a catch-all took it */
+    if (!named && (rc == RC_OK || rc == RC_NOTFOUND) && srs_is_form(row->original))
+        return add_returned(s, row, why);
     if (rc != RC_OK)
         return rc;
     if (!foreign)
@@ -325,6 +367,7 @@ enum rc smtp_cmd_rcpt(struct smtp_session *s, struct view args)
     struct smtp_tx *tx = &s->tx;
     struct smtp_rcpt r;
     struct mailq_rcpt row;
+    const char *why = NULL;
     bool bad_path;
 
     if (!tx->open || tx->bdat)
@@ -344,12 +387,12 @@ enum rc smtp_cmd_rcpt(struct smtp_session *s, struct view args)
         return smtp_reply(s, 553, "5.6.7", "Such an address needs SMTPUTF8");
     rc = begin_rcpt(s, &r, &row);
     if (rc == RC_OK)
-        rc = add_rcpt(s, &r, &row);
+        rc = add_rcpt(s, &r, &row, &why);
     switch (rc) {
     case RC_OK: break;
     case RC_SYNTAX: return reject_rcpt(s, row.original, 550, "5.1.2", "No such domain can exist");
-    case RC_NOTFOUND: return reject_rcpt(s, row.original, 550, "5.1.1", "No such mailbox");
-    case RC_DENIED: return reject_rcpt(s, row.original, 550, "5.7.1", "Relaying not permitted");
+    case RC_NOTFOUND: return reject_rcpt(s, row.original, 550, "5.1.1", why ? why : "No such mailbox");
+    case RC_DENIED: return reject_rcpt(s, row.original, 550, "5.7.1", why ? why : "Relaying not permitted");
     case RC_LIMIT:
         return reject_rcpt(s, row.original, 452, "4.5.3", "Its aliases lead to too many or to themselves");
     default: return reject_rcpt(s, row.original, 451, "4.3.0", "Please try again later");

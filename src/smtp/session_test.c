@@ -400,6 +400,10 @@ static const char *const relays[] = {
     "<user@labas.test(ici.test)>",
     "<marie@ici.test> <user@labas.test>",
     "<\"marie@ici.test\"@labas.test>",
+    "<SRS0=AAAAAAAA=AA=labas.test=user@ici.test>",
+    "<SRS0=AAAA=AA=labas.test=user@labas.test>",
+    "<SRS1=AAAAAAAA=labas.test==AAAA=AA=labas.test=user@ici.test>",
+    "<SRS0+AAAAAAAA=AA=labas.test=user@ici.test>",
     "<>",
 };
 
@@ -485,6 +489,7 @@ static void recipients_are_expanded_once(void **state)
     for (size_t i = 0; i < n; i++)
         if (r[i].account == 0) {
             assert_true(r[i].forwarded);
+            assert_true(view_starts(r[i].sender, VIEW("SRS0=")) && view_ends(r[i].sender, VIEW("=labas.test=x@ici.test")));
             assert_same(r[i].route, VIEW("xn--bcher-kva.test"));
             assert_same(r[i].original, VIEW("team@ici.test"));
         }
@@ -497,6 +502,53 @@ static void recipients_are_expanded_once(void **state)
            "RCPT TO:<postmaster@mx.ici.test>\r\nRCPT TO:<postmaster@labas.test>\r\nRCPT "
            "TO:<marie@[127.0.0.1]>\r\n",
            "220 250 250 250 250 250 250 550 550", 0);
+    close_box(&b);
+}
+
+/* Mail that we passed on: its return address is ours, and takes bounces back to the sender, and nothing else. */
+static void bounces_go_back(void **state)
+{
+    struct box b = open_box(state, NULL);
+    struct view away = VIEW("marie@far.test"), all = VIEW("marie@ici.test");
+    struct mailq_rcpt *r;
+    struct blob blob;
+    size_t n;
+    char script[1000], srs[300];
+    assert_int_equal(directory_alias_set(b.f->s, VIEW("away@ici.test"), &away, 1), RC_OK);
+    assert_int_equal(directory_alias_set(b.f->s, VIEW("@ici.test"), &all, 1), RC_OK); /* takes no forged ones either */
+    expect(&b, HELLO MAIL "RCPT TO:<away@ici.test>\r\nDATA\r\n" BODY, "220 250 250 250 354 250", 1);
+    last_message(&b, &r, &n, &blob);
+    assert_int_equal(n, 1);
+    snprintf(srs, sizeof srs, "%.*s", VIEW_FMT(r[0].sender));
+    blob_close(&blob);
+
+    snprintf(script, sizeof script, HELLO "MAIL FROM:<>\r\nRCPT TO:<%s>\r\nDATA\r\n" BODY, srs);
+    expect(&b, script, "220 250 250 250 354 250", 1);
+    struct mailq_message m = last_message(&b, &r, &n, &blob);
+    assert_int_equal(n, 1);
+    assert_int_equal(m.sender.n, 0);
+    assert_same(r[0].address, VIEW("x@labas.test"));
+    assert_same(r[0].route, VIEW("labas.test"));
+    assert_true(!r[0].forwarded && r[0].sender.n == 0);
+    blob_close(&blob);
+
+    static const char *const senders[] = {"<x@labas.test>", "<marie@ici.test>", "<marie@far.test>"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(script, sizeof script, HELLO "MAIL FROM:%s\r\nRCPT TO:<%s>\r\n", senders[i], srs);
+        expect(&b, script, "220 250 250 550", 0);
+    }
+    static const char *const forged[] = {"SRS0=AAAAAAAA=AA=labas.test=x@ici.test", "SRS1=AAAAAAAA=labas.test==a=b=labas.test=x@ici.test",
+                                         "SRS0=@ici.test", "srs0+x@ici.test", "\"SRS0=AAAAAAAA=AA=labas.test=x y\"@ici.test"};
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        snprintf(script, sizeof script, HELLO "MAIL FROM:<>\r\nRCPT TO:<%s>\r\n", forged[i]);
+        expect(&b, script, "220 250 250 550", 0);
+    }
+    srs[strlen("SRS0=")] ^= 1; /* another base32 digit, or none */
+    snprintf(script, sizeof script, HELLO "MAIL FROM:<>\r\nRCPT TO:<%s>\r\n", srs);
+    expect(&b, script, "220 250 250 550", 0);
+    /* An alias that is so named is an alias. */
+    assert_int_equal(directory_alias_set(b.f->s, VIEW("srs0=x@ici.test"), &all, 1), RC_OK);
+    expect(&b, HELLO MAIL "RCPT TO:<SRS0=x@ici.test>\r\n", "220 250 250 250", 0);
     close_box(&b);
 }
 
@@ -751,6 +803,7 @@ int main(void)
         TEST(nobody_relays),
         TEST(relay_from_hands_us_mail),
         TEST(recipients_are_expanded_once),
+        TEST(bounces_go_back),
         TEST(nothing_is_smuggled),
         TEST(limits_have_their_replies),
         TEST(chunks_are_taken),
