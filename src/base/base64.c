@@ -2,64 +2,73 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int value_of(unsigned char c)
+/* One more than a character's value; 0 where it has none. */
+static const unsigned char values[256] = {
+    ['A'] = 1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+    ['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+    ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+    ['+'] = 63,
+    ['/'] = 64,
+};
+
+static int value_of(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (is_digit(c))
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return values[(unsigned char)c] - 1;
 }
 
-/* The bytes of `have` (2 to 4) collected sextets. */
-static void emit(struct buf *out, const unsigned sextet[4], unsigned have)
+/* The bytes of `have` (2 to 4) collected sextets; gives how many. */
+static size_t write_group(const unsigned sextet[4], unsigned have, char out[3])
 {
-    char bytes[3] = {
-        (char)(sextet[0] << 2 | sextet[1] >> 4),
-        (char)(sextet[1] << 4 | sextet[2] >> 2),
-        (char)(sextet[2] << 6 | sextet[3]),
-    };
-    buf_add(out, view_of(bytes, have - 1));
+    out[0] = (char)(sextet[0] << 2 | sextet[1] >> 4);
+    if (have > 2)
+        out[1] = (char)(sextet[1] << 4 | sextet[2] >> 2);
+    if (have > 3)
+        out[2] = (char)(sextet[2] << 6 | sextet[3]);
+    return have - 1;
 }
 
 enum rc base64_decode(struct view in, struct buf *out)
 {
     if (in.n % 4 != 0)
         return RC_SYNTAX;
+    const size_t padding = !view_ends(in, VIEW("=")) ? 0 : view_ends(in, VIEW("==")) ? 2 : 1;
+    char *room = buf_room(out, in.n / 4 * 3 - padding);
+    if (!room)
+        return buf_rc(out);
+    size_t n = 0;
     while (in.n > 0) {
         unsigned sextet[4] = {0}, have = 4;
         if (in.n == 4 && in.p[3] == '=')
             have = in.p[2] == '=' ? 2 : 3;
         for (unsigned i = 0; i < have; i++) {
-            int v = value_of((unsigned char)in.p[i]);
+            int v = value_of(in.p[i]);
             if (v < 0)
                 return RC_SYNTAX;
             sextet[i] = (unsigned)v;
         }
-        emit(out, sextet, have);
+        n += write_group(sextet, have, &room[n]);
         view_skip(&in, 4);
     }
+    buf_grew(out, n);
     return buf_rc(out);
 }
 
 void base64_decode_mime(struct view in, struct buf *out)
 {
     unsigned sextet[4] = {0}, have = 0;
+    char bytes[3];
     for (size_t i = 0; i < in.n && in.p[i] != '='; i++) {
-        int v = value_of((unsigned char)in.p[i]);
+        int v = value_of(in.p[i]);
         if (v < 0)
             continue;
         sextet[have++] = (unsigned)v;
         if (have == 4) {
-            emit(out, sextet, 4);
+            buf_add(out, view_of(bytes, write_group(sextet, 4, bytes)));
             have = 0;
-            memset(sextet, 0, sizeof sextet);
         }
     }
     if (have >= 2)
-        emit(out, sextet, have);
+        buf_add(out, view_of(bytes, write_group(sextet, have, bytes)));
 }
 
 static void encode_group(struct view in, struct buf *out)

@@ -74,7 +74,11 @@ void buf_str(struct buf *b, const char *s)
 
 void buf_chr(struct buf *b, char c)
 {
-    buf_add(b, view_of(&c, 1));
+    char *p = b->n < b->size && b->n < b->max && b->fail == RC_OK ? b->p + b->n : buf_room(b, 1);
+    if (p) {
+        *p = c;
+        b->n++;
+    }
 }
 
 void buf_u64(struct buf *b, uint64_t n)

@@ -15,6 +15,7 @@
 
 struct pkey {
     EVP_PKEY *evp;
+    EVP_PKEY_CTX *verifier; /* of a public RSA key: copied for each verification, which costs less than making one */
     enum pkey_kind kind;
     bool is_private;
     atomic_uint holders;
@@ -122,9 +123,9 @@ static enum rc rsa_public(struct view der, EVP_PKEY **out)
 
 /* --- signatures --- */
 
-static EVP_PKEY_CTX *rsa_context(const struct pkey *k, bool is_signing)
+static EVP_PKEY_CTX *rsa_context(EVP_PKEY *evp, bool is_signing)
 {
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(k->evp, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(evp, NULL);
     if (ctx && (is_signing ? EVP_PKEY_sign_init(ctx) : EVP_PKEY_verify_init(ctx)) > 0 &&
         EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) > 0 && EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) > 0)
         return ctx;
@@ -136,7 +137,7 @@ static enum rc sign_digest(const struct pkey *k, struct view digest, char *room,
 {
     int ok = 0;
     if (k->kind == PKEY_RSA) {
-        EVP_PKEY_CTX *ctx = rsa_context(k, true);
+        EVP_PKEY_CTX *ctx = rsa_context(k->evp, true);
         ok = ctx && EVP_PKEY_sign(ctx, (unsigned char *)room, n, (const unsigned char *)digest.p, digest.n) > 0;
         EVP_PKEY_CTX_free(ctx);
     } else {
@@ -152,6 +153,7 @@ void pkey_free(struct pkey *k)
 {
     if (!k || atomic_fetch_sub(&k->holders, 1) > 1)
         return;
+    EVP_PKEY_CTX_free(k->verifier);
     EVP_PKEY_free(k->evp);
     free(k);
 }
@@ -173,8 +175,15 @@ enum rc pkey_public(enum pkey_kind kind, struct view bytes, struct pkey **out)
         evp = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (const unsigned char *)bytes.p, bytes.n);
         rc = evp ? RC_OK : RC_TEMP;
     }
+    if (rc == RC_OK)
+        rc = wrap(evp, kind, false, out);
+    if (rc == RC_OK && kind == PKEY_RSA && !((*out)->verifier = rsa_context(evp, false))) {
+        pkey_free(*out);
+        *out = NULL;
+        rc = RC_TEMP;
+    }
     ERR_clear_error();
-    return rc == RC_OK ? wrap(evp, kind, false, out) : rc;
+    return rc;
 }
 
 /* Never asks at a terminal. */
@@ -281,7 +290,7 @@ enum rc pkey_verify(const struct pkey *k, struct view digest, struct view signat
     if (digest.n != SHA256_SIZE)
         return RC_DENIED;
     if (k->kind == PKEY_RSA) {
-        EVP_PKEY_CTX *ctx = rsa_context(k, false);
+        EVP_PKEY_CTX *ctx = k->verifier ? EVP_PKEY_CTX_dup(k->verifier) : rsa_context(k->evp, false);
         if (ctx)
             rc = EVP_PKEY_verify(ctx, sig, signature.n, text, digest.n) == 1 ? RC_OK : RC_DENIED;
         EVP_PKEY_CTX_free(ctx);

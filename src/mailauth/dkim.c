@@ -7,7 +7,7 @@
 struct dkim {
     struct dkim_fields fields;
     const struct dkim_body *body;
-    struct dkim_signature *signatures;
+    struct dkim_signature *signatures[DKIM_SIGNATURES_MAX]; /* the first n */
     size_t n, n_skipped;
 };
 
@@ -131,7 +131,7 @@ enum rc dkim_new(struct view header, struct arena *a, struct dkim_body *body, st
     struct dkim *d = arena_new(a, struct dkim);
 
     *out = NULL;
-    if (!d || !(d->signatures = arena_new_array(a, DKIM_SIGNATURES_MAX, struct dkim_signature)))
+    if (!d)
         return RC_TEMP;
     d->body = body;
     enum rc rc = dkim_fields_new(header, a, &d->fields);
@@ -149,7 +149,9 @@ enum rc dkim_new(struct view header, struct arena *a, struct dkim_body *body, st
             d->n_skipped++;
             continue;
         }
-        struct dkim_signature *s = &d->signatures[d->n++];
+        struct dkim_signature *s = d->signatures[d->n++] = arena_new(a, struct dkim_signature);
+        if (!s)
+            return RC_TEMP;
         rc = dkim_signature_read(DKIM_SIGNATURE, &d->fields, i, a, s);
         if (rc == RC_OK && s->result == DKIM_NONE)
             rc = dkim_signature_want(s, body);
@@ -162,8 +164,8 @@ enum rc dkim_new(struct view header, struct arena *a, struct dkim_body *body, st
 void dkim_prefetch(const struct dkim *d, struct dns *dns)
 {
     for (size_t i = 0; i < d->n; i++)
-        if (d->signatures[i].result == DKIM_NONE)
-            dkim_key_prefetch(dns, d->signatures[i].selector, d->signatures[i].domain);
+        if (d->signatures[i]->result == DKIM_NONE)
+            dkim_key_prefetch(dns, d->signatures[i]->selector, d->signatures[i]->domain);
 }
 
 enum rc dkim_finish(struct dkim *d, struct dns *dns, int64_t now_s, int64_t deadline_ms, struct arena *a,
@@ -176,7 +178,7 @@ enum rc dkim_finish(struct dkim *d, struct dns *dns, int64_t now_s, int64_t dead
     if (!verdicts)
         return RC_TEMP;
     for (size_t i = 0; i < d->n; i++) {
-        struct dkim_signature *s = &d->signatures[i];
+        struct dkim_signature *s = d->signatures[i];
         struct view identity;
         if (read_identity(s, a, &identity) != RC_OK)
             return RC_TEMP;
