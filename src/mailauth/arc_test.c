@@ -242,7 +242,7 @@ static void test_written_results(void **state)
     assert_int_equal(authres_end(&r, &out), RC_OK);
     assert_true(view_eq(buf_view(&out), VIEW("Authentication-Results: mx.ici.test; spf=pass smtp.mailfrom=a@b.test;\r\n"
                                              " dkim=fail (2048? ?bits) reason=\"a ?b???Evil: 1\" header.b=\"ab/c==\"\r\n"
-                                             " header.i=\"?a b?@c;d\"\r\n")));
+                                             " header.i=\"?a b?@c,d\"\r\n")));
     authres_begin(&r, VIEW("mx.ici.test; dkim=pass"));
     assert_int_equal(authres_end(&r, &out), RC_SYNTAX);
     buf_clear(&out);

@@ -109,7 +109,7 @@ static void put_safe(struct buf *out, struct view text, const char *not_allowed)
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
         bool is_bad = c < 0x20 || c >= 0x7f || view_chr(view_str(not_allowed), (char)c) != VIEW_NONE;
-        buf_chr(out, is_bad ? '?' : (char)c);
+        buf_chr(out, is_bad ? '?' : c == ';' ? ',' : (char)c); /* some readers split at each ";" and know no quotes */
     }
 }
 

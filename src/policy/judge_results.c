@@ -77,9 +77,15 @@ static void add_dkim(const struct judgement *v, enum detail detail, struct authr
     if (v->dkim.n == 0)
         authres_dkim(r, &v->dkim); /* "none" */
     for (size_t i = 0; i < v->dkim.n; i++) {
-        const struct dkim_list one = {.verdicts = &v->dkim.verdicts[i], .n = 1};
-        if (is_told(v, i, detail))
-            authres_dkim(r, &one);
+        struct dkim_verdict copy = v->dkim.verdicts[i];
+        const struct dkim_list one = {.verdicts = &copy, .n = 1};
+        if (!is_told(v, i, detail))
+            continue;
+        if (detail != ALL) {
+            copy.reason = "";
+            copy.bits = 0;
+        }
+        authres_dkim(r, &one);
     }
 }
 
