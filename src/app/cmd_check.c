@@ -7,6 +7,7 @@
 
 #include "app/check_show.h"
 #include "app/commands.h"
+#include "app/judge_settings.h"
 #include "app/mbox.h"
 #include "app/progress.h"
 #include "message/header.h"
@@ -309,9 +310,12 @@ static bool open_check(struct check *c)
         return false;
     if (psl_list_open(NULL, &c->psl) != RC_OK)
         c->psl = NULL; /* then nothing is compared */
-    c->set.psl = c->psl;
-    c->set.compare = c->set.enforce = c->set.arc = true;
-    c->set.authserv_id = f ? f->hostname : "localhost";
+    const enum dmarc_method method = c->set.method;
+    c->set = f ? judge_settings_of(f, c->psl)
+               : (struct judge_settings){.authserv_id = "localhost", .psl = c->psl, .enforce = true, .arc = true};
+    if (method == DMARC_PSL)
+        c->set.method = method;
+    c->set.compare = true;
     return open_dns(c, f);
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/judge_settings.h"
 #include "app/process.h"
 #include "base/clock.h"
 #include "queue/queue.h"
@@ -20,24 +21,13 @@ struct mta {
 };
 
 /* The lists live as long as the configuration; smtp/ copies. */
-static struct judge_settings judge_settings_of(struct mta *m)
+static struct judge_settings find_judge_settings(struct mta *m)
 {
     const struct config *f = m->child.config;
-    struct judge_settings set = {.authserv_id = f->hostname,
-                                 .time_ms = f->authentication.time_limit,
-                                 .method = f->authentication.organizational_domain,
-                                 .enforce = f->authentication.enforce,
-                                 .arc = f->authentication.arc,
-                                 .sealers = f->authentication.trusted_sealers.v,
-                                 .n_sealers = f->authentication.trusted_sealers.n,
-                                 .forwarders = f->authentication.trusted_forwarders.v,
-                                 .n_forwarders = f->authentication.trusted_forwarders.n};
-    if (set.method == DMARC_PSL && !m->psl && psl_list_open(NULL, &m->psl) != RC_OK) {
-        log_error("dmarc.psl.failed", F_CSTR("reason", "there is no public suffix list"));
-        set.method = DMARC_TREEWALK;
-    }
-    set.psl = m->psl;
-    return set;
+    const bool wants_list = f->authentication.organizational_domain == DMARC_PSL;
+    if (wants_list && !m->psl && psl_list_open(NULL, &m->psl) != RC_OK)
+        log_error("dmarc.psl.failed", F_CSTR("reason", "there is no public suffix list")); /* the tree walk it is */
+    return judge_settings_of(f, m->psl);
 }
 
 static struct smtp_settings smtp_settings_of(const struct mta *m, const struct judge_settings *judge)
@@ -145,7 +135,7 @@ static enum rc reload(void *ctx, struct child *c)
 {
     struct mta *m = ctx;
     struct arena a;
-    const struct judge_settings judge = judge_settings_of(m);
+    const struct judge_settings judge = find_judge_settings(m);
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
     struct tls_client *trust = load_trust(c);
 
@@ -187,7 +177,7 @@ static bool begin(struct mta *m)
 
     if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)))
         return false;
-    const struct judge_settings judge = judge_settings_of(m);
+    const struct judge_settings judge = find_judge_settings(m);
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
     if (smtp_server_new(&smtp, m->child.store, m->child.pool, &m->smtp) != RC_OK)
         return false;
