@@ -1,11 +1,12 @@
 """facteur doctor: domains in the lab as an outside peer sees them."""
 import json
+import os
 import socket
 import threading
 
 import pytest
 
-from lab import PORTS, SLOW
+from lab import IS_ROOT, PORTS, SERVICES, SLOW
 
 
 def points(server, domain, code=None):
@@ -19,12 +20,14 @@ def marks(answer, point):
 
 
 @pytest.fixture(scope="module")
-def good(ici, lab):
+def good(lab):
     """Our own domain, all records published."""
+    ici = lab.facteur("ici.test", accounts=("anne",), start=False, listen=SERVICES + ["https"])
+    lab.certificate(os.path.join(ici.dir, "cert.pem"), os.path.join(ici.dir, "key.pem"), "mx.ici.test", "mta-sts.ici.test")
+    ici.start()
     lab.dns.load(ici.run("dns", "ici.test"))
     lab.dns.set("%s.in-addr.arpa." % ".".join(reversed(ici.ip.split("."))), "PTR mx.ici.test.")
     lab.dns.set("_dmarc.ici.test.", 'TXT "v=DMARC1; p=reject; rua=mailto:dmarc@ici.test"')
-    lab.dns.set("_smtp._tls.ici.test.", 'TXT "v=TLSRPTv1; rua=mailto:tls@ici.test"')
     return ici
 
 
@@ -35,6 +38,7 @@ def test_good_domain(good):
     assert marks(answer, "tls.starttls") == ["good"] and marks(answer, "tls.certificate") == ["good"], answer
     assert marks(answer, "ptr.name") == ["good"] and marks(answer, "spf.record") == ["good"]
     assert marks(answer, "dmarc.policy") == ["good"] and marks(answer, "tlsrpt.record") == ["good"]
+    assert marks(answer, "dkim.key") == ["good", "good"], answer
     for p in answer["points"]:
         assert p["mark"] not in ("bad", "warn") or p["repair"], p
     assert answer["spf"]["lookups"] >= 1 and answer["spf"]["tree"][0]["term"] == "mx"
@@ -44,6 +48,44 @@ def test_text_is_for_people(good):
     text = good.run("doctor", "ici.test", check=False).stdout
     assert "STARTTLS" in text and "ok" in text and text.rstrip().endswith("bad")
     assert "mx   (1 look-up)" in text
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="policies are fetched from port 443")
+def test_mta_sts_policy(good, lab):
+    assert marks(points(good, "ici.test"), "sts.mode") == ["note"]  # testing, as new domains do
+    before = [r for r in good.run("dns", "ici.test").splitlines() if r.startswith("_mta-sts.")]
+    assert "enforce" not in good.run("domain", "mta-sts", "ici.test", "testing")
+    changed = json.loads(good.run("domain", "mta-sts", "ici.test", "enforce", "--json"))
+    after = [r for r in good.run("dns", "ici.test").splitlines() if r.startswith("_mta-sts.")]
+    assert before != after and str(changed["id"]) in after[0]
+    answer = points(good, "ici.test")
+    assert marks(answer, "sts.mode") == ["good"] and marks(answer, "sts.mx") == ["good"], answer
+    # an MX that the policy does not name
+    lab.dns.set("other.ici.test.", "A %s" % good.ip)
+    lab.dns.set("ici.test.", *lab.dns.records["ici.test."], "MX 20 other.ici.test.")
+    answer = points(good, "ici.test", code=1)
+    assert [p["subject"] for p in answer["points"] if p["id"] == "sts.mx" and p["mark"] == "bad"] == ["other.ici.test"]
+    lab.dns.set("ici.test.", *[r for r in lab.dns.records["ici.test."] if "other" not in r])
+    # a policy that nobody can fetch
+    lab.dns.set("_mta-sts.sts.test.", 'TXT "v=STSv1; id=1;"')
+    lab.dns.set("mta-sts.sts.test.", "A %s" % good.ip)
+    lab.dns.set("sts.test.", "MX 10 mx.ici.test.")
+    found = [p for p in points(good, "sts.test", code=1)["points"] if p["id"] == "sts.fetch"]
+    assert found[0]["mark"] == "bad" and "certificate" in found[0]["repair"], found
+    assert good.run("domain", "mta-sts", "ici.test", "sometimes", check=False).returncode == 2
+    assert good.run("domain", "mta-sts", "elsewhere.test", "none", check=False).returncode == 1
+
+
+def test_key_that_is_not_ours(good, lab):
+    name = [n for n in lab.dns.records if n.startswith("r20") and n.endswith("._domainkey.ici.test.")][0]
+    kept = lab.dns.records[name]
+    lab.dns.set(name, 'TXT "v=DKIM1; k=rsa; p=MCowBQYDK2VwAyEA"')
+    answer = points(good, "ici.test", code=1)
+    assert "bad" in marks(answer, "dkim.key")
+    lab.dns.set(name)
+    found = [p for p in points(good, "ici.test", code=1)["points"] if p["id"] == "dkim.key" and p["mark"] == "bad"]
+    assert "not in the DNS" in found[0]["text"]
+    lab.dns.set(name, *kept)
 
 
 def test_all_our_domains_without_a_name(good):

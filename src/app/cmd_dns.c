@@ -1,5 +1,5 @@
 /* facteur dns DOMAIN: the records that DOMAIN should publish, as zone-file lines (RFC 1035 §5) that a DNS server loads
- * unchanged: MX, SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
+ * unchanged: MX, SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), MTA-STS (RFC 8461), TLS-RPT (RFC 8460), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
 #include <netinet/in.h>
 #include <stdio.h>
 
@@ -94,6 +94,38 @@ static void dmarc_record(struct records *r, struct view domain)
         record(r, name, "TXT", value);
 }
 
+/* The id changes with the mode, so that others fetch the policy again (RFC 8461 §3.1). In mode none, which withdraws a policy, it
+ * has to be seen just as well. */
+static enum rc sts_records(struct records *r, const struct config *c, struct view domain)
+{
+    struct directory_domain d;
+    struct arena *a = &r->app->arena;
+    bool serves = false;
+    for (size_t i = 0; i < c->listen.n; i++)
+        serves |= c->listen.v[i].service == SERVICE_HTTPS;
+    if (!serves)
+        return RC_OK;
+    enum rc rc = directory_domain(r->app->store, domain, a, &d);
+    if (rc != RC_OK)
+        return rc;
+    const char *txt = arena_printf(a, "_mta-sts.%.*s.", VIEW_FMT(domain)), *host = arena_printf(a, "mta-sts.%.*s.", VIEW_FMT(domain));
+    const char *id = arena_printf(a, "\"v=STSv1; id=%lld;\"", (long long)d.sts_changed_s), *to = arena_printf(a, "%s.", c->hostname);
+    if (!txt || !host || !id || !to)
+        return RC_TEMP;
+    record(r, txt, "TXT", id);
+    record(r, host, "CNAME", to);
+    return RC_OK;
+}
+
+/* RFC 8460 §3: postmaster hears when others cannot send to us over TLS. */
+static void tlsrpt_record(struct records *r, struct view domain)
+{
+    const char *name = arena_printf(&r->app->arena, "_smtp._tls.%.*s.", VIEW_FMT(domain));
+    const char *value = arena_printf(&r->app->arena, "\"v=TLSRPTv1; rua=mailto:postmaster@%.*s\"", VIEW_FMT(domain));
+    if (name && value)
+        record(r, name, "TXT", value);
+}
+
 static void service_records(struct records *r, const struct config *c, const char *owner)
 {
     static const struct {
@@ -153,6 +185,12 @@ int cmd_dns(struct app *app, int argc, char **argv)
         return EXIT_FAILED;
     }
     dmarc_record(&r, domain);
+    rc = sts_records(&r, c, domain);
+    if (rc != RC_OK) {
+        json_decref(r.json);
+        return app_fail_rc(rc, "read the domain");
+    }
+    tlsrpt_record(&r, domain);
     service_records(&r, c, owner);
     return app->json ? app_print_json(r.json) : EXIT_DONE;
 }

@@ -3,13 +3,17 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/domain_keys.h"
 #include "app/resolver.h"
+#include "fetch/fetch.h"
 #include "health/health.h"
+#include "mailauth/dkim_key.h"
 #include "store/directory.h"
 #include "sys/file.h"
 
 #define DOCTOR_MS 120000 /* for one domain */
 #define TRUST_MAX (4u << 20)
+#define HTTPS_PORT 443
 
 static void tell_progress(void *ctx, const char *what, struct view about)
 {
@@ -86,6 +90,31 @@ static bool is_ours(struct app *app, struct view domain)
     return app->store && directory_has_domain(app->store, domain, &ours) == RC_OK && ours;
 }
 
+/* The keys that sign now: the DNS has to show them just so. */
+static bool own_selectors(struct app *app, struct view domain, struct health_settings *set)
+{
+    struct directory_dkim_key *keys;
+    size_t n;
+    if (domain_keys_list(app, domain, &keys, &n) != EXIT_DONE)
+        return false;
+    struct health_selector *own = arena_new_array(&app->arena, n, struct health_selector);
+    set->n_selectors = 0;
+    for (size_t i = 0; own && i < n; i++) {
+        struct buf record;
+        if (keys[i].state != DKIM_KEY_ACTIVE)
+            continue;
+        buf_init(&record, 4096);
+        dkim_key_write((enum pkey_kind)keys[i].algorithm, keys[i].public_key, &record);
+        struct health_selector *s = &own[set->n_selectors++];
+        s->selector = keys[i].selector;
+        if (buf_rc(&record) != RC_OK || view_dup(&app->arena, buf_view(&record), &s->record) != RC_OK)
+            own = NULL;
+        buf_clear(&record);
+    }
+    set->selectors = own;
+    return own || app_fail("out of memory") == EXIT_DONE;
+}
+
 static struct tls_client *open_trust(const struct config *c)
 {
     struct tls_client *trust = NULL;
@@ -106,6 +135,9 @@ static int look(struct app *app, struct health_settings *set, struct view domain
 {
     struct health h;
     set->ours = is_ours(app, domain);
+    set->n_selectors = 0;
+    if (set->ours && !own_selectors(app, domain, set))
+        return EXIT_FAILED;
     enum rc rc = health_look(set, domain, deadline_in(DOCTOR_MS), &app->arena, &h);
     end_progress(app);
     if (rc == RC_SYNTAX)
@@ -145,6 +177,7 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     struct health_settings set = {.dns = app_resolver(app),
                                   .hostname = c ? c->hostname : "localhost",
                                   .port = c ? c->outbound.port : 25,
+                                  .https_port = HTTPS_PORT,
                                   .connect = true,
                                   .now_s = clock_real_s(),
                                   .progress = tell_progress,
@@ -153,6 +186,7 @@ int cmd_doctor(struct app *app, int argc, char **argv)
         *(addr_is_ipv6(&c->outbound.bind.v[i]) ? &set.bind6 : &set.bind4) = &c->outbound.bind.v[i];
     if (!set.dns)
         return EXIT_FAILED;
+    fetch_init();
     struct tls_client *trust = open_trust(c);
     set.trust = trust;
     json_t *list = app->json ? json_array() : NULL;

@@ -1,4 +1,5 @@
-/* facteur domain add|remove|list|rotate-keys: the domains that we host, and the keys that sign for them. */
+/* facteur domain add|remove|list|rotate-keys|mta-sts: the domains that we host, the keys that sign for them, and whether others must
+ * use TLS to send to them. */
 #include <stdio.h>
 #include <time.h>
 
@@ -245,6 +246,43 @@ static int parse_rotation(struct app *app, int argc, char **argv)
     return name && !(wait && now) ? rotate_keys(app, name, wait, now) : app_usage(app);
 }
 
+/* --- MTA-STS --- */
+
+static const struct {
+    const char *name;
+    enum directory_sts mode;
+    const char *means;
+} sts_modes[] = {
+    {"none", STS_NONE, "others are told to forget the policy; leave the records for a week, then remove them"},
+    {"testing", STS_TESTING, "others deliver as before, and report what would fail"},
+    {"enforce", STS_ENFORCE, "others deliver over verified TLS, or not at all"},
+};
+
+static int set_sts(struct app *app, const char *name, const char *mode)
+{
+    struct directory_domain d;
+    size_t i = 0;
+
+    while (i < 3 && strcmp(sts_modes[i].name, mode) != 0)
+        i++;
+    if (i == 3)
+        return app_usage(app);
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = directory_domain_set_sts(app->store, view_str(name), sts_modes[i].mode);
+    if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
+        return app_fail("%s is not hosted here: `facteur domain list` shows all", name);
+    if (rc == RC_OK)
+        rc = directory_domain(app->store, view_str(name), &app->arena, &d);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "change the policy");
+    if (app->json)
+        return app_print_json(json_pack("{s:o, s:s, s:I}", "domain", app_json(d.name), "mode", mode, "id", (json_int_t)d.sts_changed_s));
+    printf("; %.*s: %s. Publish the new id:\n", VIEW_FMT(d.name), sts_modes[i].means);
+    printf("_mta-sts.%.*s. 3600 IN TXT \"v=STSv1; id=%lld;\"\n", VIEW_FMT(d.name), (long long)d.sts_changed_s);
+    return EXIT_DONE;
+}
+
 int cmd_domain(struct app *app, int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "list") == 0)
@@ -253,6 +291,8 @@ int cmd_domain(struct app *app, int argc, char **argv)
         return add_domain(app, argv[2]);
     if (argc == 3 && strcmp(argv[1], "remove") == 0)
         return remove_domain(app, argv[2]);
+    if (argc == 4 && strcmp(argv[1], "mta-sts") == 0)
+        return set_sts(app, argv[2], argv[3]);
     if (argc >= 3 && strcmp(argv[1], "rotate-keys") == 0)
         return parse_rotation(app, argc, argv);
     return app_usage(app);

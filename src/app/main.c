@@ -15,7 +15,9 @@ static const struct command commands[] = {
      "a working configuration, certificate, first domain and account"},
     {"serve", cmd_serve, "serve", "runs the server in the foreground"},
     {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]\n"
-     "domain rotate-keys DOMAIN [--wait|--now] [--json]", "the domains that we host, and the keys that sign for them"},
+     "domain rotate-keys DOMAIN [--wait|--now] [--json]\n"
+     "domain mta-sts DOMAIN testing|enforce|none [--json]",
+     "the domains that we host, the keys that sign for them, and whether others must use TLS"},
     {"account", cmd_account,
      "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"
      "account role ADDRESS operator|owner|user",

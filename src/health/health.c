@@ -95,6 +95,8 @@ enum rc health_look(const struct health_settings *set, struct view domain, int64
     health_dkim(&l);
     health_dmarc(&l);
     health_tls(&l);
+    health_sts(&l);
+    health_dane(&l);
     health_tlsrpt(&l);
     return l.rc;
 }

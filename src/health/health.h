@@ -1,7 +1,8 @@
 /* health/health: looks at a mail domain from outside, as a suspicious peer would, ours or not, and says of each point how it
  * is, why, and how to mend it: MX and addresses, DNSSEC, reverse DNS, SPF (as a tree), DKIM, DMARC, STARTTLS and certificates
- * of each MX host, MTA-STS, TLS-RPT. One set of points for `facteur doctor` and the pages.
- * Network I/O: the resolver, and connections to the domain's MX hosts (greeting, EHLO, STARTTLS, QUIT; never mail). Blocks until
+ * of each MX host, MTA-STS, DANE, TLS-RPT. One set of points for `facteur doctor` and the pages.
+ * Network I/O: the resolver, and connections to the domain's MX hosts (greeting, EHLO, STARTTLS, QUIT; never mail)
+ * and its policy host. fetch_init() first. Blocks until
  * its deadline; any thread; all memory is the caller's arena. */
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
@@ -46,6 +47,7 @@ struct health_settings {
     const char *hostname;       /* ours, for EHLO */
     const struct addr *bind4, *bind6; /* NULL: any */
     unsigned port;              /* of MX hosts */
+    unsigned https_port;        /* of policy hosts */
     bool connect;               /* also talk to the MX hosts */
     bool ours;                  /* one of our domains: what we publish and listen for is known */
     const struct health_selector *selectors;

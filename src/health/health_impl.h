@@ -40,6 +40,8 @@ void health_spf(struct look *l);
 void health_dkim(struct look *l);
 void health_dmarc(struct look *l);
 void health_tls(struct look *l);      /* talks to the hosts */
+void health_sts(struct look *l);
+void health_dane(struct look *l);
 void health_tlsrpt(struct look *l);
 
 #endif

@@ -33,9 +33,9 @@ static enum rc set_sts(struct db *db, void *ctx)
 {
     struct domain_question *x = ctx;
     enum rc rc = db_exec(db,
-                         "UPDATE domain SET sts_mode = $2, sts_changed_s = CASE WHEN sts_changed_s >= $3 THEN sts_changed_s + 1"
-                         " ELSE $3 END WHERE name = $1",
-                         DB_T(x->name), DB_N(x->mode), DB_N(clock_real_s()));
+                         "UPDATE domain SET sts_mode = $1, sts_changed_s = CASE WHEN sts_changed_s >= $2 THEN sts_changed_s + 1"
+                         " ELSE $2 END WHERE name = $3",
+                         DB_N(x->mode), DB_N(clock_real_s()), DB_T(x->name));
     return rc == RC_OK && db_changed(db) == 0 ? RC_NOTFOUND : rc;
 }
 
