@@ -180,7 +180,7 @@ static int wait_for_switch(struct app *app, const char *name)
         if (!waits)
             return EXIT_DONE;
         if (i % WAIT_POKE == 0)
-            app_poke(app, POKE_KEYS, 0, 0);
+            app_poke(app, POKE_KEYS, 1, 0);
         nanosleep(&step, NULL);
     }
     return app_fail("the DNS does not show the new keys of %s yet; the server goes on looking", name);
@@ -217,7 +217,8 @@ static int rotate_keys(struct app *app, const char *name, bool wait, bool now)
         return rotate_now(app, name, under_way);
     if (!under_way && domain_keys_make(app, view_str(name), DKIM_KEY_NEXT) != EXIT_DONE)
         return EXIT_FAILED;
-    app_poke(app, POKE_KEYS, 0, 0);
+    if (under_way)
+        app_poke(app, POKE_KEYS, 1, 0);
     if (!wait)
         return under_way ? tell_rotation(app, name, "under-way", "a rotation is under way, and waits for the DNS to show:", DKIM_KEY_NEXT)
                          : tell_rotation(app, name, "begun", "publish these; the server signs with them once the DNS shows both:",

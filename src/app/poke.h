@@ -13,7 +13,7 @@ enum poke_kind {
     POKE_QUEUE,     /* queue rows changed: look again now */
     POKE_DIRECTORY, /* domains, accounts or aliases changed */
     POKE_ACCOUNT,   /* this account went: its sessions end */
-    POKE_KEYS,      /* DKIM keys came, went or were switched */
+    POKE_KEYS,      /* DKIM keys came, went or were switched; account 1: look now whether the DNS shows the next ones */
 };
 struct poke {
     uint32_t kind;

@@ -4,6 +4,7 @@
 
 #include "app/judge_settings.h"
 #include "app/process.h"
+#include "app/signing.h"
 #include "base/clock.h"
 #include "queue/queue.h"
 #include "smtp/server.h"
@@ -17,6 +18,7 @@ struct mta {
     struct dns *dns;
     struct tls_client *trust;
     struct queue *queue;
+    struct signing *signing;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
@@ -46,6 +48,7 @@ static struct smtp_settings smtp_settings_of(const struct mta *m, const struct j
                                   .judge = f->authentication.check ? judge : NULL,
                                   .dns = m->dns,
                                   .workers = f->limits.workers,
+                                  .signer = signing_signer(m->signing),
                                   .sasl = sasl};
 }
 
@@ -62,8 +65,9 @@ static size_t own_addresses(const struct config *f, struct arena *a, const struc
 }
 
 /* The pointers live as long as the configuration and the arena; queue/ copies. */
-static struct queue_settings queue_settings_of(const struct child *c, struct arena *a)
+static struct queue_settings queue_settings_of(const struct mta *m, struct arena *a)
 {
+    const struct child *c = &m->child;
     const struct config *f = c->config;
     struct queue_settings set = {.hostname = f->hostname,
                                  .port = f->outbound.port,
@@ -74,7 +78,8 @@ static struct queue_settings queue_settings_of(const struct child *c, struct are
                                  .workers = f->outbound.connections,
                                  .per_destination = f->outbound.per_destination,
                                  .delay_notice_ms = f->queue.delay_notice,
-                                 .expire_ms = f->queue.expire};
+                                 .expire_ms = f->queue.expire,
+                                 .signer = signing_signer(m->signing)};
     set.n_own = own_addresses(f, a, &set.own);
     for (size_t i = 0; i < f->outbound.bind.n; i++) {
         const struct addr *b = &f->outbound.bind.v[i];
@@ -140,7 +145,8 @@ static enum rc reload(void *ctx, struct child *c)
     struct tls_client *trust = load_trust(c);
 
     arena_init(&a, 65536);
-    const struct queue_settings queue = queue_settings_of(c, &a);
+    const struct queue_settings queue = queue_settings_of(m, &a);
+    signing_set_keep(m->signing, c->config->queue.expire);
     enum rc rc = smtp_server_reload(m->smtp, &smtp);
     if (rc == RC_OK)
         rc = queue_reload(m->queue, &queue, trust ? trust : m->trust);
@@ -157,6 +163,8 @@ static void poked(void *ctx, const struct poke *p)
     struct mta *m = ctx;
     if (p->kind == POKE_QUEUE)
         queue_wake(m->queue);
+    if (p->kind == POKE_KEYS)
+        signing_wake(m->signing, p->account != 0);
 }
 
 static void tick(void *ctx)
@@ -175,7 +183,8 @@ static bool begin(struct mta *m)
 {
     struct arena a;
 
-    if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)))
+    if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)) ||
+        signing_new(m->child.vault, m->child.store, m->dns, m->child.config->queue.expire, &m->signing) != RC_OK)
         return false;
     const struct judge_settings judge = find_judge_settings(m);
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
@@ -184,7 +193,7 @@ static bool begin(struct mta *m)
     for (enum smtp_kind k = SMTP_MTA; k <= SMTP_SUBMISSIONS; k++)
         smtp_service(m->smtp, k, &m->services[k]);
     arena_init(&a, 65536);
-    const struct queue_settings queue = queue_settings_of(&m->child, &a);
+    const struct queue_settings queue = queue_settings_of(m, &a);
     enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
     arena_clear(&a);
     if (rc != RC_OK)
@@ -204,6 +213,7 @@ int mta_process(struct start *start)
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);
         psl_list_free(m->psl);
+        signing_free(m->signing);
         dns_free(m->dns);
         tls_client_free(m->trust);
         child_end(&m->child);

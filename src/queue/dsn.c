@@ -158,7 +158,7 @@ static void put_boundary(struct buf *out, const struct dsn *d)
 static void put_header(struct buf *out, const struct dsn *d)
 {
     buf_str(out, "From: Mail Delivery System <MAILER-DAEMON@");
-    put_clean(out, d->hostname, false);
+    put_clean(out, d->domain.n > 0 ? d->domain : d->hostname, false);
     buf_str(out, ">\r\nTo: <");
     put_clean(out, d->to, d->utf8);
     buf_printf(out, ">\r\nSubject: %s\r\nDate: ", subject_of(d));

@@ -25,6 +25,7 @@ struct dsn_rcpt {
 };
 struct dsn {
     struct view hostname;     /* Reporting-MTA */
+    struct view domain;       /* the author's, one of ours that signs; empty: the host name */
     struct view to;           /* the original's envelope sender */
     struct view envid;        /* decoded, or empty */
     uint64_t queue_id;

@@ -171,6 +171,48 @@ static bool has_failure(const struct settlement *st)
     return false;
 }
 
+static enum rc is_ours(struct settlement *st, struct view address, struct view *domain, bool *out)
+{
+    size_t at = view_rchr(address, '@');
+    *out = false;
+    if (at == VIEW_NONE)
+        return RC_OK;
+    enum rc rc = dns_domain_ascii(view_from(address, at + 1), &st->arena, domain);
+    if (rc == RC_OK)
+        rc = directory_has_domain(st->store, *domain, out);
+    return rc == RC_SYNTAX ? RC_OK : rc;
+}
+
+/* In whose name we speak: a domain of ours that signs, since nobody believes a notification that is not signed. The
+ * sender's, or that of a recipient; else the host's name. */
+static enum rc choose_author(struct settlement *st, struct view *out)
+{
+    bool ours;
+    enum rc rc = is_ours(st, st->m->sender, out, &ours);
+    for (size_t i = 0; rc == RC_OK && !ours && i < st->n_tell; i++)
+        rc = is_ours(st, st->tell[i].address, out, &ours);
+    if (rc == RC_OK && !ours)
+        *out = VIEW("");
+    return rc;
+}
+
+/* The notification behind Return-Path and its signatures. RC_TEMP: it cannot be signed now. */
+static enum rc write_signed(struct settlement *st, const struct dsn *d, const char *return_path, struct buf *out)
+{
+    struct buf message;
+
+    buf_init(&message, out->max);
+    enum rc rc = dsn_write(d, &message);
+    buf_str(out, return_path);
+    if (rc == RC_OK && st->set->signer)
+        rc = signer_sign_message(st->set->signer, buf_view(&message), out);
+    if (rc == RC_NOTFOUND) /* the author has no keys */
+        rc = RC_OK;
+    buf_add(out, buf_view(&message));
+    buf_clear(&message);
+    return rc == RC_OK ? buf_rc(out) : rc;
+}
+
 /* Writes it into a blob. *out becomes the message to be queued, without recipients. */
 static enum rc write_blob(struct settlement *st, struct mailq_message *out)
 {
@@ -194,12 +236,13 @@ static enum rc write_blob(struct settlement *st, struct mailq_message *out)
         .rcpts = st->tell,
         .n_rcpts = st->n_tell,
     };
+    rc = choose_author(st, &d.domain);
     random_bytes(d.unique, sizeof d.unique);
     /* RFC 3461 §4.3: RET=FULL speaks of failures only. By default the header says enough. */
     d.full = m->ret == RET_FULL && has_failure(st) && m->body != BODY_BINARY && bytes.n <= st->set->bounce_size_max;
     buf_init(&text, bytes.n + DSN_HEADERS_MAX * 2 + (st->n_tell + 1) * 16384);
-    buf_str(&text, return_path);
-    rc = dsn_write(&d, &text);
+    if (rc == RC_OK)
+        rc = write_signed(st, &d, return_path, &text);
     if (rc == RC_OK)
         rc = blob_begin(st->store, 0, &w);
     if (rc == RC_OK) {

@@ -12,6 +12,7 @@
 
 #include "dns/dns.h"
 #include "net/tls.h"
+#include "policy/signer.h"
 #include "store/mailq.h"
 
 #define QUEUE_ACTIVE_MAX  20000 /* remote recipients in memory */
@@ -42,6 +43,7 @@ struct queue_settings {
     void (*report_failed)(void *ctx, struct view address, struct view why);
     void *report_ctx;
     size_t bounce_size_max;          /* a bounce has headers only of larger messages; 0: 1 MiB */
+    struct signer *signer;           /* signs bounces and notices; NULL: they go unsigned */
 };
 
 struct queue;

@@ -1,5 +1,5 @@
-/* The fields of ours above a message: Return-Path, which mailboxes alone get (skip), Authentication-Results and Received.
- * They stand first but are written last, when all that they tell is known (blob_prepend). */
+/* The fields of ours above a message: Return-Path, which mailboxes alone get (skip), Authentication-Results, Received, and
+ * the DKIM-Signatures of what is ours. They stand first but are written last, when all that they tell is known (blob_prepend). */
 #include "smtp/session.h"
 
 #include "smtp/received.h"
@@ -7,7 +7,7 @@
 /* A streamed blob takes whole eights in front: a fold of the field gets as many blanks more. */
 static unsigned missing_blanks(const struct smtp_session *s, const struct buf *front)
 {
-    return blob_is_streamed(s->tx.in.blob) ? (unsigned)(-front->n % 8) : 0;
+    return blob_is_streamed(s->tx.in.blob) ? (unsigned)(-(front->n + s->tx.in.signing.fields.n) % 8) : 0;
 }
 
 static void add_received(const struct smtp_session *s, struct buf *front)
@@ -56,6 +56,7 @@ enum rc smtp_front_add(struct smtp_session *s)
         rc = judge_results(&tx->judging.set, &tx->judging.found, SMTP_RESULTS_MAX, &front);
     if (rc == RC_OK) {
         add_received(s, &front);
+        buf_add(&front, buf_view(&tx->in.signing.fields));
         rc = buf_rc(&front);
     }
     rc = rc == RC_OK ? blob_prepend(tx->in.blob, buf_view(&front)) : RC_TEMP;

@@ -8,6 +8,7 @@ void smtp_intake_clear(struct smtp_intake *in)
 {
     blob_abort(in->blob);
     buf_clear(&in->header);
+    smtp_signing_clear(&in->signing);
     *in = (struct smtp_intake){0};
 }
 
@@ -104,6 +105,7 @@ void smtp_intake_add(struct smtp_session *s, struct view content)
     if (in->in_header || in->refusal.code)
         return;
     smtp_judging_body(s, content);
+    smtp_signing_body(s, content);
     smtp_intake_append(s, content);
 }
 
@@ -216,6 +218,8 @@ enum rc smtp_intake_finish(struct smtp_session *s)
         smtp_header_take(s); /* a header alone */
     if (!in->refusal.code)
         smtp_judging_finish(s);
+    if (!in->refusal.code)
+        smtp_signing_finish(s);
     if (!in->refusal.code && (rc = submit(s, &m)) != RC_OK)
         refuse_store(s, rc);
     log_message(s, &m);

@@ -35,6 +35,7 @@ static void take_submission(struct smtp_session *s)
         buf_clear(&in->header);
         in->header = out;
         smtp_intake_append(s, buf_view(&in->header));
+        smtp_signing_begin(s);
         return;
     case RC_DENIED: smtp_intake_refuse(s, 550, "5.7.1", why); break;
     case RC_SYNTAX: smtp_intake_refuse(s, 550, "5.6.0", why); break;

@@ -9,6 +9,7 @@
 #include "login/sasl.h"
 #include "net/pool.h"
 #include "policy/judge.h"
+#include "policy/signer.h"
 #include "store/mailq.h"
 
 #define SMTP_ERRORS_MAX   20            /* bad commands of a session, then 421 */
@@ -50,6 +51,7 @@ struct smtp_settings {
     unsigned workers;                   /* of the pool, of which the judge may keep some waiting; 0: 512 */
     smtp_seen_fn seen;                  /* NULL: nobody wants to know. On the session's thread: must not block */
     void *seen_ctx;
+    struct signer *signer;              /* NULL: nothing is signed */
 };
 
 struct smtp_server;

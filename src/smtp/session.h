@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/log.h"
+#include "mailauth/dkim_body.h"
 #include "smtp/command.h"
 #include "smtp/data.h"
 #include "smtp/server.h"
@@ -14,6 +15,7 @@
 
 #define SMTP_LOGIN_MAX       320  /* bytes of an account's address */
 #define SMTP_RESULTS_MAX     8192 /* bytes of our Authentication-Results field */
+#define SMTP_SIGNATURES_MAX  14000 /* bytes of our DKIM-Signature fields: with Received they fit BLOB_FRONT_MAX */
 #define SMTP_LOG_SIGNATURES  3    /* told in the log */
 #define SMTP_VERDICT_FIELDS  10
 
@@ -43,6 +45,12 @@ struct smtp_refusal {
     const char *text;
 };
 
+/* The signatures of a message that one of ours hands us. */
+struct smtp_signing {
+    struct dkim_body *body; /* NULL: it is not signed */
+    size_t slot;
+    struct buf fields;      /* at the end */
+};
 /* The message of a transaction on its way into a blob. */
 struct smtp_intake {
     bool open;
@@ -53,6 +61,7 @@ struct smtp_intake {
     struct smtp_refusal refusal; /* code 0: none. The rest of the message is swallowed */
     uint64_t refused_n;          /* bytes swallowed since */
     uint32_t skip;               /* length of the Return-Path line */
+    struct smtp_signing signing;
 };
 
 /* What the judge finds out about it. */
@@ -147,6 +156,12 @@ void smtp_judging_finish(struct smtp_session *s);
 void smtp_judging_tell(struct smtp_session *s);
 size_t smtp_judging_fields(const struct smtp_session *s, struct buf *text, struct log_field *f);
 void smtp_judging_clear(struct smtp_judging *j);
+
+/* signing.c: begins when the header is whole, may refuse at the end */
+void smtp_signing_begin(struct smtp_session *s);
+void smtp_signing_body(struct smtp_session *s, struct view bytes);
+void smtp_signing_finish(struct smtp_session *s);
+void smtp_signing_clear(struct smtp_signing *g);
 
 /* front.c: puts our own fields in front of what was stored */
 enum rc smtp_front_add(struct smtp_session *s);
