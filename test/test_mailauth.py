@@ -48,7 +48,7 @@ def verify(tmp_path):
         path = tmp_path / "dns"
         path.write_text(script(records))
         out = run("dkim-verify", path, now, message=message).decode()
-        names = ("result", "domain", "selector", "algorithm", "bits", "cover", "identity", "reason")
+        names = ("result", "domain", "selector", "algorithm", "bits", "cover", "identity", "reason", "b")
         return [dict(zip(names, line.split("\t"))) for line in out.splitlines()]
     return go
 

@@ -11,6 +11,8 @@
 #include "mailauth/dkim_fields.h"
 #include "mailauth/dkim_key.h"
 #include "mailauth/dkim_sign.h"
+#include "mailauth/dmarc.h"
+#include "mailauth/spf.h"
 
 #define INPUT_MAX (64u << 20)
 
@@ -78,21 +80,34 @@ static enum rc sign(void *ctx, struct view domain, struct view selector, enum dk
     return k ? pkey_sign(k, digest, signature) : RC_NOTFOUND;
 }
 
-static int verify(char **argv)
+static enum rc verify_one(struct dns *dns, int64_t now_s, struct view message)
 {
-    struct dns *dns = read_script(argv[0]);
-    struct buf message = read_all(stdin);
     struct dkim_list list;
     struct arena a;
     arena_init(&a, 64u << 20);
-    enum rc rc = dkim_verify_message(buf_view(&message), dns, atoll(argv[1]), NO_DEADLINE, &a, &list);
+    enum rc rc = dkim_verify_message(message, dns, now_s, NO_DEADLINE, &a, &list);
     for (size_t i = 0; i < list.n; i++) {
         const struct dkim_verdict *v = &list.verdicts[i];
-        printf("%s\t%.*s\t%.*s\t%s\t%u\t%s\t%.*s\t%s\n", dkim_result_name(v->result), VIEW_FMT(v->domain), VIEW_FMT(v->selector),
-               dkim_algorithm_name(v->algorithm), v->bits, v->is_partial ? "partial" : "whole", VIEW_FMT(v->identity), v->reason);
+        printf("%s\t%.*s\t%.*s\t%s\t%u\t%s\t%.*s\t%s\t%.*s\n", dkim_result_name(v->result), VIEW_FMT(v->domain),
+               VIEW_FMT(v->selector), dkim_algorithm_name(v->algorithm), v->bits, v->is_partial ? "partial" : "whole",
+               VIEW_FMT(v->identity), v->reason, VIEW_FMT(v->signature));
     }
     arena_clear(&a);
-    buf_clear(&message);
+    return rc;
+}
+
+/* SCRIPT TIME [FILE...]: without files, standard input; with them, the verdicts of each end with an empty line. */
+static int verify(int argc, char **argv)
+{
+    struct dns *dns = read_script(argv[0]);
+    enum rc rc = RC_OK;
+    for (int i = 2; i < argc || (argc == 2 && i == 2); i++) {
+        struct buf message = argc == 2 ? read_all(stdin) : read_file(argv[i]);
+        rc = verify_one(dns, atoll(argv[1]), buf_view(&message));
+        buf_clear(&message);
+        if (argc > 2)
+            puts("");
+    }
     dns_free(dns);
     return rc != RC_OK;
 }
@@ -180,6 +195,71 @@ static int arc_seal_message(int argc, char **argv)
     return rc != RC_OK;
 }
 
+/* SCRIPT: lines of "IP TAB HELO TAB MAIL-FROM" on standard input, a verdict each. */
+static int spf(char **argv)
+{
+    struct dns *dns = read_script(argv[0]);
+    struct buf input = read_all(stdin);
+    struct view in = buf_view(&input), line, ip;
+    while (in.n > 0) {
+        struct spf_facts facts = {.receiver = VIEW("mx.receiver.test"), .now_s = 1400000000};
+        struct spf_verdict v;
+        struct arena a;
+        arena_init(&a, 64u << 20);
+        view_split(&in, '\n', &line);
+        view_split(&line, '\t', &ip);
+        view_split(&line, '\t', &facts.helo);
+        facts.mail_from = line;
+        if (addr_parse_ip(ip, 0, &facts.ip) != RC_OK)
+            return 2;
+        spf_check(dns, &facts, NO_DEADLINE, &a, &v);
+        printf("%s\t%.*s\t%.*s\t%u\t%u\t%.*s\n", spf_result_name(v.result), VIEW_FMT(v.mechanism), VIEW_FMT(v.explanation),
+               v.lookups, v.voids, VIEW_FMT(v.reason));
+        arena_clear(&a);
+    }
+    buf_clear(&input);
+    dns_free(dns);
+    return 0;
+}
+
+/* SCRIPT treewalk|psl: lines of "FROM-VALUE TAB SPF-DOMAIN TAB DKIM-DOMAIN", the latter two empty where nothing passed; a
+ * verdict each. */
+static int dmarc(char **argv)
+{
+    struct dns *dns = read_script(argv[0]);
+    struct psl_list *list = NULL;
+    struct buf input = read_all(stdin);
+    struct view in = buf_view(&input), line, from;
+    const struct dmarc_settings set = {.method = view_eq(view_str(argv[1]), VIEW("psl")) ? DMARC_PSL : DMARC_TREEWALK,
+                                       .psl = psl_list_open(NULL, &list) == RC_OK ? list : NULL};
+    while (in.n > 0) {
+        struct dmarc_dkim dkim = {.pass = true};
+        struct dmarc_facts facts = {.dkim = &dkim};
+        struct dmarc_verdict v;
+        struct arena a;
+        arena_init(&a, 64u << 20);
+        view_split(&in, '\n', &line);
+        view_split(&line, '\t', &from);
+        view_split(&line, '\t', &facts.spf_domain);
+        dkim.domain = line;
+        facts.spf_pass = facts.spf_domain.n > 0;
+        facts.n_dkim = dkim.domain.n > 0;
+        char *header = arena_printf(&a, "From: %.*s\r\n\r\n", VIEW_FMT(from));
+        if (!header)
+            return 2;
+        facts.header = view_str(header);
+        dmarc_check(dns, &set, &facts, NO_DEADLINE, &a, &v);
+        printf("%s\t%s\t%s\t%.*s\t%.*s\t%d\t%d\t%.*s\n", dmarc_result_name(v.result), dmarc_policy_name(v.policy),
+               dmarc_policy_name(v.disposition), VIEW_FMT(v.policy_domain), VIEW_FMT(v.organization), v.spf_aligned, v.dkim_aligned,
+               VIEW_FMT(v.reason));
+        arena_clear(&a);
+    }
+    buf_clear(&input);
+    psl_list_free(list);
+    dns_free(dns);
+    return 0;
+}
+
 /* rsa|ed25519 PEM-FILE: writes the key, prints the record. */
 static int make_key(char **argv)
 {
@@ -236,8 +316,8 @@ static int canonical(char **argv)
 int main(int argc, char **argv)
 {
     struct view verb = view_str(argc > 1 ? argv[1] : "");
-    if (view_eq(verb, VIEW("dkim-verify")) && argc == 4)
-        return verify(&argv[2]);
+    if (view_eq(verb, VIEW("dkim-verify")) && argc >= 4)
+        return verify(argc - 2, &argv[2]);
     if (view_eq(verb, VIEW("dkim-sign")) && argc >= 6)
         return sign_message(argc - 2, &argv[2]);
     if (view_eq(verb, VIEW("key")) && argc == 4)
@@ -246,8 +326,12 @@ int main(int argc, char **argv)
         return arc_verify(&argv[2]);
     if (view_eq(verb, VIEW("arc-seal")) && argc >= 8)
         return arc_seal_message(argc - 2, &argv[2]);
+    if (view_eq(verb, VIEW("spf")) && argc == 3)
+        return spf(&argv[2]);
+    if (view_eq(verb, VIEW("dmarc")) && argc == 4)
+        return dmarc(&argv[2]);
     if (view_eq(verb, VIEW("canonical")) && argc == 3)
         return canonical(&argv[2]);
-    fprintf(stderr, "usage: mailauth_tool dkim-verify|dkim-sign|arc-verify|arc-seal|key|canonical ...\n");
+    fprintf(stderr, "usage: mailauth_tool dkim-verify|dkim-sign|arc-verify|arc-seal|spf|dmarc|key|canonical ...\n");
     return 2;
 }
