@@ -6,10 +6,18 @@
 #include "app/process.h"
 #include "app/signing.h"
 #include "base/clock.h"
+#include "fetch/fetch.h"
+#include "policy/sts_cache.h"
+#include "policy/tls_outcomes.h"
 #include "queue/queue.h"
 #include "smtp/server.h"
+#include "store/sts.h"
 #include "store/store.h"
+#include "store/tlsrpt.h"
 #include "sys/confine.h"
+
+#define DAY_S              86400
+#define TLS_HOST_KEEP_DAYS 365 /* so long is a host remembered that had TLS */
 
 struct mta {
     struct child child;
@@ -17,6 +25,9 @@ struct mta {
     struct pool_service services[3]; /* by enum smtp_kind */
     struct dns *dns;
     struct tls_client *trust;
+    struct sts_cache *sts;
+    struct tls_outcomes *outcomes;
+    int64_t forgotten_s; /* when old things of TLS were last removed */
     struct queue *queue;
     struct signing *signing;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
@@ -77,6 +88,8 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
                                  .relay_password = f->relay.username ? c->side.relay_password.p : NULL,
                                  .workers = f->outbound.connections,
                                  .per_destination = f->outbound.per_destination,
+                                 .sts = m->sts,
+                                 .outcomes = m->outcomes,
                                  .delay_notice_ms = f->queue.delay_notice,
                                  .expire_ms = f->queue.expire,
                                  .signer = signing_signer(m->signing)};
@@ -152,6 +165,7 @@ static enum rc reload(void *ctx, struct child *c)
         rc = queue_reload(m->queue, &queue, trust ? trust : m->trust);
     arena_clear(&a);
     if (trust) {
+        sts_cache_trust(m->sts, trust);
         tls_client_free(m->trust);
         m->trust = trust;
     }
@@ -170,13 +184,22 @@ static void poked(void *ctx, const struct poke *p)
 static void tick(void *ctx)
 {
     struct mta *m = ctx;
+    const int64_t now_s = clock_real_s();
     store_maintain(m->child.store, true);
+    tls_outcomes_flush(m->outcomes);
+    if (now_s - m->forgotten_s < DAY_S)
+        return;
+    m->forgotten_s = now_s;
+    tlsrpt_forget(m->child.store, now_s / DAY_S - TLSRPT_KEEP_DAYS);
+    tls_host_forget(m->child.store, now_s - TLS_HOST_KEEP_DAYS * DAY_S);
 }
 
 static void drain(void *ctx, int64_t deadline_ms)
 {
     struct mta *m = ctx;
+    sts_cache_stop(m->sts);
     queue_drain(m->queue, deadline_ms);
+    tls_outcomes_flush(m->outcomes);
 }
 
 static bool begin(struct mta *m)
@@ -192,6 +215,9 @@ static bool begin(struct mta *m)
         return false;
     for (enum smtp_kind k = SMTP_MTA; k <= SMTP_SUBMISSIONS; k++)
         smtp_service(m->smtp, k, &m->services[k]);
+    const struct sts_settings sts = {.store = m->child.store, .dns = m->dns, .trust = m->trust};
+    if (sts_cache_new(&sts, &m->sts) != RC_OK || tls_outcomes_new(m->child.store, &m->outcomes) != RC_OK)
+        return false;
     arena_init(&a, 65536);
     const struct queue_settings queue = queue_settings_of(m, &a);
     enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
@@ -207,6 +233,7 @@ int mta_process(struct start *start)
     struct mta *m = calloc(1, sizeof *m);
     int status = 1;
 
+    fetch_init(); /* reads files that are out of reach later */
     if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
         queue_free(m->queue);
@@ -214,6 +241,8 @@ int mta_process(struct start *start)
         smtp_server_free(m->smtp);
         psl_list_free(m->psl);
         signing_free(m->signing);
+        tls_outcomes_free(m->outcomes);
+        sts_cache_free(m->sts);
         dns_free(m->dns);
         tls_client_free(m->trust);
         child_end(&m->child);

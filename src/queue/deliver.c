@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "message/header.h"
 #include "queue/route.h"
+#include "queue/tls_note.h"
 #include "store/blob.h"
 
 #define DELIVER_ARENA    (16u << 20)
@@ -20,6 +22,7 @@ struct delivery_run {
     struct mailq_rcpt *rcpts; /* those that are still there and not held */
     struct outcome *outcomes; /* as many */
     size_t n;
+    enum route_wish wish;
 };
 
 /* --- rows --- */
@@ -85,14 +88,21 @@ static void drop_client(struct delivery_run *d, bool polite)
     job->client = NULL;
 }
 
+/* Two messages share a connection only where both ask the same of it, under the same settings. */
+static unsigned grade_of(const struct delivery_run *d)
+{
+    return d->env->generation << 2 | (unsigned)d->wish;
+}
+
 static enum rc open_one(struct delivery_run *d, const struct route *route, const struct route_host *host, const struct addr *addr,
-                        struct smtp_client_reply *why)
+                        struct smtp_client_tls_report *report, struct smtp_client_reply *why)
 {
     const struct queue_settings *set = d->env->set;
     struct smtp_client_settings client_set = {.hostname = set->hostname};
     const struct addr *bind = addr_is_ipv6(addr) ? &set->bind6 : &set->bind4;
-    struct smtp_client_target to = {.addr = addr, .bind = bind->len > 0 ? bind : NULL, .level = route->level, .tls = d->env->tls,
-                                    .on_conn = d->job->on_conn, .ctx = d->job->ctx};
+    struct smtp_client_target to = {.addr = addr, .bind = bind->len > 0 ? bind : NULL, .level = host->level, .proof = host->proof,
+                                    .require_tls = d->wish == ROUTE_TLS_REQUIRED, .grade = grade_of(d), .report = report,
+                                    .tls = d->env->tls, .on_conn = d->job->on_conn, .ctx = d->job->ctx};
     if (route->login) {
         client_set.username = set->relay_username;
         client_set.password = set->relay_password;
@@ -101,58 +111,131 @@ static enum rc open_one(struct delivery_run *d, const struct route *route, const
     if (!to.host)
         return RC_TEMP;
     enum rc rc = smtp_client_open(&client_set, &to, &d->job->client, why);
+    tls_note_session(d->env, d->job->route, route, host, report);
     if (rc == RC_DENIED) { /* RFC 7435: opportunistic means that mail goes in clear rather than not at all */
         log_info("queue.tls.failed", F_CSTR("mx", to.host), F_CSTR("reason", why->text));
         to.level = SMTP_TLS_NONE;
+        to.report = NULL;
         rc = smtp_client_open(&client_set, &to, &d->job->client, why);
     }
     return rc;
+}
+
+/* Why no host would do, as far as we have come. */
+struct search {
+    struct route route;
+    struct smtp_client_reply why; /* of the last host, or of the last that policy kept us from */
+    struct view host;             /* that one; empty: there was none */
+    const char *policy;           /* why TLS had to be better there, or NULL */
+    unsigned tries;
+    bool has_refused;             /* a host can surely not do what REQUIRETLS asks */
+    bool is_unclear;              /* of another one this is not known */
+};
+
+static void take_bar(struct search *s, const struct route_host *host)
+{
+    s->host = host->name;
+    s->policy = NULL;
+    s->why = (struct smtp_client_reply){0};
+    snprintf(s->why.status, sizeof s->why.status, "%s", host->barred_status);
+    snprintf(s->why.text, sizeof s->why.text, "%s", host->barred);
+    if (host->barred_result == TLSRPT_DNSSEC_INVALID)
+        s->is_unclear = true;
+    else
+        s->has_refused = true;
+}
+
+static bool is_lost(const struct smtp_client_reply *r)
+{
+    struct view status = view_str(r->status);
+    return r->code == 0 && (view_starts(status, VIEW("4.4.")) || view_starts(status, VIEW("4.5.")));
+}
+
+static void take_failure(struct search *s, const struct route_host *host, const struct smtp_client_tls_report *report,
+                         const struct smtp_client_reply *why)
+{
+    bool by_policy = host->level >= SMTP_TLS_ENCRYPTED && report->stage != SMTP_TLS_UNKNOWN && report->stage != SMTP_TLS_DONE;
+    bool refused = by_policy || view_eq(view_str(why->status), VIEW("5.7.30"));
+    s->has_refused |= refused;
+    s->is_unclear |= !refused;
+    if (s->policy && !by_policy)
+        return; /* what policy says is the better explanation */
+    s->host = host->name;
+    s->why = *why;
+    s->policy = by_policy ? host->why : NULL;
+}
+
+/* RC_OK: job->client is ready. */
+static enum rc try_host(struct delivery_run *d, struct search *s, const struct route_host *host)
+{
+    const int64_t first_retry_ms = outcome_retry_ms(d->env->set, 0);
+    if (host->barred)
+        tls_note_barred(d->env, d->job->route, &s->route, host);
+    if (host->barred && !host->only_told) {
+        take_bar(s, host);
+        return RC_DENIED;
+    }
+    for (size_t k = 0; k < host->n_addrs && s->tries < DELIVER_CONNECTS; k++) {
+        struct smtp_client_tls_report report = {0};
+        struct smtp_client_reply why;
+        if (hosts_is_dead(d->env->hosts, &host->addrs[k])) {
+            s->is_unclear = true;
+            continue;
+        }
+        s->tries++;
+        if (open_one(d, &s->route, host, &host->addrs[k], &report, &why) == RC_OK)
+            return RC_OK;
+        take_failure(s, host, &report, &why);
+        log_info("queue.mx.failed", F_VIEW("route", d->job->route), F_VIEW("mx", host->name), F_CSTR("reason", why.text));
+        if (is_lost(&why))
+            hosts_failed(d->env->hosts, &host->addrs[k], first_retry_ms < HOSTS_REST_MS ? first_retry_ms : HOSTS_REST_MS);
+    }
+    return RC_TEMP;
+}
+
+/* None of the hosts would do. */
+static void give_up(struct delivery_run *d, struct search *s)
+{
+    struct deliver_job *job = d->job;
+    /* RFC 8689 §4.2.1: what can never be sent safely comes back at once. */
+    bool fail = d->wish == ROUTE_TLS_REQUIRED && s->has_refused && !s->is_unclear;
+    if (fail && !view_eq(view_str(s->why.status), VIEW("5.7.30")))
+        snprintf(s->why.status, sizeof s->why.status, "5.7.10");
+    /* Even a 5yz greeting speaks of this host now, not of the recipient (RFC 5321 §4.2.1; every MTA waits). */
+    if (!fail && s->why.status[0] == '5')
+        s->why.status[0] = '4';
+    char *status = arena_cstr(&d->arena, view_str(s->why.status));
+    char *text = arena_printf(&d->arena, "%.*s%s%s%s%s", VIEW_FMT(s->host), s->host.n > 0 ? ": " : "", s->why.text,
+                              s->policy ? "; " : "", s->policy ? s->policy : "");
+    all_outcomes(d, fail ? OUTCOME_FAILED : OUTCOME_DEFERRED, status ? status : "4.4.1", text ? text : "", 0);
+    /* What this message alone asks for is no reason to let the destination rest. */
+    job->verdict = d->wish == ROUTE_AS_PUBLISHED || is_lost(&s->why) ? DELIVER_UNREACHABLE : DELIVER_OK;
+    snprintf(job->why, sizeof job->why, "%s", text ? text : "");
+    snprintf(job->status, sizeof job->status, "%s", status ? status : "4.4.1");
 }
 
 /* Tries the hosts in turn. RC_OK: job->client is ready. Else *verdict and outcomes say what to do. */
 static enum rc open_client(struct delivery_run *d)
 {
     struct deliver_job *job = d->job;
-    struct route route;
-    struct smtp_client_reply why = {.status = "4.4.1", .text = "none of its mail servers could be reached just now"};
-    const char *last_host = "";
-    unsigned tries = 0;
-    enum rc rc = route_decide(d->env->dns, d->env->set, job->route, deadline_in(ROUTE_DEADLINE_MS), &d->arena, &route);
+    const struct route_ask ask = {.dns = d->env->dns, .set = d->env->set, .hop = job->route, .wish = d->wish,
+                                  .deadline_ms = deadline_in(ROUTE_DEADLINE_MS)};
+    struct search s = {.why = {.status = "4.4.1", .text = "none of its mail servers could be reached just now"}};
+    enum rc rc = route_decide(&ask, &d->arena, &s.route);
     if (rc != RC_OK)
         return rc;
-    if (route.verdict != ROUTE_OK) {
-        all_outcomes(d, route.verdict == ROUTE_FAIL ? OUTCOME_FAILED : OUTCOME_DEFERRED, route.status, route.why, 0);
-        job->verdict = route.verdict == ROUTE_FAIL ? DELIVER_OK : DELIVER_UNREACHABLE;
-        snprintf(job->why, sizeof job->why, "%s", route.why);
-        snprintf(job->status, sizeof job->status, "%s", route.status);
+    tls_note_route(d->env, job->route, &s.route);
+    if (s.route.verdict != ROUTE_OK) {
+        all_outcomes(d, s.route.verdict == ROUTE_FAIL ? OUTCOME_FAILED : OUTCOME_DEFERRED, s.route.status, s.route.why, 0);
+        job->verdict = s.route.verdict == ROUTE_FAIL ? DELIVER_OK : DELIVER_UNREACHABLE;
+        snprintf(job->why, sizeof job->why, "%s", s.route.why);
+        snprintf(job->status, sizeof job->status, "%s", s.route.status);
         return RC_NOTFOUND;
     }
-    for (size_t i = 0; i < route.n_hosts; i++) {
-        const struct route_host *host = &route.hosts[i];
-        for (size_t k = 0; k < host->n_addrs && tries < DELIVER_CONNECTS; k++) {
-            if (hosts_is_dead(d->env->hosts, &host->addrs[k]))
-                continue;
-            tries++;
-            rc = open_one(d, &route, host, &host->addrs[k], &why);
-            if (rc == RC_OK)
-                return RC_OK;
-            last_host = arena_cstr(&d->arena, host->name);
-            log_info("queue.mx.failed", F_VIEW("route", job->route), F_CSTR("mx", last_host), F_CSTR("reason", why.text));
-            if (why.code == 0)
-                hosts_failed(d->env->hosts, &host->addrs[k], outcome_retry_ms(d->env->set, 0) < HOSTS_REST_MS
-                                                                 ? outcome_retry_ms(d->env->set, 0) : HOSTS_REST_MS);
-        }
-    }
-    /* Even a 5yz greeting speaks of this host now, not of the recipient (RFC 5321 §4.2.1; every MTA waits). */
-    if (why.status[0] == '5')
-        why.status[0] = '4';
-    char *status = arena_cstr(&d->arena, view_str(why.status));
-    char *text = last_host && *last_host ? arena_printf(&d->arena, "%s: %s", last_host, why.text)
-                                         : arena_cstr(&d->arena, view_str(why.text));
-    all_outcomes(d, OUTCOME_DEFERRED, status ? status : "4.4.1", text ? text : "", 0);
-    job->verdict = DELIVER_UNREACHABLE;
-    snprintf(job->why, sizeof job->why, "%s", text ? text : "");
-    snprintf(job->status, sizeof job->status, "%s", status ? status : "4.4.1");
+    for (size_t i = 0; i < s.route.n_hosts; i++)
+        if (try_host(d, &s, &s.route.hosts[i]) == RC_OK)
+            return RC_OK;
+    give_up(d, &s);
     return RC_NOTFOUND;
 }
 
@@ -187,6 +270,7 @@ static struct smtp_client_mail mail_of(const struct mailq_message *m, struct vie
         .ret_hdrs = m->ret == RET_HDRS,
         .body = m->body == BODY_BINARY ? SMTP_BODY_BINARY : m->body == BODY_8BIT ? SMTP_BODY_8BIT : SMTP_BODY_7BIT,
         .smtputf8 = m->smtputf8,
+        .require_tls = m->require_tls,
         .priority = m->priority,
         .bytes = bytes,
     };
@@ -265,11 +349,28 @@ static enum rc send_blob(struct delivery_run *d)
     return rc;
 }
 
+/* RFC 8689 §4.1: the parameter of MAIL before the header field. A bounce goes on where REQUIRETLS is not known (§5). */
+static enum route_wish wish_of(const struct delivery_run *d)
+{
+    struct blob blob = {0};
+    enum route_wish wish = ROUTE_AS_PUBLISHED;
+    if (d->m.require_tls)
+        return d->m.sender.n > 0 ? ROUTE_TLS_REQUIRED : ROUTE_AS_PUBLISHED;
+    if (blob_open(d->env->store, d->m.blob, false, &blob) != RC_OK)
+        return wish; /* whoever sends it will say so */
+    if (view_ieq(header_value(header_of(view_from(blob.bytes, d->m.skip)), VIEW("TLS-Required")), VIEW("No")))
+        wish = ROUTE_TLS_OPTIONAL;
+    blob_close(&blob);
+    return wish;
+}
+
 /* RC_CLOSED from a connection that was kept: it had ended meanwhile, and a new one is due. */
 static void attempt(struct delivery_run *d)
 {
     struct deliver_job *job = d->job;
     enum rc rc = RC_OK;
+    if (job->client && smtp_client_grade(job->client) != grade_of(d))
+        drop_client(d, true);
     for (int fresh = job->client ? 0 : 1; fresh < 2; fresh++) {
         if (!job->client)
             rc = open_client(d);
@@ -295,7 +396,10 @@ void deliver_run(const struct deliver_env *env, struct deliver_job *job)
     job->next_ms = INT64_MAX;
     enum rc rc = load_rows(&d);
     if (rc == RC_OK && d.n > 0) {
-        if (job->resting_until_ms > 0) {
+        d.wish = wish_of(&d);
+        /* A destination rests because of its policy, which this message asks not to mind. */
+        bool minds = d.wish != ROUTE_TLS_OPTIONAL || !view_starts(view_str(job->status), VIEW("4.7."));
+        if (job->resting_until_ms > 0 && minds) {
             memcpy(why, job->why, sizeof why);
             memcpy(status, job->status, sizeof status);
             all_outcomes(&d, OUTCOME_DEFERRED, status, why, job->resting_until_ms);

@@ -23,6 +23,7 @@ struct deliver_env {
     struct dns *dns;
     struct tls_client *tls;
     struct hosts *hosts; /* which addresses were dead just now */
+    unsigned generation; /* of the settings: a connection that was opened under others is not used again */
 };
 struct deliver_job {
     struct view route;

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "queue/queue_internal.h"
 
-#define SNAPSHOT_ARENA (1u << 20)
+#define SNAPSHOT_ARENA (8u << 20)
 #define CUT_WAIT_MS    2000 /* for deliveries whose connections were cut */
 
 /* --- settings --- */
@@ -20,6 +20,37 @@ static const char *copy_text(struct arena *a, const char *s, bool *ok)
     if (s && !copy)
         *ok = false;
     return copy;
+}
+
+static struct view copy_view(struct arena *a, struct view v, bool *ok)
+{
+    struct view copy = {0};
+    if (view_dup(a, v, &copy) != RC_OK)
+        *ok = false;
+    return copy;
+}
+
+static void copy_destinations(const struct queue_settings *from, struct arena *a, struct queue_settings *to, bool *ok)
+{
+    struct queue_destination *list = arena_new_array(a, from->n_destinations, struct queue_destination);
+    for (size_t i = 0; list && i < from->n_destinations; i++) {
+        const struct queue_destination *d = &from->destinations[i];
+        const char **mx = arena_new_array(a, d->n_mx, const char *);
+        struct tls_record *records = arena_new_array(a, d->n_records, struct tls_record);
+        list[i] = *d;
+        list[i].domain = copy_text(a, d->domain, ok);
+        list[i].mx = mx;
+        list[i].records = records;
+        for (size_t k = 0; mx && k < d->n_mx; k++)
+            mx[k] = copy_text(a, d->mx[k], ok);
+        for (size_t k = 0; records && k < d->n_records; k++) {
+            records[k] = d->records[k];
+            records[k].data = copy_view(a, d->records[k].data, ok);
+        }
+        *ok = *ok && mx && records;
+    }
+    to->destinations = list;
+    *ok = *ok && list;
 }
 
 static void fill_defaults(struct queue_settings *set)
@@ -60,6 +91,7 @@ static enum rc snapshot_new(const struct queue_settings *set, struct tls_client 
     s->set.relay_host = copy_text(&s->arena, set->relay_host, &ok);
     s->set.relay_username = copy_text(&s->arena, set->relay_username, &ok);
     s->set.relay_password = copy_text(&s->arena, set->relay_password, &ok);
+    copy_destinations(set, &s->arena, &s->set, &ok);
     if (!own || !ok) {
         arena_clear(&s->arena);
         free(s);
@@ -263,6 +295,7 @@ enum rc queue_reload(struct queue *q, const struct queue_settings *set, struct t
     if (rc != RC_OK)
         return rc;
     pthread_mutex_lock(&q->lock);
+    fresh->generation = q->snapshot->generation + 1;
     snapshot_put(q, q->snapshot);
     q->snapshot = fresh;
     q->rewalk = true;

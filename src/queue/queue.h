@@ -23,6 +23,23 @@
 #define LANE_WINDOW_MAX   20
 #define QUEUE_RETRY_MAX   32    /* steps of the retry schedule */
 
+/* What the operator says of TLS to one destination. Anything but PUBLISHED stands before what the destination publishes. */
+struct queue_destination {
+    const char *domain;      /* in A-labels; "*.example.org": all below it */
+    enum {
+        DESTINATION_PUBLISHED, /* nothing */
+        DESTINATION_OPTIONAL,  /* when offered, whatever it publishes */
+        DESTINATION_LEGACY,    /* as above; TLS 1.0 and 1.1 will do */
+        DESTINATION_ENCRYPTED, /* any certificate */
+        DESTINATION_REQUIRED,  /* one that holds */
+    } tls;
+    const char *const *mx;   /* patterns as of MTA-STS: no other host gets its mail; none: any */
+    size_t n_mx;
+    const struct tls_record *records; /* keys and authorities of its own, in the form of TLSA; none: the known authorities */
+    size_t n_records;
+};
+struct sts_cache;
+struct tls_outcomes;
 struct queue_settings {
     const char *hostname;            /* in EHLO, Reporting-MTA and addresses of bounces; an MX of this name is us */
     const struct addr *own;          /* our listening addresses on the outbound port: an MX host there is us */
@@ -42,6 +59,10 @@ struct queue_settings {
     /* A report (LANE_REPORTS) to this address failed for good. NULL: nobody wants to know. Must not block for long. */
     void (*report_failed)(void *ctx, struct view address, struct view why);
     void *report_ctx;
+    const struct queue_destination *destinations; /* the first one that fits counts */
+    size_t n_destinations;
+    struct sts_cache *sts;           /* policies of others (policy/sts_cache.h), borrowed; NULL: without */
+    struct tls_outcomes *outcomes;   /* what TLS-RPT tells (policy/tls_outcomes.h), borrowed; NULL: nobody counts */
     size_t bounce_size_max;          /* a bounce has headers only of larger messages; 0: 1 MiB */
     struct signer *signer;           /* signs bounces and notices; NULL: they go unsigned */
 };

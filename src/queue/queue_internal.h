@@ -27,6 +27,7 @@
 /* Settings and what belongs to them; replaced as a whole by a reload. */
 struct queue_snapshot {
     unsigned refs; /* under queue.lock */
+    unsigned generation; /* one more with each reload */
     struct queue_settings set;
     struct tls_client *tls;
     struct arena arena; /* strings and lists */

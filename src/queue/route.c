@@ -1,16 +1,8 @@
-#include "queue/route.h"
+#include "queue/route_impl.h"
 
 #include <stdlib.h>
 
 #include "crypto/random.h"
-
-struct routing {
-    struct dns *dns;
-    const struct queue_settings *set;
-    int64_t deadline_ms;
-    struct arena *a;
-    struct route *out;
-};
 
 static void decide(struct routing *r, enum route_verdict verdict, const char *status, const char *why)
 {
@@ -52,7 +44,7 @@ static enum dns_status find_addrs(struct routing *r, struct route_host *host, un
 {
     struct addr *addrs;
     size_t n, n6 = 0;
-    enum dns_status status = dns_addrs(r->dns, host->name, port, r->deadline_ms, r->a, answer, &addrs, &n);
+    enum dns_status status = dns_addrs(r->ask->dns, host->name, port, r->ask->deadline_ms, r->a, answer, &addrs, &n);
     if (status != DNS_OK)
         return status;
     while (n6 < n && addr_is_ipv6(&addrs[n6]))
@@ -70,6 +62,8 @@ static enum dns_status find_addrs(struct routing *r, struct route_host *host, un
     }
     return DNS_OK;
 }
+
+static const struct dns_answer no_answer;
 
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 §4.1.3). */
 static enum rc route_literal(struct routing *r, struct view hop)
@@ -91,8 +85,9 @@ static enum rc route_literal(struct routing *r, struct view hop)
     *host = (struct route_host){.name = ip, .addrs = addr, .n_addrs = 1};
     r->out->hosts = host;
     r->out->n_hosts = 1;
-    decide(r, ROUTE_OK, "", "address literal; TLS when offered");
-    return RC_OK;
+    r->out->reported = false;
+    decide(r, ROUTE_OK, "", "address literal");
+    return route_tls_host(r, host, &no_answer);
 }
 
 static enum rc route_relay(struct routing *r)
@@ -119,9 +114,10 @@ static enum rc route_relay(struct routing *r)
     r->out->hosts = host;
     r->out->n_hosts = 1;
     r->out->login = set->relay_username != NULL;
-    r->out->level = SMTP_TLS_VERIFIED;
+    host->level = SMTP_TLS_VERIFIED;
+    host->why = "our configuration's smarthost must have verified TLS";
     if (status == DNS_OK && host->n_addrs > 0)
-        decide(r, ROUTE_OK, "", "smarthost of the configuration; verified TLS required");
+        decide(r, ROUTE_OK, "", "smarthost of the configuration");
     else /* our own setting is wrong or cannot be looked up: never the sender's fault */
         decide(r, ROUTE_TEMP, "4.4.3", "the smarthost's name cannot be looked up");
     return RC_OK;
@@ -147,10 +143,10 @@ static void order(struct dns_mx *mx, size_t n)
 }
 
 /* Takes the hosts of *mx with their addresses, as far as we do not stand in the list ourselves. */
-static void take_hosts(struct routing *r, const struct dns_mx *mx, size_t n)
+static enum rc take_hosts(struct routing *r, const struct dns_mx *mx, size_t n)
 {
     struct route *out = r->out;
-    bool cut = false, temp = false, other_family = false;
+    bool cut = false, temp = false, bogus = false, other_family = false;
     for (size_t i = 0; i < n && i < ROUTE_HOSTS_MAX; i++) {
         struct route_host *host = &out->hosts[out->n_hosts];
         struct dns_answer answer;
@@ -165,13 +161,20 @@ static void take_hosts(struct routing *r, const struct dns_mx *mx, size_t n)
             cut = true;
             break;
         }
-        temp |= status == DNS_TEMP || status == DNS_BOGUS;
+        temp |= status == DNS_TEMP;
+        bogus |= status == DNS_BOGUS;
         other_family |= status == DNS_OK && host->n_addrs == 0;
-        if (host->n_addrs > 0)
-            out->n_hosts++;
+        if (host->n_addrs == 0)
+            continue;
+        enum rc rc = route_tls_host(r, host, &answer);
+        if (rc != RC_OK)
+            return rc;
+        out->n_hosts++;
     }
     if (out->n_hosts > 0)
-        decide(r, ROUTE_OK, "", "MX records; TLS when offered");
+        decide(r, ROUTE_OK, "", "MX records");
+    else if (bogus)
+        decide(r, ROUTE_TEMP, "4.7.5", "DNSSEC of the addresses of its mail servers is broken");
     else if (temp)
         decide(r, ROUTE_TEMP, "4.4.3", "the addresses of its mail servers cannot be looked up now");
     else if (cut)
@@ -180,6 +183,7 @@ static void take_hosts(struct routing *r, const struct dns_mx *mx, size_t n)
         decide(r, ROUTE_TEMP, "4.4.1", "its mail servers have only addresses of a family that this server does not use");
     else
         decide(r, ROUTE_FAIL, "5.4.4", "none of its mail servers has an address");
+    return RC_OK;
 }
 
 static enum rc route_mx(struct routing *r, struct view hop)
@@ -187,10 +191,12 @@ static enum rc route_mx(struct routing *r, struct view hop)
     struct dns_answer answer;
     struct dns_mx *mx;
     size_t n;
-    enum dns_status status = dns_mx(r->dns, hop, r->deadline_ms, r->a, &answer, &mx, &n);
+    enum dns_status status = dns_mx(r->ask->dns, hop, r->ask->deadline_ms, r->a, &answer, &mx, &n);
     r->out->hosts = arena_new_array(r->a, ROUTE_HOSTS_MAX, struct route_host);
     if (!r->out->hosts)
         return RC_TEMP;
+    r->mx_secure = answer.secure;
+    r->mx_canonical = answer.canonical;
     switch (status) {
     case DNS_OK:
         if (n == 1 && mx[0].host.n == 0) {
@@ -199,22 +205,23 @@ static enum rc route_mx(struct routing *r, struct view hop)
             decide(r, ROUTE_TEMP, "4.4.3", "its MX records cannot be read");
         } else {
             order(mx, n);
-            take_hosts(r, mx, n);
+            return take_hosts(r, mx, n);
         }
         return RC_OK;
     case DNS_NODATA: { /* RFC 5321 §5.1: the domain itself is its only host */
         struct dns_mx implicit = {.host = answer.canonical.n > 0 ? answer.canonical : hop};
         struct route_host host = {.name = implicit.host};
+        r->mx_direct = answer.canonical.n == 0;
         status = find_addrs(r, &host, r->set->port, &answer);
         if (status == DNS_NODATA || status == DNS_NXDOMAIN) {
             decide(r, ROUTE_FAIL, "5.1.2", "the domain has neither MX nor address records");
             return RC_OK;
         }
         if (status == DNS_OK) {
-            take_hosts(r, &implicit, 1);
+            enum rc rc = take_hosts(r, &implicit, 1);
             if (r->out->verdict == ROUTE_OK)
-                r->out->why = "address records, since there is no MX; TLS when offered";
-            return RC_OK;
+                r->out->why = "address records, since there is no MX";
+            return rc;
         }
         break;
     }
@@ -228,14 +235,19 @@ static enum rc route_mx(struct routing *r, struct view hop)
     return RC_OK;
 }
 
-enum rc route_decide(struct dns *dns, const struct queue_settings *set, struct view hop, int64_t deadline_ms, struct arena *a,
-                     struct route *out)
+enum rc route_decide(const struct route_ask *ask, struct arena *a, struct route *out)
 {
-    struct routing r = {.dns = dns, .set = set, .deadline_ms = deadline_ms, .a = a, .out = out};
-    *out = (struct route){.level = SMTP_TLS_OPPORTUNISTIC, .status = "", .why = ""};
-    if (set->relay_host)
+    struct routing r = {.ask = ask, .set = ask->set, .a = a, .out = out};
+    struct view hop = ask->hop;
+    *out = (struct route){.status = "", .why = "", .sts_why = ""};
+    if (ask->set->relay_host)
         return route_relay(&r);
     if (view_starts(hop, VIEW("[")) && view_ends(hop, VIEW("]")) && hop.n > 2)
         return route_literal(&r, hop);
+    dns_prefetch(ask->dns, hop, DNS_MX); /* on its way while MTA-STS is looked at */
+    if (route_tls_begin(&r) != RC_OK) {
+        decide(&r, ROUTE_TEMP, "4.3.0", "the MTA-STS policies that we keep cannot be read now");
+        return RC_OK;
+    }
     return route_mx(&r, hop);
 }

@@ -54,7 +54,7 @@ static int teardown(void **state)
 static struct route decide(struct ctx *c, const char *hop)
 {
     struct route r;
-    assert_int_equal(route_decide(c->dns, &c->set, view_str(hop), NO_DEADLINE, &c->arena, &r), RC_OK);
+    assert_int_equal(route_decide(&(struct route_ask){.dns = c->dns, .set = &c->set, .hop = view_str(hop), .deadline_ms = NO_DEADLINE}, &c->arena, &r), RC_OK);
     return r;
 }
 
@@ -100,7 +100,8 @@ static void verdicts(void **state)
         assert_int_equal(r.verdict, rows[i].verdict);
         assert_string_equal(r.status, rows[i].status);
         assert_true(view_eq(buf_view(&names), view_str(rows[i].hosts)));
-        assert_int_equal(r.level, SMTP_TLS_OPPORTUNISTIC);
+        for (size_t k = 0; k < r.n_hosts; k++)
+            assert_int_equal(r.hosts[k].level, SMTP_TLS_OPPORTUNISTIC);
         buf_clear(&names);
     }
 }
@@ -127,7 +128,7 @@ static void smarthost_takes_all(void **state)
     c->set.relay_username = "us";
     struct route r = decide(c, "null.test");
     assert_int_equal(r.verdict, ROUTE_OK);
-    assert_int_equal(r.level, SMTP_TLS_VERIFIED);
+    assert_int_equal(r.hosts[0].level, SMTP_TLS_VERIFIED);
     assert_true(r.login);
     assert_int_equal(addr_port(&r.hosts[0].addrs[0]), 587);
     c->set.relay_host = "nowhere.test"; /* our own mistake: never a bounce */
@@ -143,7 +144,7 @@ static void equal_preference_is_random(void **state)
     assert_int_equal(dns_new_scripted("e.test MX 5 a.e.test\ne.test MX 5 b.e.test\na.e.test A 192.0.2.1\nb.e.test A 192.0.2.2\n", &dns), RC_OK);
     for (int i = 0; i < 200; i++) {
         struct route r;
-        assert_int_equal(route_decide(dns, &c->set, VIEW("e.test"), NO_DEADLINE, &c->arena, &r), RC_OK);
+        assert_int_equal(route_decide(&(struct route_ask){.dns = dns, .set = &c->set, .hop = VIEW("e.test"), .deadline_ms = NO_DEADLINE}, &c->arena, &r), RC_OK);
         first += view_eq(r.hosts[0].name, VIEW("a.e.test"));
         arena_reset(&c->arena);
     }

@@ -21,7 +21,8 @@ static void run_lane(struct worker *w, struct lane *lane)
     struct queue_snapshot *snap = snapshot_get(q);
     uint64_t rcpts[LANE_BATCH_MAX];
     struct deliver_job job = {.route = view_of(lane->route, lane->route_n), .rcpts = rcpts, .on_conn = note_conn, .ctx = w};
-    struct deliver_env env = {.set = &snap->set, .store = q->store, .dns = q->dns, .tls = snap->tls, .hosts = q->hosts};
+    struct deliver_env env = {.set = &snap->set, .store = q->store, .dns = q->dns, .tls = snap->tls, .hosts = q->hosts,
+                              .generation = snap->generation};
     if (lane->rest_until_ms > clock_real_ms()) {
         job.resting_until_ms = lane->rest_until_ms;
         memcpy(job.why, lane->why, sizeof job.why);

@@ -132,7 +132,7 @@ static void read_extension(struct smtp_client *c, struct view line)
         {VIEW_INIT("PIPELINING"), EXT_PIPELINING}, {VIEW_INIT("8BITMIME"), EXT_8BITMIME},     {VIEW_INIT("SMTPUTF8"), EXT_SMTPUTF8},
         {VIEW_INIT("CHUNKING"), EXT_CHUNKING},     {VIEW_INIT("BINARYMIME"), EXT_BINARYMIME}, {VIEW_INIT("DSN"), EXT_DSN},
         {VIEW_INIT("STARTTLS"), EXT_STARTTLS},     {VIEW_INIT("SIZE"), EXT_SIZE},             {VIEW_INIT("MT-PRIORITY"), EXT_PRIORITY},
-        {VIEW_INIT("DELIVERBY"), EXT_DELIVERBY},
+        {VIEW_INIT("DELIVERBY"), EXT_DELIVERBY},   {VIEW_INIT("REQUIRETLS"), EXT_REQUIRETLS},
     };
     struct view name;
     view_split(&line, ' ', &name);
@@ -211,9 +211,27 @@ static enum rc say_hello(struct smtp_client *c, struct smtp_client_reply *r)
 
 /* --- TLS and login --- */
 
+static void report(const struct smtp_client_target *to, int stage, enum tls_fault fault, const char *reason)
+{
+    if (!to->report)
+        return;
+    to->report->stage = stage;
+    to->report->fault = fault;
+    snprintf(to->report->reason, sizeof to->report->reason, "%.250s", reason);
+}
+
+/* What fails here fails for this level: where TLS was a bonus, another try in clear may follow. */
+static enum rc without_tls(const struct smtp_client_target *to)
+{
+    return to->level >= SMTP_TLS_ENCRYPTED ? RC_TEMP : RC_DENIED;
+}
+
 static enum rc start_tls(struct smtp_client *c, const struct smtp_client_target *to, struct smtp_client_reply *r)
 {
-    struct conn_tls_options o = {.server_name = to->host, .verify = to->level == SMTP_TLS_VERIFIED, .why = ""};
+    struct conn_tls_options o = {.server_name = to->proof.server_name ? to->proof.server_name : to->host,
+                                 .names = to->proof.names, .n_names = to->proof.n_names,
+                                 .records = to->proof.records, .n_records = to->proof.n_records,
+                                 .old_versions = to->proof.old_versions, .verify = to->level == SMTP_TLS_VERIFIED, .why = ""};
     struct tls_info info;
     conn_deadline(c->conn, deadline_in(c->set.mail_ms));
     conn_write(c->conn, VIEW("STARTTLS\r\n"));
@@ -222,21 +240,27 @@ static enum rc start_tls(struct smtp_client *c, const struct smtp_client_target 
         no_reply(r, rc);
     else
         rc = client_read_reply(c, c->set.mail_ms, r);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        report(to, SMTP_TLS_REFUSED, TLS_FAULT_HANDSHAKE, "no reply to STARTTLS");
         return RC_TEMP;
-    if (r->code != 220)
-        return to->level == SMTP_TLS_VERIFIED ? RC_TEMP : RC_DENIED;
+    }
+    if (r->code != 220) {
+        report(to, SMTP_TLS_REFUSED, TLS_FAULT_HANDSHAKE, r->text);
+        return without_tls(to);
+    }
     conn_deadline(c->conn, deadline_in(c->set.mail_ms < MINUTE_MS ? c->set.mail_ms : MINUTE_MS));
     rc = conn_start_tls_client(c->conn, to->tls, &o);
     if (rc != RC_OK) {
         char text[SMTP_REPLY_TEXT_MAX];
         snprintf(text, sizeof text, "TLS could not be started: %.500s", o.why && *o.why ? o.why : rc_name(rc));
         client_say(r, "4.7.5", text);
-        return to->level == SMTP_TLS_VERIFIED ? RC_TEMP : RC_DENIED;
+        report(to, SMTP_TLS_FAILED, o.fault, o.why && *o.why ? o.why : rc_name(rc));
+        return without_tls(to);
     }
     if (conn_tls(c->conn, &info)) {
         snprintf(c->tls_version, sizeof c->tls_version, "%s", info.version);
         c->verified = info.peer_verified;
+        report(to, SMTP_TLS_DONE, o.fault, info.peer_error);
     }
     return say_hello(c, r);
 }
@@ -286,8 +310,16 @@ static enum rc converse(struct smtp_client *c, const struct smtp_client_target *
         return rc;
     if (to->level != SMTP_TLS_NONE && to->tls && (c->ext & EXT_STARTTLS))
         rc = start_tls(c, to, r);
-    else if (to->level == SMTP_TLS_VERIFIED || has_login)
-        client_say(r, "4.7.4", "the host does not offer TLS, which is required"), rc = RC_TEMP;
+    else if (!(c->ext & EXT_STARTTLS))
+        report(to, SMTP_TLS_NOT_OFFERED, TLS_FAULT_HANDSHAKE, "STARTTLS is not offered");
+    if (rc == RC_OK && !c->tls_version[0] && (to->level >= SMTP_TLS_ENCRYPTED || has_login || to->require_tls)) {
+        client_say(r, "4.7.4", "the host does not offer TLS, which is required");
+        rc = RC_TEMP;
+    }
+    if (rc == RC_OK && to->require_tls && !(c->ext & EXT_REQUIRETLS)) {
+        client_say(r, "5.7.30", "the host does not offer REQUIRETLS, which the sender of the message demands");
+        rc = RC_TEMP;
+    }
     if (rc == RC_OK && has_login)
         rc = log_in(c, r);
     return rc;
@@ -325,7 +357,10 @@ enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *c
     }
     c->set = *set;
     c->conn = conn;
+    c->grade = to->grade;
     fill_times(&c->set);
+    if (to->report)
+        *to->report = (struct smtp_client_tls_report){.local = *conn_local(conn), .peer = *conn_peer(conn)};
     if (to->on_conn)
         to->on_conn(to->ctx, conn);
     snprintf(c->host, sizeof c->host, "%s", to->host ? to->host : "");
@@ -348,6 +383,8 @@ enum rc smtp_client_open(const struct smtp_client_settings *set, const struct sm
     struct conn *conn;
     const char *words = "";
     fill_times(&times);
+    if (to->report)
+        *to->report = (struct smtp_client_tls_report){0};
     enum rc rc = conn_dial(to->addr, to->bind, deadline_in(times.connect_ms), &conn, &words);
     if (rc != RC_OK) {
         client_say(why, "4.4.1", rc == RC_TIMEOUT ? "the connection timed out" : words && *words ? words : "cannot connect");
@@ -359,6 +396,11 @@ enum rc smtp_client_open(const struct smtp_client_settings *set, const struct sm
 const char *smtp_client_host(const struct smtp_client *c)
 {
     return c->host;
+}
+
+unsigned smtp_client_grade(const struct smtp_client *c)
+{
+    return c->grade;
 }
 
 const char *smtp_client_tls_version(const struct smtp_client *c)

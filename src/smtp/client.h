@@ -1,6 +1,6 @@
 /* smtp/client: the client's side of SMTP: greeting, EHLO, STARTTLS, AUTH PLAIN, and transactions with per-recipient results.
  * RFC 5321; 1870 SIZE, 2920 PIPELINING, 3030 CHUNKING and BINARYMIME, 3207 STARTTLS, 3461 DSN, 4954 AUTH, 6152 8BITMIME,
- * 6531 SMTPUTF8, 6710 MT-PRIORITY, 2852 DELIVERBY, 9422 LIMITS, 2034 enhanced codes.
+ * 6531 SMTPUTF8, 6710 MT-PRIORITY, 2852 DELIVERBY, 9422 LIMITS, 2034 enhanced codes, 8689 REQUIRETLS.
  * Which host, and what to do after a failure, is for others to say. Network I/O; blocks with deadlines; a client belongs to
  * one thread at a time.
  *
@@ -21,7 +21,30 @@
 enum smtp_client_tls {
     SMTP_TLS_NONE,          /* not even tried: after a failed handshake */
     SMTP_TLS_OPPORTUNISTIC, /* when offered; any certificate (RFC 7435) */
-    SMTP_TLS_VERIFIED,      /* only with a certificate that holds for the host's name */
+    SMTP_TLS_ENCRYPTED,     /* only with TLS; any certificate */
+    SMTP_TLS_VERIFIED,      /* only with a certificate that holds */
+};
+/* Whom a certificate must be for, and who must stand behind it: as struct conn_tls_options has it (net/conn.h). */
+struct smtp_client_proof {
+    const char *server_name; /* NULL: the host's */
+    const char *const *names;
+    size_t n_names;
+    const struct tls_record *records;
+    size_t n_records;
+    bool old_versions;
+};
+/* How far TLS came, whatever the level was. */
+struct smtp_client_tls_report {
+    enum {
+        SMTP_TLS_UNKNOWN,     /* we did not get to EHLO's answer */
+        SMTP_TLS_NOT_OFFERED,
+        SMTP_TLS_REFUSED,     /* another reply than 220 */
+        SMTP_TLS_FAILED,      /* the handshake, or a certificate that was needed */
+        SMTP_TLS_DONE,
+    } stage;
+    enum tls_fault fault;     /* of FAILED; of DONE: why the certificate would not have held */
+    char reason[256];
+    struct addr local, peer;
 };
 struct smtp_client_settings { /* times of RFC 5321 §4.5.3.2; 0: the RFC's */
     const char *hostname;     /* ours, for EHLO */
@@ -44,6 +67,10 @@ struct smtp_client_target {
     const struct addr *addr, *bind; /* bind NULL: any */
     const char *host;               /* its name: for SNI and its certificate */
     enum smtp_client_tls level;
+    struct smtp_client_proof proof;
+    bool require_tls;               /* the host must offer REQUIRETLS, else *why is 5.7.30 (RFC 8689) */
+    unsigned grade;                 /* whatever smtp_client_grade shall say */
+    struct smtp_client_tls_report *report; /* may be NULL; filled in as far as we came */
     struct tls_client *tls;         /* NULL: as SMTP_TLS_NONE */
     /* May be NULL. Called with the connection when it is there, so that another thread can conn_cut it, and with NULL before
      * it is freed because opening failed. */
@@ -58,6 +85,7 @@ enum rc smtp_client_open(const struct smtp_client_settings *set, const struct sm
 enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *c, const struct smtp_client_target *to,
                           struct smtp_client **out, struct smtp_client_reply *why);
 const char *smtp_client_host(const struct smtp_client *c);
+unsigned smtp_client_grade(const struct smtp_client *c);
 /* "TLSv1.3" or "". */
 const char *smtp_client_tls_version(const struct smtp_client *c);
 bool smtp_client_has_dsn(const struct smtp_client *c);
@@ -85,6 +113,7 @@ struct smtp_client_mail {
     bool ret_full, ret_hdrs;
     enum { SMTP_BODY_7BIT, SMTP_BODY_8BIT, SMTP_BODY_BINARY } body; /* as declared; what the bytes need is looked at */
     bool smtputf8;
+    bool require_tls;          /* RFC 8689; passed on where it is offered */
     int priority;              /* RFC 6710; passed on where it is known */
     int64_t deliver_by_s;      /* seconds left; with has_deliver_by */
     bool has_deliver_by, deliver_by_return, deliver_by_trace;

@@ -6,7 +6,7 @@
 
 enum {
     EXT_PIPELINING = 1, EXT_8BITMIME = 2, EXT_SMTPUTF8 = 4, EXT_CHUNKING = 8, EXT_BINARYMIME = 16, EXT_DSN = 32, EXT_STARTTLS = 64,
-    EXT_SIZE = 128, EXT_PRIORITY = 256, EXT_DELIVERBY = 512, EXT_AUTH_PLAIN = 1024,
+    EXT_SIZE = 128, EXT_PRIORITY = 256, EXT_DELIVERBY = 512, EXT_AUTH_PLAIN = 1024, EXT_REQUIRETLS = 2048,
 };
 
 struct smtp_client {
@@ -18,7 +18,7 @@ struct smtp_client {
     uint64_t size_max;           /* 0: not said */
     uint64_t min_by;             /* DELIVERBY's own minimum */
     size_t rcpt_max, mail_max;   /* LIMITS; 0: not said */
-    unsigned sent;
+    unsigned sent, grade;
     bool verified;
 };
 

@@ -181,6 +181,8 @@ static void write_mail(struct transaction *t)
         buf_str(&line, " BODY=8BITMIME");
     if (t->need_utf8)
         buf_str(&line, " SMTPUTF8");
+    if ((ext & EXT_REQUIRETLS) && m->require_tls)
+        buf_str(&line, " REQUIRETLS");
     if ((ext & EXT_DSN) && (m->ret_full || m->ret_hdrs))
         buf_str(&line, m->ret_full ? " RET=FULL" : " RET=HDRS");
     if ((ext & EXT_DSN) && m->envid.n > 0) {
