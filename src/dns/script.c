@@ -148,7 +148,7 @@ enum rc script_new(const char *text, struct script **out)
     enum rc rc = RC_OK;
     if (!s)
         return RC_TEMP;
-    arena_init(&s->arena, 1u << 20);
+    arena_init(&s->arena, 4u << 20);
     char *copy = arena_cstr(&s->arena, in);
     in = view_str(copy);
     while (rc == RC_OK && copy && in.n > 0) {

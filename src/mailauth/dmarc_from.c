@@ -5,10 +5,13 @@
 #include "message/address.h"
 #include "message/header.h"
 
+#define WASTED_MAX (1u << 20) /* bytes looked at for ends of quotes and comments that have none */
+
 struct domains {
     struct dmarc_authors *out;
     struct arena *a;
-    bool bad; /* something is no domain name */
+    bool bad;      /* something is no domain name */
+    size_t wasted; /* past WASTED_MAX nothing is quoted any more: every "@" counts, and the field is bad already */
 };
 
 static enum rc add_domain(struct domains *d, struct view domain)
@@ -38,15 +41,19 @@ static bool is_domain_byte(unsigned char c)
 }
 
 /* Past a quoted string or a nested comment at the cursor. False: it has no end. */
-static bool skip_quoted(struct view *in)
+static bool skip_quoted(struct domains *d, struct view *in)
 {
     struct view rest = *in;
     char open = (char)view_next(&rest);
     unsigned depth = 1;
+    if (d->wasted > WASTED_MAX)
+        return false;
     while (depth > 0) {
         int c = view_next(&rest);
-        if (c < 0)
+        if (c < 0) {
+            d->wasted += in->n;
             return false;
+        }
         if (c == '\\')
             view_next(&rest);
         else if (c == (open == '"' ? '"' : ')'))
@@ -77,12 +84,12 @@ static bool is_blank(int c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static void skip_blanks(struct view *in)
+static void skip_blanks(struct domains *d, struct view *in)
 {
     for (;;) {
         if (is_blank(view_peek(*in)))
             view_skip(in, 1);
-        else if (view_peek(*in) != '(' || !skip_quoted(in))
+        else if (view_peek(*in) != '(' || !skip_quoted(d, in))
             break;
     }
 }
@@ -91,7 +98,7 @@ static enum rc scan_raw(struct view text, struct domains *d)
 {
     while (text.n > 0) {
         int c = view_peek(text);
-        if ((c == '"' || c == '(') && skip_quoted(&text))
+        if ((c == '"' || c == '(') && skip_quoted(d, &text))
             continue;
         d->bad |= c == '"' || c == '(';
         if (c == '=' && skip_encoded_word(&text))
@@ -99,7 +106,7 @@ static enum rc scan_raw(struct view text, struct domains *d)
         view_skip(&text, 1);
         if (c != '@')
             continue;
-        skip_blanks(&text);
+        skip_blanks(d, &text);
         struct view domain = view_take_while(&text, is_domain_byte);
         enum rc rc = add_domain(d, domain);
         if (rc != RC_OK)
