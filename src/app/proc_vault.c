@@ -34,6 +34,7 @@ int vault_process(struct start *start)
     struct vault_server *server = NULL;
     struct credentials *credentials = NULL;
     struct dkim_keys *dkim = NULL;
+    struct tls_keys *tls = NULL;
     struct keys *keys = NULL;
     struct arena a;
     const char *why = NULL;
@@ -57,11 +58,13 @@ int vault_process(struct start *start)
         log_error("process.confine.failed", F_CSTR("user", who->name), F_CSTR("reason", rc_name(rc)));
         goto done;
     }
-    if (credentials_open(db, &credentials, &why) != RC_OK || dkim_keys_open(db, &dkim, &why) != RC_OK) {
+    if (credentials_open(db, &credentials, &why) != RC_OK || dkim_keys_open(db, &dkim, &why) != RC_OK ||
+        tls_keys_open(db, &tls, &why) != RC_OK) {
         log_error("vault.failed", F_CSTR("file", db), F_CSTR("reason", why));
         goto done;
     }
-    rc = vault_server_new(credentials, keys, dkim, &server);
+    rc = vault_server_new(credentials, keys, dkim, tls, &server);
+    tls = NULL;
     keys = NULL;
     dkim = NULL;
     credentials = NULL;
@@ -80,6 +83,7 @@ done:
     vault_server_free(server);
     credentials_close(credentials);
     dkim_keys_close(dkim);
+    tls_keys_close(tls);
     keys_free(keys);
     arena_clear(&a);
     return status;

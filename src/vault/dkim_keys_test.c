@@ -187,7 +187,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
     assert_int_equal(credentials_set(c, 5, VIEW("secret")), RC_OK);
     credentials_close(c);
     assert_int_equal(vault_db_open(l->db, &db, &why), RC_OK);
-    assert_int_equal(sqlite3_exec(db, "DROP TABLE dkim_key; PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "DROP TABLE dkim_key; DROP TABLE tls_key; PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(dkim_keys_open(l->db, &l->keys, &why), RC_OK);
     make(l, VIEW("ici.test"), VIEW("e1"), PKEY_ED25519, &key);
@@ -208,6 +208,7 @@ static void signatures_come_over_the_channel(void **state)
     struct dkim_keys *keys;
     struct arena a;
     struct keys *tls;
+    struct tls_keys *own;
     struct pkey *ed;
     struct buf sig, out;
     const char *why = "";
@@ -218,7 +219,8 @@ static void signatures_come_over_the_channel(void **state)
     assert_int_equal(keys_load(NULL, NULL, 0, &a, &tls, &why), RC_OK);
     assert_int_equal(credentials_open(l->db, &c, &why), RC_OK);
     assert_int_equal(dkim_keys_open(l->db, &keys, &why), RC_OK);
-    assert_int_equal(vault_server_new(c, tls, keys, &server), RC_OK);
+    assert_int_equal(tls_keys_open(l->db, &own, &why), RC_OK);
+    assert_int_equal(vault_server_new(c, tls, keys, own, &server), RC_OK);
     assert_int_equal(vault_new(&vault), RC_OK);
     assert_int_equal(fdpass_pair(fds), RC_OK);
     assert_int_equal(vault_server_add_channel(server, fds[0]), RC_OK);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "crypto/equal.h"
+#include "net/tls.h"
 #include "sys/fdpass.h"
 #include "sys/thread.h"
 #include "vault/failures.h"
@@ -23,6 +24,7 @@ struct vault_server {
     struct credentials *credentials;
     struct keys *keys;
     struct dkim_keys *dkim;
+    struct tls_keys *tls;
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
@@ -33,7 +35,8 @@ struct vault_server {
     char nobody[PASSWORD_HASH_MAX]; /* a hash to try for accounts that do not exist: the same time goes by */
 };
 
-enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct vault_server **out)
+enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct tls_keys *tls,
+                         struct vault_server **out)
 {
     struct vault_server *s = calloc(1, sizeof *s);
     enum rc rc = RC_TEMP;
@@ -43,11 +46,13 @@ enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys
         credentials_close(c);
         keys_free(k);
         dkim_keys_close(dkim);
+        tls_keys_close(tls);
         return RC_TEMP;
     }
     s->credentials = c;
     s->keys = k;
     s->dkim = dkim;
+    s->tls = tls;
     pthread_mutex_init(&s->lock, NULL);
     thread_cond_init(&s->changed);
     if ((rc = failures_new(&s->failures)) == RC_OK && (rc = memo_new(&s->memo)) == RC_OK)
@@ -224,6 +229,32 @@ static void answer_scram_finish(struct vault_server *s, const struct vault_reque
     wipe(&c, sizeof c);
 }
 
+/* --- TLS keys --- */
+
+/* Those of files have any kind; those that were made here are ECDSA. */
+static void answer_tls_sign(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    a->rc = keys_sign(s->keys, r->key, r->n, r->a, out);
+    if (a->rc == RC_NOTFOUND && r->n == TLS_SIGN_ECDSA)
+        a->rc = tls_keys_sign_tls(s->tls, r->key, r->a, out);
+}
+
+/* Those of files come last: a self-signed one of the first day steps back for what an authority has issued since. */
+static void answer_tls_chain(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct view pem;
+    size_t n = tls_keys_count(s->tls);
+    a->rc = r->n < n ? tls_keys_chain(s->tls, r->n, out) : keys_chain(s->keys, r->n - n, &pem);
+    if (a->rc == RC_OK && r->n >= n)
+        buf_add(out, pem);
+}
+
+static void answer_key_install(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    struct view pem = r->a, name;
+    a->rc = view_split(&pem, '\n', &name) ? tls_keys_install(s->tls, name, pem) : RC_SYNTAX;
+}
+
 /* --- DKIM keys --- */
 
 static void answer_dkim_sign(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
@@ -244,22 +275,19 @@ static void answer_dkim_forget(struct vault_server *s, const struct vault_reques
 
 void vault_server_answer(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
 {
-    struct view pem;
-
     *a = (struct vault_answer){.seq = r->seq};
     buf_reset(out);
     switch (r->op) {
     case VAULT_OP_PASSWORD: answer_password(s, r, a); break;
     case VAULT_OP_SCRAM_START: answer_scram_start(s, r, a, out); break;
     case VAULT_OP_SCRAM_FINISH: answer_scram_finish(s, r, a, out); break;
-    case VAULT_OP_TLS_SIGN: a->rc = keys_sign(s->keys, r->key, r->n, r->a, out); break;
-    case VAULT_OP_TLS_CHAIN:
-        a->rc = keys_chain(s->keys, r->n, &pem);
-        if (a->rc == RC_OK)
-            buf_add(out, pem);
-        break;
+    case VAULT_OP_TLS_SIGN: answer_tls_sign(s, r, a, out); break;
+    case VAULT_OP_TLS_CHAIN: answer_tls_chain(s, r, a, out); break;
     case VAULT_OP_DKIM_SIGN: answer_dkim_sign(s, r, a, out); break;
     case VAULT_OP_DKIM_FORGET: answer_dkim_forget(s, r, a); break;
+    case VAULT_OP_KEY_MAKE: a->rc = tls_keys_make(s->tls, r->a, r->n == 1, out); break;
+    case VAULT_OP_KEY_SIGN: a->rc = tls_keys_sign(s->tls, r->a, view_of(r->key, sizeof r->key), out); break;
+    case VAULT_OP_KEY_INSTALL: answer_key_install(s, r, a); break;
     }
     if (a->rc == RC_OK)
         a->rc = buf_rc(out);
@@ -357,6 +385,7 @@ void vault_server_free(struct vault_server *s)
     credentials_close(s->credentials);
     keys_free(s->keys);
     dkim_keys_close(s->dkim);
+    tls_keys_close(s->tls);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
     free(s);

@@ -7,6 +7,7 @@
 #include "vault/credentials.h"
 #include "vault/dkim_keys.h"
 #include "vault/keys.h"
+#include "vault/tls_keys.h"
 #include "vault/wire.h"
 
 #define VAULT_HASHES       2
@@ -14,7 +15,8 @@
 
 struct vault_server;
 /* Takes all three over, and closes them at the end. */
-enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct vault_server **out);
+enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct tls_keys *tls,
+                         struct vault_server **out);
 /* A thread of its own answers until the other end closes. Owns fd. RC_TEMP: no thread. */
 enum rc vault_server_add_channel(struct vault_server *s, int fd);
 /* Ends all channels after the request in hand, waits for their threads, frees. Accepts NULL. */

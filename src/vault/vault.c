@@ -10,10 +10,11 @@
 #include "sys/fdpass.h"
 #include "sys/thread.h"
 #include "vault/dkim_keys.h"
+#include "vault/tls_keys.h"
 #include "vault/wire.h"
 
 #define CHANNELS_MAX  32
-#define CHAINS_MAX    64
+#define CHAINS_MAX    1064 /* KEYS_MAX of files and TLS_KEYS_MAX of our own */
 #define NO_CHANNEL_MS 5000 /* a vault that crashed is back within this, or something is badly wrong */
 
 struct channel {
@@ -309,6 +310,50 @@ enum rc vault_dkim_forget(struct vault *v, struct view domain, struct view selec
         rc = a.rc;
     free(in);
     buf_clear(&name);
+    return rc;
+}
+
+/* Sends r; what comes back is appended to `out` (NULL: nothing is wanted). */
+static enum rc call_key(struct vault *v, const struct vault_request *r, struct buf *out)
+{
+    struct vault_request request = *r;
+    struct vault_answer a;
+    char *in = NULL;
+    enum rc rc = call(v, false, &request, &in, &a);
+    if (rc == RC_OK)
+        rc = a.rc;
+    if (rc == RC_OK && out) {
+        buf_add(out, a.a);
+        rc = buf_rc(out);
+    }
+    free(in);
+    return rc;
+}
+
+enum rc vault_key_make(struct vault *v, struct view name, bool reuse, struct buf *public_key)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_KEY_MAKE, .n = reuse, .a = name}, public_key);
+}
+
+enum rc vault_key_sign(struct vault *v, struct view name, struct view digest, struct buf *signature)
+{
+    struct vault_request r = {.op = VAULT_OP_KEY_SIGN, .a = name};
+    bug_if(digest.n != sizeof r.key);
+    memcpy(r.key, digest.p, sizeof r.key);
+    return call_key(v, &r, signature);
+}
+
+enum rc vault_key_install(struct vault *v, struct view name, struct view pem)
+{
+    struct buf both;
+    buf_init(&both, TLS_KEY_NAME_MAX + TLS_CHAIN_MAX + 1);
+    buf_line_part(&both, name);
+    buf_chr(&both, '\n');
+    buf_add(&both, pem);
+    enum rc rc = buf_rc(&both);
+    if (rc == RC_OK)
+        rc = call_key(v, &(struct vault_request){.op = VAULT_OP_KEY_INSTALL, .a = buf_view(&both)}, NULL);
+    buf_clear(&both);
     return rc;
 }
 

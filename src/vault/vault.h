@@ -51,4 +51,9 @@ enum rc vault_dkim_sign(struct vault *v, struct view domain, struct view selecto
 /* A retired key goes for ever. RC_NOTFOUND: there is none. RC_DENIED: the newest of its kind stays, whoever asks. */
 enum rc vault_dkim_forget(struct vault *v, struct view domain, struct view selector);
 
+/* Keys that the vault makes for ACME and for the certificates that it gets (vault/tls_keys.h has what they mean). */
+enum rc vault_key_make(struct vault *v, struct view name, bool reuse, struct buf *public_key);
+enum rc vault_key_sign(struct vault *v, struct view name, struct view digest, struct buf *signature);
+enum rc vault_key_install(struct vault *v, struct view name, struct view pem);
+
 #endif

@@ -17,6 +17,11 @@ static const char *const steps[] = {
     "  id INTEGER PRIMARY KEY AUTOINCREMENT, domain TEXT NOT NULL, selector TEXT NOT NULL, kind INTEGER NOT NULL,"
     "  private BLOB NOT NULL, UNIQUE (domain, selector));"
     "PRAGMA user_version = 2;",
+    /* Of a name the highest id is the newest; at most one has a chain, and serves. */
+    "CREATE TABLE tls_key ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, private BLOB NOT NULL, chain TEXT);"
+    "CREATE INDEX tls_key_name ON tls_key (name, id);"
+    "PRAGMA user_version = 3;",
 };
 #define VERSION ((int)(sizeof steps / sizeof *steps))
 

@@ -220,6 +220,7 @@ static void start_server(struct lab *l)
     struct keys *keys;
     struct credentials *c;
     struct dkim_keys *dkim;
+    struct tls_keys *tls;
     const char *why = NULL;
     const char *certs[] = {l->cert}, *key_files[] = {l->key};
     arena_init(&a, 65536);
@@ -227,7 +228,8 @@ static void start_server(struct lab *l)
         fail_msg("%s", why);
     assert_int_equal(credentials_open(l->db, &c, &why), RC_OK);
     assert_int_equal(dkim_keys_open(l->db, &dkim, &why), RC_OK);
-    assert_int_equal(vault_server_new(c, keys, dkim, &l->server), RC_OK);
+    assert_int_equal(tls_keys_open(l->db, &tls, &why), RC_OK);
+    assert_int_equal(vault_server_new(c, keys, dkim, tls, &l->server), RC_OK);
     arena_clear(&a);
 }
 

@@ -45,7 +45,7 @@ enum rc vault_request_parse(struct view msg, struct vault_request *out)
         !take_u32(&msg, &low) || !take_bytes(&msg, out->peer, sizeof out->peer) ||
         !take_bytes(&msg, out->key, sizeof out->key))
         return RC_SYNTAX;
-    if (op < VAULT_OP_PASSWORD || op > VAULT_OP_DKIM_FORGET)
+    if (op < VAULT_OP_PASSWORD || op > VAULT_OP_KEY_INSTALL)
         return RC_SYNTAX;
     out->op = (enum vault_op)op;
     out->account = (uint64_t)high << 32 | low;
