@@ -9,9 +9,10 @@ import smtplib
 import sqlite3
 import time
 
+import dkim
 import pytest
 
-from lab import IS_ROOT, wait_for
+from lab import IS_ROOT, Postfix, wait_for
 from test_queue import Host, submit
 from test_smtp_in import Wire
 
@@ -20,38 +21,63 @@ TEXT = "From: Paul <paul@loin.test>\r\nTo: away@ici.test\r\nSubject: %s\r\nDate:
 BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
-def publish(lab, domain, ip, *more):
-    """MX as the lab makes it, an SPF record for the one address that sends."""
-    lab.dns.set(domain + ".", "MX 10 mx.%s." % domain, 'TXT "v=spf1 ip4:%s -all"' % ip, *more)
+def publish(lab, server, *domains, dmarc=None):
+    """What `facteur dns` says, but that mail comes from the one address of the lab; and a DMARC policy."""
+    for domain in domains:
+        lab.dns.load(server.run("dns", domain))
+        lab.dns.set(domain + ".", "MX 10 %s." % server.hostname, 'TXT "v=spf1 ip4:%s -all"' % server.ip)
+        lab.dns.set("_dmarc.%s." % domain, *['TXT "v=DMARC1; p=%s"' % dmarc] * bool(dmarc))
 
 
 @pytest.fixture(scope="module")
 def loin(lab):
-    """Where mail comes from: Postfix, whose domain lets nobody else send and asks for rejection."""
-    made = lab.postfix("loin.test")
-    publish(lab, "loin.test", made.ip)
-    lab.dns.set("_dmarc.loin.test.", 'TXT "v=DMARC1; p=reject"')
+    """Where unsigned mail comes from: Postfix, whose domains let nobody else send. ferme.test asks to reject what fails."""
+    ip = lab.ip()
+    lab.domain("loin.test", "mx.loin.test", ip)
+    made = Postfix(lab, "loin.test", ip, "mx.loin.test", ["loin.test", "ferme.test"])
+    lab.parts.append(made)
+    for domain in made.domains:
+        lab.dns.set(domain + ".", "MX 10 mx.loin.test.", 'TXT "v=spf1 ip4:%s -all"' % ip)
+    lab.dns.set("_dmarc.ferme.test.", 'TXT "v=DMARC1; p=reject"')
+    return made.start()
+
+
+@pytest.fixture(scope="module")
+def clair(lab):
+    """Where signed mail comes from."""
+    made = lab.facteur("clair.test", accounts=("claire",))
+    publish(lab, made, "clair.test", dmarc="reject")
     return made
 
 
 @pytest.fixture(scope="module")
 def labas(lab):
-    made = lab.facteur("labas.test", accounts=("zoe", "yves"))
-    publish(lab, "labas.test", made.ip)
+    """Believes the seals of ici.test."""
+    made = lab.facteur("labas.test", accounts=("zoe", "yves"), extra='authentication {\n    trusted-sealers = {"ici.test"}\n}\n')
+    publish(lab, made, "labas.test")
     made.run("alias", "add", "hop@labas.test", "x@fin.test")
     made.run("alias", "add", "lost@labas.test", "nobody@fin.test")
+    made.run("alias", "add", "strict@labas.test", "martin@mefiant.test")
+    return made
+
+
+@pytest.fixture(scope="module")
+def mefiant(lab):
+    """Believes nobody's."""
+    made = lab.facteur("mefiant.test", accounts=("martin",))
+    publish(lab, made, "mefiant.test")
     return made
 
 
 @pytest.fixture(scope="module")
 def ici(lab, labas):
     made = lab.facteur("ici.test", accounts=("anne",))
-    publish(lab, "ici.test", made.ip)
     made.run("domain", "add", "deux.test")
-    lab.dns.set("deux.test.", "MX 10 mx.ici.test.", 'TXT "v=spf1 ip4:%s -all"' % made.ip)
+    publish(lab, made, "ici.test", "deux.test", dmarc="none")
     for alias, *to in (("away@ici.test", "zoe@labas.test"), ("away@deux.test", "yves@labas.test"), ("gone@ici.test", "nobody@labas.test"),
                        ("both@ici.test", "anne@ici.test", "zoe@labas.test"), ("hop@ici.test", "hop@labas.test"),
-                       ("lost@ici.test", "lost@labas.test"), ("fin@ici.test", "x@fin.test")):
+                       ("lost@ici.test", "lost@labas.test"), ("fin@ici.test", "x@fin.test"), ("strict@ici.test", "martin@mefiant.test"),
+                       ("strict2@ici.test", "strict@labas.test")):
         made.run("alias", "add", alias, *to)
     return made
 
@@ -67,8 +93,16 @@ def fin(lab):
     made.stop()
 
 
-def found(server, user, subject):
-    return wait_for("%r at %s" % (subject, user), lambda: [m for m in server.messages(user) if b"Subject: %s\r\n" % subject.encode() in m.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")])[0]
+def found(server, user, subject, folder="INBOX"):
+    wanted = re.compile(rb"^Subject: %s\r?$" % subject.encode(), re.M)
+    return wait_for("%r at %s" % (subject, user), lambda: [m for m in server.messages(user, folder) if wanted.search(m)])[0]
+
+
+def field(message, name):
+    """The first field of the name, on one line; "" without one."""
+    head = re.split(rb"\r?\n\r?\n", message, maxsplit=1)[0].decode(errors="replace")
+    got = re.search(r"^%s: *(.*(?:\r?\n[ \t].*)*)" % name, head, re.M | re.I)
+    return re.sub(r"\s+", " ", got.group(1)) if got else ""
 
 
 def return_path(message):
@@ -123,7 +157,7 @@ def test_a_later_bounce_comes_back(loin, ici, labas, fin):
     """labas takes it, cannot deliver it, and bounces to our address: it goes to the original sender."""
     loin.sendmail("paul@loin.test", ["lost@ici.test"], TEXT % ("later", "later"))
     bounce = wait_for("the bounce", lambda: [m for m in loin.messages("paul@loin.test") if b"later@loin.test" in m])[0]
-    assert return_path(bounce) == "" and b"From: Mail Delivery System <MAILER-DAEMON@mx.labas.test>" in bounce
+    assert return_path(bounce) == "" and "MAILER-DAEMON@labas.test" in field(bounce, "From")
     ici.wait_log(r"smtp\.rcpt\.returned .*to=paul@loin\.test")
 
 
@@ -208,6 +242,124 @@ def test_the_way_back_is_no_relay(ici, labas, loin):
     assert refused(ici, "", srs0(ici, "ici.test", inner, "ici.test")).startswith("250 ")
     twice = srs0(ici, "ici.test", inner, "ici.test").split("@")[0]
     assert refused(ici, "", srs0(ici, "ici.test", twice, "ici.test")) == "550 5.1.1 This return address is not from here"
+
+
+# --- seals ---
+
+def test_a_signature_survives(clair, ici, labas):
+    """SPF of the next hop holds for our sender, DKIM for the author, so DMARC passes."""
+    submit(clair, "claire@clair.test", ["away@ici.test"], "Subject: signed\r\n\r\nhello\r\n")
+    message = found(labas, "zoe@labas.test", "signed")
+    results = field(message, "Authentication-Results")
+    assert results.startswith("mx.labas.test;") and return_path(message).endswith("=clair.test=claire@ici.test")
+    assert re.search(r"spf=pass [^;]*smtp\.mailfrom=\S*ici\.test", results) and "dmarc=pass" in results and "arc=pass" in results
+    assert re.search(r"dkim=pass [^;]*header\.d=clair\.test", results)
+    assert re.match(rb"Return-Path: .*\r\nAuthentication-Results: mx\.labas\.test;", message)
+    names = re.findall(rb"^([A-Za-z-]+):", message.split(b"\r\n\r\n")[0], re.M)
+    seal = names.index(b"ARC-Seal")
+    assert names[seal:seal + 5] == [b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results", b"Authentication-Results", b"Received"]
+    aar = field(message, "ARC-Authentication-Results")
+    assert aar.startswith("i=1; mx.ici.test;") and "dmarc=pass" in aar and "spf=pass" in aar
+    assert "d=ici.test;" in field(message, "ARC-Seal") and "cv=none" in field(message, "ARC-Seal")
+
+
+def test_seals_carry_unsigned_mail(loin, ici, labas, mefiant):
+    """Unsigned, and its domain asks to reject: whoever believes our seal takes it, others refuse, and the sender is told."""
+    text = (TEXT % ("unsigned", "unsigned")).replace("loin.test", "ferme.test")
+    loin.sendmail("paul@ferme.test", ["away@ici.test", "strict@ici.test", "strict2@ici.test"], text)
+    results = field(found(labas, "zoe@labas.test", "unsigned"), "Authentication-Results")
+    assert "dmarc=fail" in results and "arc=pass" in results and re.search(r"spf=pass [^;]*ici\.test", results)
+    labas.wait_log(r"smtp\.message\.accepted .*dmarc=fail .*override=\w+")
+    bounces = wait_for("two bounces", lambda: (lambda b: b if len(b) > 1 else None)([m for m in loin.messages("paul@ferme.test") if b"unsigned@ferme.test" in m]))
+    assert sorted(field(b, "From") for b in bounces) == ["Mail Delivery System <MAILER-DAEMON@%s>" % d for d in ("ici.test", "labas.test")]
+    for b in bounces:
+        assert return_path(b) == "" and b"5.7.26" in b
+    ici.wait_log(r"smtp\.rcpt\.returned .*to=paul@ferme\.test")
+    assert not mefiant.messages("martin@mefiant.test")
+
+
+def dns_txt(lab):
+    import dns.message
+    import dns.query
+
+    def txt(name, timeout=5):
+        name = name.decode() if isinstance(name, bytes) else name
+        answer = dns.query.udp(dns.message.make_query(name, "TXT"), lab.dns.ip, port=lab.dns.port, timeout=timeout)
+        return next((b"".join(r[0].strings) for r in answer.answer), None)
+    return txt
+
+
+def captured(fin, subject):
+    return wait_for(subject, lambda: [m for m in fin.messages if b"Subject: %s\r\n" % subject.encode() in m])[0].replace(b"\r\n..", b"\r\n.")
+
+
+def instances(message):
+    return [int(i) for i in re.findall(rb"^ARC-Seal: i=(\d+)", re.sub(rb"\r\n[ \t]+", b" ", message), re.M)] or \
+        [int(i) for i in re.findall(rb"^ARC-Seal:.*?\bi=(\d+)", re.sub(rb"\r\n[ \t]+", b" ", message), re.M)]
+
+
+def test_chains_grow(lab, clair, ici, labas, fin):
+    """Two forwards, two sets; dkimpy and our own check verify both."""
+    submit(clair, "claire@clair.test", ["hop@ici.test"], "Subject: two hops\r\n\r\n.dot\r\nhello \u00e9\r\n".encode())
+    message = captured(fin, "two hops")
+    cv, results, reason = dkim.ARC(message).verify(dnsfunc=dns_txt(lab))
+    assert cv == dkim.CV_Pass, reason
+    assert instances(message) == [2, 1]
+    seal = field(message, "ARC-Seal")
+    assert "d=labas.test" in seal and "cv=pass" in seal
+    assert all(r["ams-valid"] for r in results if r["instance"] == 2)
+    assert "arc=pass" in field(message, "ARC-Authentication-Results")
+    verdict = check(labas, message, labas.ip, "mx.labas.test")
+    assert "arc=pass" in verdict or "arc pass" in re.sub(r"[^a-z]+", " ", verdict), verdict
+
+
+def check(server, message, ip, helo):
+    path = os.path.join(server.dir, "check.eml")
+    with open(path, "wb") as f:
+        f.write(message)
+    return server.run("check", path, "--ip", ip, "--helo", helo, check=False).stdout.lower()
+
+
+BROKEN = ("ARC-Seal: i=1; a=rsa-sha256; cv=%s; d=clair.test; s=nokey; t=1; b=aGVsbG8=\r\n"
+          "ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=clair.test; s=nokey; h=From; bh=aGVsbG8=; b=aGVsbG8=\r\n"
+          "ARC-Authentication-Results: i=1; mx.clair.test; none\r\n")
+
+
+def test_broken_chains(ici, fin):
+    """RFC 8617 §5.1: a chain that fails is sealed once more, as failed; after that nothing is added."""
+    ici.send("paul@loin.test", ["fin@ici.test"], BROKEN % "none" + TEXT % ("broken chain", "broken"))
+    message = captured(fin, "broken chain")
+    assert "i=2" in field(message, "ARC-Seal") and "cv=fail" in field(message, "ARC-Seal") and "d=ici.test" in field(message, "ARC-Seal")
+    assert message.count(b"ARC-Seal:") == 2
+    ici.send("paul@loin.test", ["fin@ici.test"], BROKEN % "fail" + TEXT % ("dead chain", "dead"))
+    assert captured(fin, "dead chain").count(b"ARC-Seal:") == 1
+    ici.wait_log(r"smtp\.forward\.unsealed ")
+
+
+def test_one_set_for_two_domains(loin, ici, labas):
+    loin.sendmail("paul@loin.test", ["away@deux.test", "away@ici.test"], TEXT % ("two domains", "twodomains"))
+    for user in ("zoe@labas.test", "yves@labas.test"):
+        message = found(labas, user, "two domains")
+        assert message.count(b"ARC-Seal:") == 1 and "arc=pass" in field(message, "Authentication-Results")
+
+
+def test_what_stays_is_not_sealed(loin, ici):
+    loin.sendmail("paul@loin.test", ["both@ici.test"], TEXT % ("kept", "kept"))
+    assert b"ARC-Seal" not in found(ici, "anne@ici.test", "kept")
+
+
+def test_our_name_is_not_lent(ici, labas, fin):
+    """Nobody gains our SPF by having mail in our name forwarded: ici.test publishes p=none, and lets only itself send."""
+    forged = (TEXT % ("forged", "forged")).replace("paul@loin.test", "anne@ici.test")
+    for sender in ("anne@ici.test", ""):
+        with pytest.raises(smtplib.SMTPDataError) as e:
+            ici.send(sender, ["fin@ici.test"], forged)
+        assert e.value.smtp_code == 550 and b"5.7.1 " in e.value.smtp_error
+    n = len(fin.transcript)
+    ici.send("paul@loin.test", ["fin@ici.test"], forged)  # a list, say: it goes on, but not in our name
+    captured(fin, "forged")
+    assert any(l.startswith("MAIL FROM:<paul@loin.test>") for l in fin.transcript[n:])
+    ici.wait_log(r"smtp\.forward\.unproven .*from=ici\.test")
 
 
 def test_a_backup_keeps_the_way_back(lab, ici, loin, tmp_path_factory):

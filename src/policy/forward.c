@@ -22,8 +22,7 @@ static enum rc write_ascii(struct view address, struct arena *a, struct view *ou
     return text ? RC_OK : RC_TEMP;
 }
 
-/* RC_NOTFOUND: there is no domain. */
-static enum rc own_domain(struct store *s, struct view rcpt, struct arena *a, struct view *out)
+enum rc forward_domain(struct store *s, struct view rcpt, struct arena *a, struct view *out)
 {
     struct view *domains;
     size_t n;
@@ -56,7 +55,7 @@ enum rc forward_sender(struct store *s, struct view sender, struct view rcpt, in
     buf_init(&b, 2 * SRS_ADDRESS_MAX);
     rc = write_ascii(sender, a, &ascii);
     if (rc == RC_OK)
-        rc = own_domain(s, rcpt, a, &domain);
+        rc = forward_domain(s, rcpt, a, &domain);
     if (rc == RC_OK)
         rc = directory_secret(s, VIEW("srs"), secret);
     if (rc == RC_OK)

@@ -13,6 +13,9 @@
  * RC_CORRUPT. */
 enum rc forward_sender(struct store *s, struct view sender, struct view rcpt, int64_t now_s, struct arena *a, struct view *out);
 
+/* The domain that speaks then, in A-labels. RC_NOTFOUND: we have none. RC_TEMP, RC_CORRUPT. */
+enum rc forward_domain(struct store *s, struct view rcpt, struct arena *a, struct view *out);
+
 /* Whom a bounce to `address`, of one of our domains, is for: a foreign address, or one of ours that is no SRS address.
  * RC_NOTFOUND: it is none. RC_DENIED: it is not from our hand. RC_TIMEOUT: from long ago. RC_LIMIT: it leads to itself.
  * RC_TEMP, RC_CORRUPT. */

@@ -184,6 +184,7 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
         .skip = tx->in.skip,
         .size = blob_written(tx->in.blob) - tx->in.skip,
         .sender = tx->sender,
+        .seal = tx->forwarding.seal,
         .envid = mail->envid,
         .ret = mail->ret == SMTP_RET_FULL   ? RET_FULL
                : mail->ret == SMTP_RET_HDRS ? RET_HDRS
@@ -220,6 +221,7 @@ enum rc smtp_intake_finish(struct smtp_session *s)
         smtp_judging_finish(s);
     if (!in->refusal.code)
         smtp_signing_finish(s);
+    smtp_forwarding_finish(s);
     if (!in->refusal.code && (rc = submit(s, &m)) != RC_OK)
         refuse_store(s, rc);
     log_message(s, &m);

@@ -53,6 +53,7 @@ static void take_foreign(struct smtp_session *s)
     size_t n, at = 0;
 
     smtp_judging_header(s, header);
+    smtp_forwarding_begin(s);
     if (authres_forged(header, view_str(s->set->hostname), cuts, FORGED_MAX, &n) != RC_OK) {
         smtp_intake_refuse(s, 550, "5.6.0", "Too many Authentication-Results fields in our name");
         return;

@@ -73,6 +73,13 @@ struct smtp_judging {
     struct judgement found; /* when done; in mem and the header */
 };
 
+/* What aliases send on to others. */
+struct smtp_forwarding {
+    bool sealing;
+    size_t slot;      /* of the body's hash, with the judge */
+    struct view seal; /* an ARC set; in the transaction's memory */
+};
+
 /* All that a transaction knows (RFC 5321 §3.3). */
 struct smtp_tx {
     bool open; /* MAIL was accepted */
@@ -87,6 +94,7 @@ struct smtp_tx {
     bool bdat;              /* a chunk has come: only BDAT may follow (RFC 3030 §2) */
     struct smtp_intake in;
     struct smtp_judging judging;
+    struct smtp_forwarding forwarding;
 };
 
 struct smtp_session {
@@ -162,6 +170,11 @@ void smtp_signing_begin(struct smtp_session *s);
 void smtp_signing_body(struct smtp_session *s, struct view bytes);
 void smtp_signing_finish(struct smtp_session *s);
 void smtp_signing_clear(struct smtp_signing *g);
+
+/* forwarding.c: between judge_header() and the body; and when the judge has spoken. Nothing happens to what stays here. */
+void smtp_forwarding_begin(struct smtp_session *s);
+/* Seals it, or refuses it. */
+void smtp_forwarding_finish(struct smtp_session *s);
 
 /* front.c: puts our own fields in front of what was stored */
 enum rc smtp_front_add(struct smtp_session *s);
