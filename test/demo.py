@@ -28,6 +28,12 @@ def show(message):
         tls = re.search(r"TLSv1\.\d with cipher \S+", hop)
         say("         encrypted: %s" % (tls.group() if tls else "no"))
     say("  envelope sender: %s" % parsed["Return-Path"])
+    for field in parsed.get_all("DKIM-Signature", []):
+        tags = dict(re.findall(r"(\w+)=([^;]*)", re.sub(r"\s+", "", str(field))))
+        say("  signed by %s with %s (key %s)" % (tags["d"], tags["a"], tags["s"]))
+    for field in parsed.get_all("Authentication-Results", []):
+        found = re.findall(r";\s*(\w+)=(\w+)", str(field))
+        say("  what %s found at its door: %s" % (str(field).split(";")[0].strip(), ", ".join("%s=%s" % f for f in found)))
 
 
 def judge(server, message, ip, helo, mail_from):
@@ -51,6 +57,7 @@ def main():
         labas = lab.facteur("labas.test", accounts=("bert",))
         for server, domain in ((ici, "ici.test"), (labas, "labas.test")):
             lab.dns.load(server.run("dns", domain))
+            lab.dns.set(".".join(reversed(server.ip.split("."))) + ".in-addr.arpa.", "PTR %s." % server.hostname)
             say("  %s is served by %s at %s" % (domain, server.hostname, server.ip))
         say("  the DNS is Knot at %s:%d\n" % (lab.dns.ip, lab.dns.port))
 
