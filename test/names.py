@@ -1,7 +1,9 @@
-"""A small authoritative DNS server for tests that Knot cannot serve: lookups that are never answered, one zone a port."""
+"""Small authoritative DNS servers for tests that Knot cannot serve: lookups that are never answered, or answered late."""
+import queue
 import socket
 import struct
 import threading
+import time
 
 import dns.exception
 import dns.flags
@@ -123,6 +125,89 @@ class Names:
         self.tcp.close()
 
 
+class FarNames:
+    """Every answer comes `delay` seconds after its question, however many are asked at once, as from a server far away.
+    answers: name in lower case -> {type number: [rdata bytes]}; other names do not exist. It builds answers itself
+    since dnspython would be the bottleneck."""
+
+    def __init__(self, ip, answers, delay):
+        self.ip, self.answers, self.delay, self.open = ip, answers, delay, True
+        self.asked = []  # (seconds, name, type)
+        self.due = queue.SimpleQueue()
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self.udp.bind((ip, 0))
+        self.port = self.udp.getsockname()[1]
+        for run in (self.listen, self.speak):
+            threading.Thread(target=run, daemon=True).start()
+
+    def answer(self, query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1").lower())
+            at += 1 + query[at]
+        name, (kind,) = ".".join(labels), struct.unpack("!H", query[at + 1:at + 3])
+        self.asked.append((time.monotonic(), name, kind))
+        known = self.answers.get(name)
+        records = (known or {}).get(kind, [])
+        head = query[:2] + struct.pack("!HHHHH", 0x8580 if known else 0x8583, 1, len(records), 0 if records else 1, 0)
+        body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(r)) + r for r in records)
+        absence = b"" if records else b"\0" + struct.pack("!HHIH", 6, 1, 60, 22) + b"\0\0" + struct.pack("!IIIII", 1, 60, 60, 60, 60)
+        return head + query[12:at + 5] + body + absence
+
+    def listen(self):
+        while self.open:
+            try:
+                query, peer = self.udp.recvfrom(4096)
+                self.due.put((time.monotonic() + self.delay, self.answer(query), peer))
+            except (OSError, IndexError, struct.error):
+                pass
+
+    def speak(self):
+        while True:
+            due, answer, peer = self.due.get()
+            if not self.open:
+                return
+            time.sleep(max(0, due - time.monotonic()))
+            try:
+                self.udp.sendto(answer, peer)
+            except OSError:
+                pass
+
+    def stop(self):
+        self.open = False
+        self.udp.close()
+        self.due.put((0, b"", None))
+
+
+def txt(text):
+    """Wire form of a TXT record."""
+    parts = [text[i:i + 255].encode() for i in range(0, len(text), 255)]
+    return b"".join(bytes([len(p)]) + p for p in parts)
+
+
+def wire_name(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label) + b"\0"
+
+
+def sender_domains(n, client, key, key_name="s"):
+    """What FarNames answers for n domains d0.test, d1.test, ... that send from one client address: SPF through an include
+    and a host name, a DKIM key, DMARC, and the client's reverse name. The longest chain is three questions."""
+    a = socket.inet_aton(client)
+    reverse = ".".join(reversed(client.split("."))) + ".in-addr.arpa"
+    zone = {"test": {}, "in-addr.arpa": {}, reverse: {12: [wire_name("out.sender.test")]}, "sender.test": {},
+            "out.sender.test": {1: [a], 16: [txt("v=spf1 a -all")]}}
+    for i in range(n):
+        d = "d%d.test" % i
+        zone[d] = {16: [txt("v=spf1 include:_spf.%s -all" % d)]}
+        zone["_spf." + d] = {16: [txt("v=spf1 a:out.%s -all" % d)]}
+        zone["out." + d] = {1: [a]}
+        zone["%s._domainkey.%s" % (key_name, d)] = {16: [txt(key)]}
+        zone["_domainkey." + d] = {}
+        zone["_dmarc." + d] = {16: [txt("v=DMARC1; p=reject")]}
+    return zone
+
+
 def knot(folder, ip, port, zone):
     """Knot with such a zone; nothing in it may time out."""
     server = Dns(folder, ip, port)
@@ -133,4 +218,4 @@ def knot(folder, ip, port, zone):
     return server
 
 
-__all__ = ["Names", "absolute", "knot", "quoted", "spf_zone", "wait_for"]
+__all__ = ["FarNames", "Names", "absolute", "knot", "quoted", "sender_domains", "spf_zone", "txt", "wait_for", "wire_name"]

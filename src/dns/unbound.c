@@ -197,6 +197,8 @@ static enum rc configure(struct ub_ctx *ctx, const struct dns_settings *set, con
         {"infra-keep-probing:", "yes"}, /* a server that comes back is used again at once */
         {"infra-host-ttl:", "60"},
         {"cache-max-negative-ttl:", "300"},
+        {"outgoing-range:", "2048"}, /* questions to servers at once; a library asks 16 by default, and the others wait */
+        {"num-queries-per-thread:", "4096"}, /* DNS_PENDING_MAX */
     };
     static const char *const lab_options[][2] = {
         {"do-not-query-localhost:", "no"}, {"unblock-lan-zones:", "yes"}, {"insecure-lan-zones:", "yes"}};

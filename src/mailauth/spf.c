@@ -17,6 +17,7 @@ struct check {
     struct spf_macros macros;
     struct addr ip;        /* unmapped */
     unsigned lookups, voids, n_steps;
+    unsigned ahead; /* terms asked about before their turn */
     struct spf_step **last_step;
     struct view why;       /* words on the last outcome, in scratch or static */
     bool has_client_names;
@@ -445,13 +446,46 @@ static enum spf_result redirect(struct check *c, struct view spec, struct view d
     return r == SPF_NONE ? SPF_PERMERROR : r;
 }
 
+/* What a term asks the DNS about its target; 0: nothing, or nothing that is known beforehand. */
+static enum dns_type question_of(const struct check *c, const struct spf_record *r, const struct spf_term *t)
+{
+    switch (t->kind) {
+    case SPF_INCLUDE: return DNS_TXT;
+    case SPF_REDIRECT: return r->has_all ? 0 : DNS_TXT;
+    case SPF_MX: return DNS_MX;
+    case SPF_EXISTS: return DNS_A;
+    case SPF_A: return address_type(c);
+    default: return 0;
+    }
+}
+
+/* Once one term has to ask, those after it are asked about as well, else each would wait for the one before it. A target
+ * with macros waits for its turn, and so does what is past the limit. */
+static void ask_ahead(struct check *c, const struct spf_record *r, struct view domain)
+{
+    struct spf_term t;
+    const char *why;
+    for (struct view rest = r->terms; spf_term_next(&rest, &t, &why) == RC_OK;) {
+        enum dns_type type = question_of(c, r, &t);
+        if (type == 0 || c->ahead == SPF_LOOKUPS_MAX || view_chr(t.spec, '%') != VIEW_NONE)
+            continue;
+        c->ahead++;
+        dns_prefetch(c->dns, t.spec.n > 0 ? t.spec : domain, type);
+    }
+}
+
 static enum spf_result evaluate(struct check *c, struct spf_record *r, struct view domain, unsigned depth, bool included)
 {
     struct spf_term t;
     const char *why = NULL;
+    bool has_asked = false;
     while (spf_term_next(&r->terms, &t, &why) == RC_OK) {
         if (t.kind >= SPF_REDIRECT)
             continue;
+        if (!has_asked && question_of(c, r, &t) != 0) {
+            ask_ahead(c, r, domain);
+            has_asked = true;
+        }
         enum outcome o = match(c, &t, domain, depth);
         add_step(c, depth, domain, t.text, o == MATCH ? VIEW("matches") : c->why);
         if (o == NO_MATCH)

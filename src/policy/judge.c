@@ -151,6 +151,7 @@ enum rc judge_finish(struct judge *j, struct judgement *out)
         rc = judge_signatures(j, deadline_of(j, start_ms, KEYS_TENTHS), out);
     if (rc != RC_OK)
         return rc;
+    judge_client_prefetch(j->dns, &j->facts.ip);
     judge_spf(j, deadline_of(j, start_ms, SPF_TENTHS), out);
     judge_client_iprev(j->dns, &j->facts.ip, deadline_of(j, start_ms, CLIENT_TENTHS), j->arena, &out->iprev);
     out->helo_note = judge_client_helo(j->dns, j->facts.helo, &j->facts.ip, j->set->authserv_id,

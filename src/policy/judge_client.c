@@ -64,6 +64,21 @@ static void confirm_names(struct dns *dns, const struct addr *ip, const struct v
         iprev_is(out, "fail", "none of the address's names leads back to it");
 }
 
+void judge_client_prefetch(struct dns *dns, const struct addr *ip)
+{
+    struct dns_answer answer;
+    struct arena scratch;
+    struct view *names;
+    size_t n;
+    if (ip->len == 0)
+        return;
+    arena_init(&scratch, SCRATCH_MAX);
+    dns_ptr(dns, ip, clock_mono_ms(), &scratch, &answer, &names, &n);
+    for (size_t i = 0; i < n && i < JUDGE_IPREV_NAMES; i++)
+        dns_prefetch(dns, names[i], type_for(ip));
+    arena_clear(&scratch);
+}
+
 void judge_client_iprev(struct dns *dns, const struct addr *ip, int64_t deadline_ms, struct arena *a, struct judge_iprev *out)
 {
     struct dns_answer answer;
