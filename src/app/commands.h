@@ -19,6 +19,7 @@ int cmd_domain(struct app *app, int argc, char **argv);
 int cmd_export(struct app *app, int argc, char **argv);
 int cmd_import(struct app *app, int argc, char **argv);
 int cmd_queue(struct app *app, int argc, char **argv);
+int cmd_report(struct app *app, int argc, char **argv);
 int cmd_quickstart(struct app *app, int argc, char **argv);
 
 #endif

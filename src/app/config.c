@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "policy/judge.h"
+#include "report/plan.h"
 
 #define CONFIG_ARENA (8u << 20)
 #define DAY_MS       (24 * 3600 * 1000LL)
@@ -33,6 +35,9 @@ enum kind {
     KIND_LISTEN, /* endpoint of service `min` */
     KIND_RELAY_HOST,
     KIND_DOMAINS,
+    KIND_LINE,     /* words for people */
+    KIND_ADDRESS,
+    KIND_PARTIES,  /* domains and addresses */
     KIND_DMARC_METHOD,
     KIND_END, /* END_MARK was seen */
 };
@@ -97,6 +102,15 @@ static const struct key keys[] = {
     {"authentication", "trusted-sealers", KIND_DOMAINS, true, AT(authentication.trusted_sealers)},
     {"authentication", "trusted-forwarders", KIND_NETS, true, AT(authentication.trusted_forwarders)},
     {"authentication", "organizational-domain", KIND_DMARC_METHOD, false, AT(authentication.organizational_domain)},
+    {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
+    {"reports", "failure", KIND_FLAG, false, AT(reports.failure)},
+    {"reports", "from", KIND_ADDRESS, false, AT(reports.from)},
+    {"reports", "organization", KIND_LINE, false, AT(reports.organization)},
+    {"reports", "contact", KIND_LINE, false, AT(reports.contact)},
+    {"reports", "never", KIND_PARTIES, true, AT(reports.never)},
+    {"reports", "per-day", KIND_NUMBER, false, AT(reports.per_day), 1, 1000000},
+    {"reports", "per-destination", KIND_NUMBER, false, AT(reports.per_destination), 1, 1000000},
+    {"reports", "failures-per-domain", KIND_NUMBER, false, AT(reports.failures_per_domain), 1, 1000},
     {"queue", "retry", KIND_TIMES, true, AT(queue.retry), 10, 30 * DAY_MS},
     {"queue", "delay-notice", KIND_TIME, false, AT(queue.delay_notice), 10, 365 * DAY_MS},
     {"queue", "expire", KIND_TIME, false, AT(queue.expire), 10, 365 * DAY_MS},
@@ -302,6 +316,32 @@ static bool take_domain(const struct key *k, struct view v, struct view *out, co
     return rc == RC_OK;
 }
 
+static bool take_line(const struct key *k, struct view v, const char **out, const char **why)
+{
+    bool good = v.n > 0 && v.n <= 200 && !view_has_ctl(v) && utf8_is_valid(v);
+    if (!good)
+        *why = arena_printf(now->arena, "'%s' must be one line of text, at most 200 bytes", k->name);
+    *out = good ? arena_cstr(now->arena, v) : NULL;
+    return *out != NULL;
+}
+
+/* One mailbox; *out with its domain as A-labels. */
+static bool take_address(const struct key *k, struct view v, struct view *out, const char **why)
+{
+    size_t at = view_rchr(v, '@');
+    struct view local = view_slice(v, 0, at == VIEW_NONE ? 0 : at), domain;
+    bool good = local.n > 0 && local.n <= 64 && view_is_ascii(local) && dns_domain_ascii(view_from(v, at + 1), now->arena, &domain) == RC_OK &&
+                is_hostname(domain);
+    for (size_t i = 0; i < local.n && good; i++)
+        good = is_alnum((unsigned char)local.p[i]) || view_chr(VIEW("!#$%&'*+-/=?^_`{|}~."), local.p[i]) != VIEW_NONE;
+    if (!good) {
+        *why = arena_printf(now->arena, "'%s' must be an address such as \"dmarc@example.org\", not '%.*s'", k->name, VIEW_FMT(v));
+        return false;
+    }
+    *out = view_str(arena_printf(now->arena, "%.*s@%.*s", VIEW_FMT(local), VIEW_FMT(domain)));
+    return out->n > 0;
+}
+
 /* How DMARC finds the organizational domain. */
 static bool take_dmarc_method(const struct key *k, struct view v, enum dmarc_method *out, const char **why)
 {
@@ -383,6 +423,17 @@ static bool take_value(const struct key *k, const char *value, const char **why)
     case KIND_DOMAINS: {
         struct view *domain = list_push(field, sizeof *domain);
         return domain && take_domain(k, v, domain, why);
+    }
+    case KIND_LINE: return take_line(k, v, (const char **)field, why);
+    case KIND_ADDRESS: {
+        struct view address;
+        bool good = take_address(k, v, &address, why);
+        *(const char **)field = good ? address.p : NULL;
+        return good;
+    }
+    case KIND_PARTIES: {
+        struct view *party = list_push(field, sizeof *party);
+        return party && (view_chr(v, '@') == VIEW_NONE ? take_domain(k, v, party, why) : take_address(k, v, party, why));
     }
     case KIND_DMARC_METHOD: return take_dmarc_method(k, v, (enum dmarc_method *)field, why);
     case KIND_RELAY_HOST: return take_relay_host(c, v, why);
@@ -466,7 +517,7 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"listen", "tls", "dns", "outbound", "relay", "limits", "authentication", "queue"};
+    static const char *const sections[] = {"listen", "tls", "dns", "outbound", "relay", "limits", "authentication", "reports", "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];
     const cfg_opt_t end = CFG_END();
@@ -556,6 +607,10 @@ static void set_defaults(struct config *c)
     c->limits.workers = 512;
     c->authentication.check = c->authentication.enforce = c->authentication.arc = true;
     c->authentication.time_limit = 20000; /* RFC 7208 §4.6.4 */
+    c->reports.aggregate = true;
+    c->reports.per_day = REPORT_PER_DAY;
+    c->reports.per_destination = REPORT_PER_DESTINATION;
+    c->reports.failures_per_domain = REPORT_FAILURES;
     c->queue.retry = (struct config_times){retry, sizeof retry / sizeof *retry};
     c->queue.delay_notice = 4 * 3600000LL;
     c->queue.expire = 5 * DAY_MS;

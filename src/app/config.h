@@ -112,6 +112,14 @@ struct config {
         enum dmarc_method organizational_domain;
     } authentication;
     struct {
+        bool aggregate, failure;
+        const char *from;         /* NULL: postmaster */
+        const char *organization; /* NULL: the domain of `from` */
+        const char *contact;
+        struct config_domains never; /* addresses among them */
+        uint32_t per_day, per_destination, failures_per_domain;
+    } reports;
+    struct {
         struct config_times retry; /* the last one repeats */
         int64_t delay_notice, expire;
     } queue;

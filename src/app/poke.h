@@ -14,6 +14,7 @@ enum poke_kind {
     POKE_DIRECTORY, /* domains, accounts or aliases changed */
     POKE_ACCOUNT,   /* this account went: its sessions end */
     POKE_KEYS,      /* DKIM keys came, went or were switched; account 1: look now whether the DNS shows the next ones */
+    POKE_REPORTS,   /* seen_ask: reports are wanted now */
 };
 struct poke {
     uint32_t kind;

@@ -4,6 +4,7 @@
 
 #include "app/judge_settings.h"
 #include "app/process.h"
+#include "app/reporting.h"
 #include "app/signing.h"
 #include "base/clock.h"
 #include "fetch/fetch.h"
@@ -30,6 +31,7 @@ struct mta {
     int64_t forgotten_s; /* when old things of TLS were last removed */
     struct queue *queue;
     struct signing *signing;
+    struct report *report;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
@@ -60,6 +62,8 @@ static struct smtp_settings smtp_settings_of(const struct mta *m, const struct j
                                   .dns = m->dns,
                                   .workers = f->limits.workers,
                                   .signer = signing_signer(m->signing),
+                                  .seen = reporting_seen,
+                                  .seen_ctx = m->report,
                                   .sasl = sasl};
 }
 
@@ -92,7 +96,9 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
                                  .outcomes = m->outcomes,
                                  .delay_notice_ms = f->queue.delay_notice,
                                  .expire_ms = f->queue.expire,
-                                 .signer = signing_signer(m->signing)};
+                                 .signer = signing_signer(m->signing),
+                                 .report_failed = reporting_failed,
+                                 .report_ctx = m->report};
     set.n_own = own_addresses(f, a, &set.own);
     for (size_t i = 0; i < f->outbound.bind.n; i++) {
         const struct addr *b = &f->outbound.bind.v[i];
@@ -100,6 +106,20 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
     }
     for (; set.n_retry < f->queue.retry.n && set.n_retry < QUEUE_RETRY_MAX; set.n_retry++)
         set.retry_ms[set.n_retry] = f->queue.retry.v[set.n_retry];
+    return set;
+}
+
+static enum rc sign_report(void *signer, struct view message, struct buf *out)
+{
+    return signer_sign_message(signer, message, out);
+}
+
+static struct report_settings report_settings_of(const struct mta *m, const struct judge_settings *judge)
+{
+    struct report_settings set = reporting_settings(m->child.config, judge->psl);
+    set.dmarc.method = judge->method;
+    set.sign = sign_report;
+    set.sign_ctx = signing_signer(m->signing);
     return set;
 }
 
@@ -155,6 +175,7 @@ static enum rc reload(void *ctx, struct child *c)
     struct arena a;
     const struct judge_settings judge = find_judge_settings(m);
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
+    const struct report_settings report = report_settings_of(m, &judge);
     struct tls_client *trust = load_trust(c);
 
     arena_init(&a, 65536);
@@ -163,6 +184,8 @@ static enum rc reload(void *ctx, struct child *c)
     enum rc rc = smtp_server_reload(m->smtp, &smtp);
     if (rc == RC_OK)
         rc = queue_reload(m->queue, &queue, trust ? trust : m->trust);
+    if (rc == RC_OK)
+        rc = report_reload(m->report, &report);
     arena_clear(&a);
     if (trust) {
         sts_cache_trust(m->sts, trust);
@@ -179,6 +202,8 @@ static void poked(void *ctx, const struct poke *p)
         queue_wake(m->queue);
     if (p->kind == POKE_KEYS)
         signing_wake(m->signing, p->account != 0);
+    if (p->kind == POKE_REPORTS)
+        report_wake(m->report);
 }
 
 static void tick(void *ctx)
@@ -198,6 +223,7 @@ static void drain(void *ctx, int64_t deadline_ms)
 {
     struct mta *m = ctx;
     sts_cache_stop(m->sts);
+    report_drain(m->report);
     queue_drain(m->queue, deadline_ms);
     tls_outcomes_flush(m->outcomes);
 }
@@ -210,6 +236,11 @@ static bool begin(struct mta *m)
         signing_new(m->child.vault, m->child.store, m->dns, m->child.config->queue.expire, &m->signing) != RC_OK)
         return false;
     const struct judge_settings judge = find_judge_settings(m);
+    const struct report_settings report = report_settings_of(m, &judge);
+    if (report_new(&report, m->child.store, m->dns, &m->report) != RC_OK) {
+        log_error("queue.failed", F_CSTR("reason", "no memory or thread for reports"));
+        return false;
+    }
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
     if (smtp_server_new(&smtp, m->child.store, m->child.pool, &m->smtp) != RC_OK)
         return false;
@@ -239,6 +270,7 @@ int mta_process(struct start *start)
         queue_free(m->queue);
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);
+        report_free(m->report);
         psl_list_free(m->psl);
         signing_free(m->signing);
         tls_outcomes_free(m->outcomes);

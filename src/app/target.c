@@ -32,12 +32,13 @@ bool target_make(struct app *app, const char *dir)
     return true;
 }
 
-bool target_is_idle(struct app *app)
+bool target_has_server(struct app *app, bool *served)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct users users;
     const char *why = NULL;
 
+    *served = false;
     if (!app_config(app) || !app_become(app, APP_ROOT))
         return false;
     users_find(app->config, &users);
@@ -47,9 +48,17 @@ bool target_is_idle(struct app *app)
     int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
     if (fd < 0)
         return path && errno == ENOENT ? true : (app_fail("cannot open the lock of %s", app->config->data), false);
-    bool idle = fcntl(fd, F_OFD_SETLK, &whole) == 0; /* serve.c holds it */
+    *served = fcntl(fd, F_OFD_SETLK, &whole) != 0; /* serve.c holds it */
     close(fd);
-    if (!idle)
+    return true;
+}
+
+bool target_is_idle(struct app *app)
+{
+    bool served;
+    if (!target_has_server(app, &served))
+        return false;
+    if (served)
         app_fail("a server is using %s: stop it first", app->config->data);
-    return idle;
+    return !served;
 }

@@ -8,12 +8,12 @@
 #include "store/seen.h"
 
 #define REPORT_PER_DAY         1000
-#define REPORT_PER_DESTINATION 10
+#define REPORT_PER_DESTINATION 100 /* who collects reports for many domains gets one for each */
 #define REPORT_FAILURES        10    /* failure reports about one domain and day */
 #define REPORT_KEPT_S          (8 * 86400)
 #define REPORT_PAUSE_FIRST_S   86400
 #define REPORT_PAUSE_MAX_S     (32 * 86400)
-#define REPORT_TIME_MS         15000 /* for the look-ups of one report */
+#define REPORT_TIME_MS         8000  /* for the look-ups of one report */
 
 struct report_settings {
     bool aggregate, failure;

@@ -27,7 +27,8 @@ struct report {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t wake;
     struct snapshot *now;
-    bool asked, stop;
+    bool asked;
+    atomic_bool stop;     /* set with the lock held, too */
 };
 
 /* --- settings --- */
@@ -158,7 +159,7 @@ static void answer(struct report *r, const struct report_settings *set)
         return;
     enum rc rc = seen_seal(r->store, day_s, now_s, &sealed);
     for (int rounds = 0; rc == RC_OK && n == REPORT_SEND_MAX && rounds < REPORT_DAY_MAX / REPORT_SEND_MAX; rounds++)
-        rc = report_round(r->store, r->dns, set, now_s, &n);
+        rc = report_round(r->store, r->dns, set, now_s, &r->stop, &n);
     if (seen_answer(r->store, asked) != RC_OK)
         log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", "an operator waits for an answer"));
 }
@@ -178,7 +179,7 @@ static void run(void *arg)
             size_t n = 0;
             answer(r, &snap->set);
             if (snap->set.aggregate)
-                (void)report_round(r->store, r->dns, &snap->set, clock_real_s(), &n); /* has logged */
+                (void)report_round(r->store, r->dns, &snap->set, clock_real_s(), &r->stop, &n); /* has logged */
             look_at = deadline_in(n == REPORT_SEND_MAX ? 0 : REPORT_LOOK_MS);
         }
         if (clock_mono_ms() >= forget_at) {
@@ -236,7 +237,6 @@ void report_drain(struct report *r)
     pthread_mutex_unlock(&r->lock);
     pthread_join(r->thread, NULL);
     r->has_thread = false;
-    collect_flush(r->collect, r->store);
 }
 
 void report_free(struct report *r)
@@ -244,6 +244,8 @@ void report_free(struct report *r)
     if (!r)
         return;
     report_drain(r);
+    if (r->collect)
+        collect_flush(r->collect, r->store);
     collect_free(r->collect);
     if (r->now) {
         arena_clear(&r->now->arena);

@@ -6,6 +6,8 @@
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
+#include <stdatomic.h>
+
 #include "report/plan.h"
 #include "report/row.h"
 
@@ -28,11 +30,12 @@ void report_note(struct report *r, const struct judgement *j, const struct repor
 void report_bounced(struct report *r, struct view address, struct view why);
 /* Somebody asked for reports (seen_ask). Any thread. */
 void report_wake(struct report *r);
-/* Writes what was noted, begins nothing new. */
+/* Begins nothing new; what is noted after this is still written by report_free. */
 void report_drain(struct report *r);
-void report_free(struct report *r); /* drains; accepts NULL */
+void report_free(struct report *r); /* accepts NULL */
 
-/* Sends what is due at now_s; *n: reports looked at. For the thread, and for tests. */
-enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, size_t *n);
+/* Sends what is due at now_s, until *stop (NULL: to the end); *n: reports looked at. For the thread, and for tests. */
+enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, const atomic_bool *stop,
+                     size_t *n);
 
 #endif

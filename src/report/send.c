@@ -245,7 +245,8 @@ static enum rc send_report(struct sending *x)
     return settle(x, rc);
 }
 
-enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, size_t *n)
+enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, const atomic_bool *stop,
+                     size_t *n)
 {
     struct arena a;
     struct seen_report *due;
@@ -255,7 +256,7 @@ enum rc report_round(struct store *s, struct dns *dns, const struct report_setti
     enum rc rc = seen_seal(s, 0, now_s, &sealed);
     if (rc == RC_OK)
         rc = seen_due(s, now_s, REPORT_SEND_MAX, &a, &due, n);
-    for (size_t i = 0; rc == RC_OK && i < *n; i++) {
+    for (size_t i = 0; rc == RC_OK && i < *n && !(stop && atomic_load(stop)); i++) {
         struct sending x = {.s = s, .dns = dns, .set = set, .now_s = now_s, .r = &due[i]};
         arena_init(&x.arena, ROUND_ARENA);
         buf_init(&x.gzip, AGGREGATE_MAX);
