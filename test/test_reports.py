@@ -90,6 +90,7 @@ def by_domain(listing):
 @pytest.mark.skipif(not shutil.which("xmllint"), reason="no xmllint here")
 def test_aggregate_reports(lab, here, there, tmp_path):
     dns = lab.dns
+    dns.load(here.run("dns", "ici.test"))  # its keys: the other server looks
     record(dns, "good.test", "v=DMARC1; p=reject; sp=quarantine; np=none; fo=1:d:s; rua=mailto:dmarc%2Breports@labas.test!10m")
     dns.set("good.test.", 'TXT "v=spf1 ip4:127.0.0.0/8 -all"', "A 127.0.0.1")
     dns.set("good.test._report._dmarc.labas.test.", 'TXT "v=DMARC1"')
@@ -129,6 +130,7 @@ def test_aggregate_reports(lab, here, there, tmp_path):
     begin, end = re.fullmatch(r"ici\.test!good\.test!(\d+)!(\d+)\.xml\.gz", name).groups()
     assert re.fullmatch(r"Report Domain: good\.test +Submitter: ici\.test +Report-ID: <([^>]+)>", mail["Subject"])
     assert mail["From"].addresses[0].addr_spec == "postmaster@ici.test" and mail["Auto-Submitted"] == "auto-generated"
+    assert len(mail.get_all("DKIM-Signature")) == 2 and "dmarc=pass" in mail["Authentication-Results"], mail.as_string()
     root = validate(xml, tmp_path)
 
     def get(path, at=root):
