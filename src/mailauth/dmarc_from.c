@@ -6,10 +6,12 @@
 #include "message/header.h"
 
 #define WASTED_MAX (1u << 20) /* bytes looked at for ends of quotes and comments that have none */
+#define LOOKED_AT_MAX 1000    /* domains of From fields, each time they stand there */
 
 struct domains {
     struct dmarc_authors *out;
     struct arena *a;
+    unsigned n_looked;
     bool bad;      /* something is no domain name */
     size_t wasted; /* past WASTED_MAX nothing is quoted any more: every "@" counts, and the field is bad already */
 };
@@ -18,6 +20,10 @@ static enum rc add_domain(struct domains *d, struct view domain)
 {
     struct dmarc_authors *out = d->out;
     struct view ascii;
+    if (d->n_looked++ >= LOOKED_AT_MAX) {
+        d->bad = out->more = true;
+        return RC_OK;
+    }
     enum rc rc = dns_domain_ascii(domain, d->a, &ascii);
     if (rc == RC_TEMP)
         return rc;

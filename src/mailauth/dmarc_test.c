@@ -294,6 +294,31 @@ static void dns_trouble_is_neither_pass_nor_fail(void **state)
     CHECK(list);
 }
 
+/* The longest From that a stranger can send costs no more than reading it a few times. */
+static void endless_from(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"(", "\"", "@(", "@\"(", "<", "=?", "=?a?q?", "a:", "\\", "(a) (", "a@b.test,", "a@\xc3\xbc.test,"};
+    enum { SIZE = 1 << 20 };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct arena a;
+        struct buf from;
+        struct dmarc_authors out;
+        arena_init(&a, 32u << 20);
+        buf_init(&from, SIZE);
+        buf_str(&from, "From: ");
+        while (from.n + strlen(parts[i]) < SIZE)
+            buf_str(&from, parts[i]);
+        int64_t start_ms = clock_mono_ms();
+        assert_int_equal(dmarc_authors(buf_view(&from), &a, &out), RC_OK);
+        if (clock_mono_ms() - start_ms > 5000)
+            fail_msg("%s: %lld ms", parts[i], (long long)(clock_mono_ms() - start_ms));
+        assert_int_not_equal(out.kind, DMARC_FROM_OK);
+        buf_clear(&from);
+        arena_clear(&a);
+    }
+}
+
 /* Never a pass, however good SPF and DKIM are; the strictest policy of those that a reader may see. */
 static void malformed_from(void **state)
 {
@@ -407,6 +432,7 @@ int main(void)
         cmocka_unit_test(records),  cmocka_unit_test(tags),     cmocka_unit_test(authors),
         cmocka_unit_test(alignment), cmocka_unit_test(tree_walk), cmocka_unit_test(policies),
         cmocka_unit_test(dns_trouble_is_neither_pass_nor_fail), cmocka_unit_test(malformed_from),
+        cmocka_unit_test(endless_from),
         cmocka_unit_test(public_suffix_list), cmocka_unit_test(queries_are_few), cmocka_unit_test(temporary_failures_leave_it_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
