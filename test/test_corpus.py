@@ -111,7 +111,8 @@ def has_opinion(m):
 
 @pytest.fixture(scope="module")
 def server(lab):
-    return lab.facteur("corpus.test", extra="limits {\n    message-size = 60mb\n}\n")
+    # Old and odd messages: some have two From fields or one that nobody can read.
+    return lab.facteur("corpus.test", extra="limits {\n    message-size = 60mb\n}\nauthentication {\n    enforce = no\n}\n")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -141,8 +142,9 @@ def test_byte_for_byte(server, folder):
     # Messages of one connection come in the order in which they were sent, but batches may overtake: compare as sets.
     by_body = {}
     for number, text in whole.items():
-        rest = re.sub(rb"\A(Return-Path|Received):.*?\r\n(?![ \t])", b"", text, count=1, flags=re.S)
-        rest = re.sub(rb"\A(Return-Path|Received):.*?\r\n(?![ \t])", b"", rest, count=1, flags=re.S)
+        rest = text
+        for ours in (b"Return-Path", b"Authentication-Results", b"Received"):
+            rest = re.sub(rb"\A" + ours + rb":.*?\r\n(?![ \t])", b"", rest, count=1, flags=re.S)
         by_body.setdefault(rest, []).append(number)
     for name, raw in sent:
         want = raw if raw.endswith(b"\r\n") else raw + b"\r\n"

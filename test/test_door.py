@@ -1,16 +1,22 @@
 """What strangers hand us is judged: SPF, DKIM, ARC and DMARC, seen from outside. Letters are signed by dkimpy, an implementation
 of its own; names are served by Knot, or by a server of ours that keeps silent."""
 import base64
+import contextlib
 import email
 import email.policy
 import re
+import signal
 import smtplib
+import socket
 import subprocess
+import threading
+import time
 
 import dkim
 import pytest
 
 from lab import PORTS, SLOW, wait_for
+from names import Names
 
 GOOD, BAD, LIST = "66", "67", "68"  # hosts of the lab's net: what SPF permits, a stranger, and one who passes mail on
 
@@ -283,3 +289,186 @@ def test_users_cannot_forge_either(door):
     with door.submission("anne@ici.test") as s:
         s.sendmail("anne@ici.test", ["anne@ici.test"], plain)
     assert b"Authentication-Results" not in fetch(door, word)
+
+
+# --- who is not judged, and how that is set ---
+
+def test_users_and_devices_are_not_judged(lab, keys):
+    device = lab.net + "70"
+    server = lab.facteur("devices.test", 'relay-from = {"%s"}\nproxy-from = {"%s71"}\n' % (device, lab.net), accounts=("anne",))
+    word, plain = letter("x@reject.test", extra="Authentication-Results: mx.devices.test; dmarc=pass\r\n")
+    assert give(server, plain, "x@none.test", "70", rcpt="anne@devices.test")[0] == 250
+    assert b"Authentication-Results" not in fetch(server, word, user="anne@devices.test")
+    assert "dmarc=" not in server.log_text()
+    for ip, want in ((lab.net + BAD, 550), (lab.net + GOOD, 550), (device, 250)):  # behind a balancer its client counts
+        with socket.create_connection((server.ip, PORTS["smtp"]), timeout=20, source_address=(lab.net + "71", 0)) as c:
+            c.sendall(b"PROXY TCP4 %s %s 1000 25\r\n" % (ip.encode(), server.ip.encode()))
+            talk = c.makefile("rwb")
+            for line, code in ((b"", 220), (b"HELO hello.test", 250), (b"MAIL FROM:<x@none.test>", 250), (b"RCPT TO:<anne@devices.test>", 250),
+                               (b"DATA", 354), (b"From: x@reject.test\r\n\r\nx\r\n.", want)):
+                if line:
+                    talk.write(line + b"\r\n")
+                    talk.flush()
+                assert talk.readline().startswith(b"%d " % code)
+    assert re.search(r"smtp\.message\.rejected .*peer=%s .*spf=pass" % re.escape(lab.net + GOOD), server.log_text())
+
+
+def test_a_message_for_junk_is_forwarded(door):
+    since = len(door.log_text())
+    assert give(door, letter("x@quarantine.test")[1], "x@none.test", rcpt="away@ici.test")[0] == 250
+    found = door.wait_log(r"smtp\.message\.accepted .* id=(\w+) .*action=junk", since=since)
+    assert re.search(r"far@elsewhere\.test", door.run("queue", "list")) or \
+        door.wait_log(r"queue\.\w+ id=%s .*far@elsewhere\.test" % found.group(1), since=since)
+
+
+def reconfigure(server, old, new):
+    since = len(server.log_text())
+    server.write(server.text.replace(old, new))
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log(r"process\.reloaded name=mta", since=since)
+
+
+def test_reload_switches_it_off(lab, keys):
+    server = lab.facteur("reload.test", "authentication {\n    enforce = yes\n}\n", accounts=("anne",))
+
+    def outcome():
+        word, plain = letter("x@reject.test")
+        return give(server, plain, "x@none.test", rcpt="anne@reload.test")[0], word
+    assert outcome()[0] == 550
+    reconfigure(server, "enforce = yes", "enforce = no")
+    word = wait_for("250", lambda: [w for code, w in [outcome()] if code == 250])[0]
+    told = results(fetch(server, word, user="anne@reload.test"), "mx.reload.test")
+    assert told["dmarc"][0][0] == "fail"
+    reconfigure(server, "enforce = no", "check = no")
+    word, plain = letter("x@none.test", extra="Authentication-Results: mx.reload.test; dmarc=pass\r\n")
+
+    def untold():
+        w, message = letter("x@none.test", extra="Authentication-Results: mx.reload.test; dmarc=pass\r\n")
+        assert give(server, message, "x@none.test", rcpt="anne@reload.test")[0] == 250
+        return b"Authentication-Results" not in fetch(server, w, user="anne@reload.test")
+    wait_for("no verdicts any more", untold)
+
+
+def test_wrong_settings_are_told(door):
+    wrong = door.conf + ".wrong"
+    with open(wrong, "w") as f:
+        f.write("hostname = mx.ici.test\nauthentication {\n    enforce = perhaps\n    time-limit = 1d\n}\n")
+    r = subprocess.run([door.binary, "-c", wrong, "config", "check"], capture_output=True, text=True, timeout=20)
+    assert r.returncode != 0 and ":3: 'enforce' must be yes or no" in r.stdout + r.stderr and ":4: 'time-limit'" in r.stdout + r.stderr
+
+
+def test_log_line(door, keys):
+    since = len(door.log_text())
+    signed = sign(keys, "none.test", letter("Ann <x@none.test>")[1])
+    assert give(door, signed, "x@none.test", GOOD)[0] == 250
+    line = door.wait_log(r"smtp\.message\.accepted .*", since=since).group(0)
+    for field in ("action=accept", "dmarc=pass", "from=none.test", "policy=none", "spf=pass", "dkim=pass:none.test", "arc=none", "iprev=pass"):
+        assert " " + field + " " in line, line
+    assert re.search(r" dns_ms=\d+$", line)
+    assert give(door, letter("x@reject.test")[1], "x@none.test")[0] == 550
+    line = door.wait_log(r"smtp\.message\.rejected .*", since=since).group(0)
+    for field in ("code=550", "action=reject", "dmarc=fail", "from=reject.test", "policy=reject", "spf=fail", "dkim=none"):
+        assert " " + field + " " in line, line
+
+
+# --- hostile messages ---
+
+def sized(text, size):
+    return text * (size // len(text))
+
+
+HOSTILE = {
+    "1,000 signatures": lambda: sized("DKIM-Signature: v=1; a=rsa-sha256; d=none.test; s=s; h=from:to; bh=YQ==; b=YQ==\r\n", 90000),
+    "10,000 fields": lambda: "X: y\r\n" * 10000,
+    "many sets": lambda: "".join("ARC-Seal: i=%d; a=rsa-sha256; cv=pass; d=none.test; s=s; b=YQ==\r\n" % i for i in range(1, 2000)),
+    "long h=": lambda: "DKIM-Signature: v=1; a=rsa-sha256; d=none.test; s=s; bh=YQ==; b=YQ==; h=" + ":\r\n ".join(["from"] * 2000) + "\r\n",
+    "results": lambda: "Authentication-Results: mx.labas.test; %s\r\n" % sized("(", 50000),
+    "senders": lambda: "From: " + sized("a@none.test,\r\n ", 200000) + "b@none.test\r\n",
+    "comments": lambda: "From: " + sized("(((((((((\r\n ", 500000) + "x@none.test\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_headers(door, kind):
+    before = time.monotonic()
+    code, text = give(door, letter("x@none.test", extra=HOSTILE[kind]())[1], "x@none.test", GOOD)
+    assert code in (250, 550), text
+    assert time.monotonic() - before < 10 * SLOW
+
+
+# --- name servers that do not answer ---
+
+class Silent(Names):
+    """Knows the server's own names; never answers for those of *.dark.test."""
+
+    def __init__(self, ip, ours):
+        super().__init__(ip, {"ici.test.": ({"MX": ["10 mx.dark-door.test."]}, False), "quick.test.": ({"TXT": ['"v=spf1 -all"']}, False)})
+        self.asked = 0
+
+    def answer(self, wire):
+        if b"\x04dark\x04test" in wire.lower():
+            self.asked += 1
+            return None
+        return super().answer(wire)
+
+
+@contextlib.contextmanager
+def dark_door(lab, name, limits="", seconds=3):
+    names = Silent(lab.net + "54", name)
+    server = lab.facteur(name, "authentication {\n    time-limit = %ds\n}\n" % seconds + limits, accounts=("anne",), start=False)
+    server.write(re.sub(r'servers = \{.*\}', 'servers = {"%s:%d"}' % (names.ip, names.port), server.text))
+    server.start()
+    try:
+        yield server, names
+    finally:
+        names.stop()
+        server.stop()
+
+
+def test_dead_name_servers_cost_the_limit_and_nobody_else(lab, keys):
+    with dark_door(lab, "dark-door.test") as (server, names):
+        to = "anne@dark-door.test"
+        took = []
+
+        def slow(i):
+            start = time.monotonic()
+            code, text = give(server, letter("x@a%d.dark.test" % i)[1], "x@b%d.dark.test" % i, rcpt=to)
+            took.append((code, time.monotonic() - start))
+        threads = [threading.Thread(target=slow, args=(i,)) for i in range(10)]
+        for t in threads:
+            t.start()
+        wait_for("look-ups for the slow ones", lambda: names.asked >= 10)
+        while any(t.is_alive() for t in threads):
+            start = time.monotonic()
+            assert give(server, letter("x@quick.test")[1], "x@quick.test", rcpt=to)[0] == 250
+            assert time.monotonic() - start < 1.5 * SLOW
+        assert len(took) == 10 and all(code == 250 for code, _ in took)
+        assert all(seconds < 3 * SLOW + 3 for _, seconds in took), took
+        assert re.search(r"dmarc=temperror from=a1\.dark\.test .*dns_ms=[23]\d\d\d\b", server.log_text())
+
+
+def test_a_flood_of_slow_ones_leaves_workers_for_others(lab, keys):
+    with dark_door(lab, "flood-door.test", "limits {\n    workers = 8\n}\n", 8) as (server, names):
+        to, stop, codes = "anne@flood-door.test", threading.Event(), []
+
+        def flood(i):
+            n = 0
+            while not stop.is_set():
+                n += 1
+                codes.append(give(server, letter("x@a%d-%d.dark.test" % (i, n))[1], "x@b%d-%d.dark.test" % (i, n), rcpt=to)[0])
+        threads = [threading.Thread(target=flood, args=(i,)) for i in range(24)]
+        for t in threads:
+            t.start()
+        try:
+            wait_for("look-ups for the flood", lambda: names.asked >= 24)
+            quick = []
+            for _ in range(20):
+                start = time.monotonic()
+                quick.append(give(server, letter("x@quick.test")[1], "x@quick.test", rcpt=to)[0])
+                assert time.monotonic() - start < 3 * SLOW
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+        assert set(codes) <= {250, 451} and 451 in codes
+        assert quick.count(250) > 10, quick
