@@ -313,6 +313,24 @@ def test_chains_grow(lab, clair, ici, labas, fin):
     assert "arc=pass" in verdict or "arc pass" in re.sub(r"[^a-z]+", " ", verdict), verdict
 
 
+def test_large_messages_are_sealed(lab, clair, ici, labas, fin):
+    """Hashed as they stream into the store, sent by BDAT and by DATA."""
+    body = "".join("line %d of a long message, with a few words more\r\n" % i for i in range(12000))
+    submit(clair, "claire@clair.test", ["hop@ici.test", "away@ici.test"], "Subject: large\r\n\r\n" + body)
+    assert "arc=pass" in field(found(labas, "zoe@labas.test", "large"), "Authentication-Results")
+    cv, _, reason = dkim.ARC(captured(fin, "large")).verify(dnsfunc=dns_txt(lab))
+    assert cv == dkim.CV_Pass, reason
+
+
+def test_circles_of_aliases_end(loin, ici, labas):
+    """Round and round between two servers, until there are too many Received fields; then the sender hears of it."""
+    ici.run("alias", "add", "round@ici.test", "round@labas.test")
+    labas.run("alias", "add", "round@labas.test", "round@ici.test")
+    loin.sendmail("paul@loin.test", ["round@ici.test"], TEXT % ("round", "round"))
+    bounce = wait_for("the bounce", lambda: [m for m in loin.messages("paul@loin.test") if b"round@loin.test" in m], 60)[0]
+    assert b"5.4.6" in bounce and return_path(bounce) == ""
+
+
 def check(server, message, ip, helo):
     path = os.path.join(server.dir, "check.eml")
     with open(path, "wb") as f:

@@ -336,7 +336,9 @@ RELAYS = ["<user@labas.test>", "<@ici.test:user@labas.test>", "<@mx.ici.test:use
           "<labas.test!user@ici.test>", "<labas.test!user>", "<labas.test!user@[{ip}]>", "<ici.test!labas.test!user>", "<user@[192.0.2.1]>",
           "<user@[IPv6:2001:db8::1]>", "<user@labas.test.>", "<user@ici.test.labas.test>", "<user@mx.ici.test>", "<user@localhost>",
           "user@labas.test", "<<user@labas.test>>", "<user@labas.test,anne@ici.test>", "<anne@ici.test> <user@labas.test>",
-          '<"anne@ici.test"@labas.test>', "<user@labas.test\\@ici.test>", "<user@LABAS.TEST>", "<>"]
+          '<"anne@ici.test"@labas.test>', "<user@labas.test\\@ici.test>", "<user@LABAS.TEST>", "<SRS0=AAAAAAAA=AA=labas.test=user@ici.test>",
+          "<SRS0=AAAA=AA=labas.test=user@labas.test>", "<SRS1=AAAAAAAA=labas.test==AAAA=AA=labas.test=user@ici.test>",
+          "<srs0+aaaaaaaa=aa=labas.test=user@ici.test>", '<"SRS0=AAAAAAAA=AA=labas.test=user name"@ici.test>', "<SRS0=user@ici.test>", "<>"]
 
 
 @pytest.mark.parametrize("sender", ["<spammer@labas.test>", "<>", "<anne@ici.test>", "<user@mx.ici.test>"])
