@@ -140,10 +140,12 @@ zone:
 
 
 class Facteur:
-    """One server with a configuration of its own. `extra` is configuration text added at the end."""
+    """One server with a configuration of its own. `extra` is configuration text added at the end; `names` answers its
+    questions in place of the lab's DNS."""
     being_killed = False  # set by tests that kill processes: one that starts meanwhile may give up and be started again
 
-    def __init__(self, lab, name, ip, hostname, extra="", listen=None, binary=None):
+    def __init__(self, lab, name, ip, hostname, extra="", listen=None, binary=None, names=None):
+        names = names or lab.dns
         self.lab, self.ip, self.hostname, self.process = lab, ip, hostname, None
         self.binary = binary or BIN
         self.dir = os.path.join(lab.dir, name)
@@ -160,7 +162,7 @@ class Facteur:
         lines.append("listen {")
         lines += ['    %s = "%s:%d"' % (s, ip, PORTS[s]) for s in services]
         lines += ["}", "tls {", '    certificate = "cert.pem"', '    key = "key.pem"', '    trust = "%s"' % lab.ca, "}",
-                  "dns {", '    servers = {"%s:%d"}' % (lab.dns.ip, lab.dns.port), "}",
+                  "dns {", '    servers = {"%s:%d"}' % (names.ip, names.port), "}",
                   "outbound {", '    bind = "%s"' % ip, "    port = %d" % PORTS["smtp"], "}"]
         self.write("\n".join(lines) + "\n" + extra)
 
