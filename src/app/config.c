@@ -38,6 +38,7 @@ enum kind {
     KIND_LINE,     /* words for people */
     KIND_ADDRESS,
     KIND_PARTIES,  /* domains and addresses */
+    KIND_DESTINATIONS,
     KIND_DMARC_METHOD,
     KIND_END, /* END_MARK was seen */
 };
@@ -87,6 +88,7 @@ static const struct key keys[] = {
     {"outbound", "port", KIND_NUMBER, false, AT(outbound.port), 1, 65535},
     {"outbound", "connections", KIND_NUMBER, false, AT(outbound.connections), 1, 10000},
     {"outbound", "connections-per-destination", KIND_NUMBER, false, AT(outbound.per_destination), 1, 1000},
+    {"outbound", "destination", KIND_DESTINATIONS, true, AT(outbound.destinations)},
     {"relay", "host", KIND_RELAY_HOST, false, AT(relay.host)},
     {"relay", "username", KIND_TEXT, false, AT(relay.username)},
     {"relay", "password-file", KIND_PATH, false, AT(relay.password_file)},
@@ -342,6 +344,16 @@ static bool take_address(const struct key *k, struct view v, struct view *out, c
     return out->n > 0;
 }
 
+static bool take_destination(struct view v, struct config_destination *out, const char **why)
+{
+    if (destination_parse(v, now->arena, out, why) != RC_OK)
+        return false;
+    if (!out->trust)
+        return true;
+    out->trust = path_beside(now, out->trust);
+    return out->trust != NULL;
+}
+
 /* How DMARC finds the organizational domain. */
 static bool take_dmarc_method(const struct key *k, struct view v, enum dmarc_method *out, const char **why)
 {
@@ -434,6 +446,10 @@ static bool take_value(const struct key *k, const char *value, const char **why)
     case KIND_PARTIES: {
         struct view *party = list_push(field, sizeof *party);
         return party && (view_chr(v, '@') == VIEW_NONE ? take_domain(k, v, party, why) : take_address(k, v, party, why));
+    }
+    case KIND_DESTINATIONS: {
+        struct config_destination *d = list_push(field, sizeof *d);
+        return d && take_destination(v, d, why);
     }
     case KIND_DMARC_METHOD: return take_dmarc_method(k, v, (enum dmarc_method *)field, why);
     case KIND_RELAY_HOST: return take_relay_host(c, v, why);

@@ -5,6 +5,7 @@
 #ifndef APP_CONFIG_H
 #define APP_CONFIG_H
 
+#include "app/destination.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -90,6 +91,10 @@ struct config {
         uint32_t port;
         uint32_t connections;     /* deliveries at once, in all */
         uint32_t per_destination;
+        struct config_destinations {
+            struct config_destination *v;
+            size_t n;
+        } destinations; /* in their order; `trust` is a path */
     } outbound;
     struct {
         const char *host; /* without port; NULL: no smarthost */

@@ -135,6 +135,27 @@ static void defaults_hold_for_an_almost_empty_file(void **state)
     config_free(c);
 }
 
+static void destinations_have_their_own_tls(void **state)
+{
+    (void)state;
+    struct config *c = parse_ok("hostname = a.test\noutbound { destination = {\"Bank.test tls=required mx=*.bank.test mx=mx.bank.test\",\n"
+                                "\"*.b\xc3\xbc" "cher.test trust=ca.pem\", \"old.test tls=legacy\",\n"
+                                "\"k.test key=00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff\"} }\n");
+    const struct config_destination *d = c->outbound.destinations.v;
+    assert_int_equal(c->outbound.destinations.n, 4);
+    assert_string_equal(d[0].domain, "bank.test");
+    assert_int_equal(d[0].tls, DESTINATION_REQUIRED);
+    assert_int_equal(d[0].n_mx, 2);
+    assert_string_equal(d[0].mx[0], "*.bank.test");
+    assert_string_equal(d[1].domain, "*.xn--bcher-kva.test");
+    assert_int_equal(d[1].tls, DESTINATION_REQUIRED);
+    assert_string_equal(d[1].trust, "/etc/f/ca.pem");
+    assert_int_equal(d[2].tls, DESTINATION_LEGACY);
+    assert_int_equal(d[3].n_keys, 1);
+    assert_int_equal(d[3].keys[0][31], 0xff);
+    config_free(c);
+}
+
 static void mistakes_are_told_with_file_and_line(void **state)
 {
     (void)state;
@@ -162,6 +183,14 @@ static void mistakes_are_told_with_file_and_line(void **state)
          "facteur.conf:2: 'message-size' must be a size such as 50mb (1 kb to 1024 mb), not '9gb'\n"},
         {"hostname = a.test\nrelay-from = {\"127.0.0.1/99\"}\n",
          "facteur.conf:2: 'relay-from' must be networks such as \"192.0.2.0/24\", not '127.0.0.1/99'\n"},
+        {"hostname = a.test\noutbound { destination = \"tls=required\" }\n",
+         "facteur.conf:2: 'destination' must begin with a domain, or \"*.\" and a domain for all below it\n"},
+        {"hostname = a.test\noutbound { destination = \"a.test\" }\n", "facteur.conf:2: a 'destination' needs a word behind its domain\n"},
+        {"hostname = a.test\noutbound { destination = \"a.test tls=optional trust=x\" }\n",
+         "facteur.conf:2: 'trust' and 'key' of a 'destination' go with tls=required\n"},
+        {"hostname = a.test\noutbound { destination = \"a.test tls=none\" }\n",
+         "facteur.conf:2: 'tls=none' is not a word of 'destination': tls=optional, legacy, encrypted or required, mx=HOST or mx=*.DOMAIN, "
+         "trust=FILE, key=SHA-256 (64 hexadecimal digits)\n"},
         {"hostname = a.test\nstore = \"postgresql://x\"\n",
          "facteur.conf:2: 'store' can only be \"sqlite\" in this version, not 'postgresql://x'\n"},
         {"hostname = a.test\nrelay {\n username = us\n}\n",
@@ -235,7 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_documented_example_is_read),   cmocka_unit_test(defaults_hold_for_an_almost_empty_file),
-        cmocka_unit_test(mistakes_are_told_with_file_and_line), cmocka_unit_test(broken_syntax_is_an_error),
+        cmocka_unit_test(destinations_have_their_own_tls), cmocka_unit_test(mistakes_are_told_with_file_and_line), cmocka_unit_test(broken_syntax_is_an_error),
         cmocka_unit_test(a_nul_byte_is_refused),            cmocka_unit_test(sizes_and_times),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -17,6 +17,7 @@
 #include "store/tlsrpt.h"
 #include "sys/confine.h"
 
+#define QUEUE_SETTINGS_ARENA (8u << 20)
 #define DAY_S              86400
 #define TLS_HOST_KEEP_DAYS 365 /* so long is a host remembered that had TLS */
 
@@ -79,6 +80,44 @@ static size_t own_addresses(const struct config *f, struct arena *a, const struc
     return n;
 }
 
+/* Authorities and keys of its own in the form of TLSA records. One that cannot be read must not weaken the rest: nothing fits it. */
+static void prove_destination(const struct config_destination *from, const struct buf *pem, struct arena *a, struct queue_destination *to)
+{
+    struct tls_record *authorities = NULL;
+    size_t n = 0;
+    if (from->trust && tls_records_of_pem(pem->p, a, &authorities, &n) != RC_OK) {
+        log_error("tls.trust.failed", F_CSTR("file", from->trust), F_CSTR("reason", "it holds no certificate in PEM form"));
+        n = 0;
+    }
+    struct tls_record *all = arena_new_array(a, n + from->n_keys + 1, struct tls_record);
+    if (!all)
+        return;
+    for (size_t i = 0; i < n; i++)
+        all[to->n_records++] = authorities[i];
+    for (size_t i = 0; i < from->n_keys; i++)
+        all[to->n_records++] = (struct tls_record){3, 1, 1, view_of(from->keys[i], sizeof from->keys[i])};
+    if (from->trust && to->n_records == 0)
+        all[to->n_records++] = (struct tls_record){3, 1, 1, view_of("\0", 1)};
+    to->records = all;
+}
+
+static size_t destinations_of(const struct child *c, struct arena *a, const struct queue_destination **out)
+{
+    const struct config *f = c->config;
+    struct queue_destination *list = arena_new_array(a, f->outbound.destinations.n, struct queue_destination);
+    *out = list;
+    for (size_t i = 0; list && i < f->outbound.destinations.n; i++) {
+        const struct config_destination *from = &f->outbound.destinations.v[i];
+        list[i].domain = from->domain;
+        list[i].tls = from->tls;
+        list[i].mx = from->mx;
+        list[i].n_mx = from->n_mx;
+        if (i < c->side.n_destinations)
+            prove_destination(from, &c->side.destination_trust[i], a, &list[i]);
+    }
+    return list ? f->outbound.destinations.n : 0;
+}
+
 /* The pointers live as long as the configuration and the arena; queue/ copies. */
 static struct queue_settings queue_settings_of(const struct mta *m, struct arena *a)
 {
@@ -99,6 +138,7 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
                                  .signer = signing_signer(m->signing),
                                  .report_failed = reporting_failed,
                                  .report_ctx = m->report};
+    set.n_destinations = destinations_of(c, a, &set.destinations);
     set.n_own = own_addresses(f, a, &set.own);
     for (size_t i = 0; i < f->outbound.bind.n; i++) {
         const struct addr *b = &f->outbound.bind.v[i];
@@ -178,7 +218,7 @@ static enum rc reload(void *ctx, struct child *c)
     const struct report_settings report = report_settings_of(m, &judge);
     struct tls_client *trust = load_trust(c);
 
-    arena_init(&a, 65536);
+    arena_init(&a, QUEUE_SETTINGS_ARENA);
     const struct queue_settings queue = queue_settings_of(m, &a);
     signing_set_keep(m->signing, c->config->queue.expire);
     enum rc rc = smtp_server_reload(m->smtp, &smtp);
@@ -249,7 +289,7 @@ static bool begin(struct mta *m)
     const struct sts_settings sts = {.store = m->child.store, .dns = m->dns, .trust = m->trust};
     if (sts_cache_new(&sts, &m->sts) != RC_OK || tls_outcomes_new(m->child.store, &m->outcomes) != RC_OK)
         return false;
-    arena_init(&a, 65536);
+    arena_init(&a, QUEUE_SETTINGS_ARENA);
     const struct queue_settings queue = queue_settings_of(m, &a);
     enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
     arena_clear(&a);

@@ -37,6 +37,8 @@ struct listener {
 struct side_files {
     struct buf trust;          /* PEM, all of tls.trust */
     struct buf relay_password; /* first line of relay.password-file */
+    struct buf *destination_trust; /* PEM of each destination's `trust`, in their order; empty for those without */
+    size_t n_destinations;
 };
 
 /* All that a child gets at birth. */

@@ -1,6 +1,7 @@
 /* app/process.h: files beside the configuration that only root may be able to read. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "app/process.h"
@@ -31,6 +32,9 @@ bool side_files_open(const struct config *c, int *fds, size_t max, size_t *n)
         ok = open_one(c->tls.trust.v[i], fds, max, n);
     if (ok && c->relay.password_file)
         ok = open_one(c->relay.password_file, fds, max, n);
+    for (size_t i = 0; ok && i < c->outbound.destinations.n; i++)
+        if (c->outbound.destinations.v[i].trust)
+            ok = open_one(c->outbound.destinations.v[i].trust, fds, max, n);
     while (!ok && *n > 0)
         close(fds[--*n]);
     return ok;
@@ -49,29 +53,66 @@ static bool read_all(int fd, struct buf *out)
     }
 }
 
+static bool read_pem(int fd, struct buf *out)
+{
+    bool ok = read_all(fd, out);
+    buf_chr(out, '\n'); /* some end without */
+    return ok;
+}
+
+static bool read_password(int fd, struct buf *out)
+{
+    bool ok = read_all(fd, out);
+    struct view all = buf_view(out), line;
+    view_split(&all, '\n', &line);
+    out->n = view_trim(line).n; /* a trailing CR or blank is no part of it */
+    return ok;
+}
+
+/* One of them for each destination, whether or not it has a file. */
+static bool begin_destinations(const struct config *c, struct side_files *out)
+{
+    out->n_destinations = 0;
+    out->destination_trust = calloc(c->outbound.destinations.n + 1, sizeof *out->destination_trust);
+    if (!out->destination_trust)
+        return false;
+    out->n_destinations = c->outbound.destinations.n;
+    for (size_t i = 0; i < out->n_destinations; i++)
+        buf_init(&out->destination_trust[i], TRUST_MAX);
+    return true;
+}
+
+static size_t count_files(const struct config *c)
+{
+    size_t n = c->tls.trust.n + (c->relay.password_file != NULL);
+    for (size_t i = 0; i < c->outbound.destinations.n; i++)
+        n += c->outbound.destinations.v[i].trust != NULL;
+    return n;
+}
+
 bool side_files_read(const struct config *c, const int *fds, size_t n, struct side_files *out)
 {
-    bool ok = n == c->tls.trust.n + (c->relay.password_file != NULL);
-
+    size_t at = 0;
     buf_init(&out->trust, TRUST_MAX);
     buf_init(&out->relay_password, PASSWORD_MAX);
-    for (size_t i = 0; i < n; i++) {
-        if (ok && i < c->tls.trust.n) {
-            ok = read_all(fds[i], &out->trust);
-            buf_chr(&out->trust, '\n'); /* some end without */
-        } else if (ok) {
-            ok = read_all(fds[i], &out->relay_password);
-        }
-        close(fds[i]);
+    bool ok = begin_destinations(c, out) && n == count_files(c);
+    for (size_t i = 0; ok && i < c->tls.trust.n; i++)
+        ok = read_pem(fds[at++], &out->trust);
+    if (ok && c->relay.password_file)
+        ok = read_password(fds[at++], &out->relay_password);
+    for (size_t i = 0; ok && i < out->n_destinations; i++) {
+        if (c->outbound.destinations.v[i].trust)
+            ok = read_pem(fds[at++], &out->destination_trust[i]);
+        buf_chr(&out->destination_trust[i], 0);
+        ok = ok && buf_rc(&out->destination_trust[i]) == RC_OK;
     }
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
     buf_chr(&out->trust, 0);
-    struct view all = buf_view(&out->relay_password), line;
-    view_split(&all, '\n', &line);
-    out->relay_password.n = view_trim(line).n; /* a trailing CR or blank is no part of it */
     buf_chr(&out->relay_password, 0);
     ok = ok && buf_rc(&out->trust) == RC_OK && buf_rc(&out->relay_password) == RC_OK;
     if (!ok) {
-        log_error("config.file.failed", F_CSTR("reason", "cannot read the files of tls.trust or relay.password-file"));
+        log_error("config.file.failed", F_CSTR("reason", "cannot read the files of tls.trust, relay.password-file or a destination's trust"));
         side_files_clear(out);
     }
     return ok;
@@ -82,4 +123,9 @@ void side_files_clear(struct side_files *s)
     buf_clear(&s->trust);
     buf_wipe(&s->relay_password);
     buf_clear(&s->relay_password);
+    for (size_t i = 0; i < s->n_destinations; i++)
+        buf_clear(&s->destination_trust[i]);
+    free(s->destination_trust);
+    s->destination_trust = NULL;
+    s->n_destinations = 0;
 }

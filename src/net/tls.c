@@ -315,6 +315,36 @@ done:
     return RC_OK;
 }
 
+static enum rc record_of(X509 *cert, struct arena *a, struct tls_record *out)
+{
+    unsigned char *der = NULL;
+    int n = i2d_X509(cert, &der);
+    *out = (struct tls_record){.usage = 2};
+    enum rc rc = n > 0 ? view_dup(a, view_of(der, (size_t)n), &out->data) : RC_TEMP;
+    OPENSSL_free(der);
+    return rc;
+}
+
+enum rc tls_records_of_pem(const char *pem, struct arena *a, struct tls_record **out, size_t *n)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    enum rc rc = RC_OK;
+    *n = 0;
+    *out = arena_new_array(a, MAX_CHAINS, struct tls_record);
+    if (!bio || !*out)
+        rc = RC_TEMP;
+    for (X509 *cert; rc == RC_OK && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL));) {
+        rc = *n < MAX_CHAINS ? record_of(cert, a, &(*out)[*n]) : RC_SYNTAX;
+        ++*n;
+        X509_free(cert);
+    }
+    if (rc == RC_OK && (*n == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
+        rc = RC_SYNTAX;
+    BIO_free(bio);
+    ERR_clear_error();
+    return rc;
+}
+
 struct tls_client *tls_client_ref(struct tls_client *t)
 {
     atomic_fetch_add(&t->refs, 1);

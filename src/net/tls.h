@@ -5,6 +5,7 @@
 #ifndef NET_TLS_H
 #define NET_TLS_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 struct tls_server; /* certificate chain(s), suites, tickets */
@@ -46,6 +47,9 @@ struct tls_record {
     uint8_t usage, selector, matching;
     struct view data;
 };
+/* The certificates of a PEM text as authorities of one's own (usage 2, whole, unhashed). RC_SYNTAX: there is none, or one
+ * cannot be read. RC_TEMP: no memory. */
+enum rc tls_records_of_pem(const char *pem, struct arena *a, struct tls_record **out, size_t *n);
 /* What is wrong with a server's TLS. */
 enum tls_fault {
     TLS_FAULT_NONE,

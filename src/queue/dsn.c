@@ -29,6 +29,12 @@ static const struct {
     {VIEW_INIT("4.4.1"), "The other server cannot be reached."},
     {VIEW_INIT("5.6.3"), "The other server cannot take the form in which this message is written (8-bit or binary)."},
     {VIEW_INIT("5.6.7"), "The other server does not know international addresses, which this message needs."},
+    {VIEW_INIT("5.7.10"), "You asked for TLS all the way (REQUIRETLS), and the other server could not prove who it is, or has no TLS."},
+    {VIEW_INIT("5.7.30"), "You asked for TLS all the way (REQUIRETLS), which the other server does not know. Sent without that wish it may arrive."},
+    {VIEW_INIT("4.7.5"), "The connection to the other server was not as safe as its domain demands: perhaps its set-up is broken, perhaps somebody "
+                         "stands between. The message was not sent in the open."},
+    {VIEW_INIT("4.7.4"), "The other server offers no encryption, which is demanded for it: perhaps its set-up is broken, perhaps somebody stands "
+                         "between. The message was not sent in the open."},
     {VIEW_INIT("5.7"), "The other server refuses the message by its own rules. Its words above may say what to change; its "
                        "operator decides."},
     {VIEW_INIT("4.7"), "The other server refuses the message for now by its own rules, or the connection was not safe enough."},

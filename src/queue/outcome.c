@@ -239,7 +239,7 @@ static enum rc write_blob(struct settlement *st, struct mailq_message *out)
     rc = choose_author(st, &d.domain);
     random_bytes(d.unique, sizeof d.unique);
     /* RFC 3461 §4.3: RET=FULL speaks of failures only. By default the header says enough. */
-    d.full = m->ret == RET_FULL && has_failure(st) && m->body != BODY_BINARY && bytes.n <= st->set->bounce_size_max;
+    d.full = m->ret == RET_FULL && !m->require_tls /* RFC 8689 §5 */ && has_failure(st) && m->body != BODY_BINARY && bytes.n <= st->set->bounce_size_max;
     buf_init(&text, bytes.n + DSN_HEADERS_MAX * 2 + (st->n_tell + 1) * 16384);
     if (rc == RC_OK)
         rc = write_signed(st, &d, return_path, &text);
@@ -249,7 +249,7 @@ static enum rc write_blob(struct settlement *st, struct mailq_message *out)
         rc = blob_append(w, buf_view(&text));
         *out = (struct mailq_message){.skip = sizeof return_path - 1, .size = text.n - (sizeof return_path - 1),
                                       .body = view_is_ascii(buf_view(&text)) ? BODY_7BIT : BODY_8BIT, .smtputf8 = d.utf8,
-                                      .created_ms = st->now_ms, .peer = VIEW("local")};
+                                      .require_tls = m->require_tls, .created_ms = st->now_ms, .peer = VIEW("local")};
         if (rc == RC_OK)
             rc = blob_finish(w, &out->blob);
         else

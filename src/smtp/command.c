@@ -331,6 +331,7 @@ static const struct param mail_params[] = {
     {"HOLDUNTIL", PARAM_HOLD, true, read_hold_until},
     {"BY", PARAM_BY, true, read_by},
     {"MT-PRIORITY", PARAM_PRIORITY, true, read_priority},
+    {"REQUIRETLS", PARAM_REQUIRETLS, false, NULL},
     {0},
 };
 static const struct param rcpt_params[] = {

@@ -1,5 +1,5 @@
 /* smtp/command: the wire grammar of SMTP commands: verb and argument, the parameters of MAIL, RCPT and BDAT
- * (RFC 5321 §4.1, RFC 1870, 2852, 3030, 3461, 4865, 4954, 6152, 6531, 6710).
+ * (RFC 5321 §4.1, RFC 1870, 2852, 3030, 3461, 4865, 4954, 6152, 6531, 6710, 8689).
  * Pure: no I/O, no globals, any thread. Input is hostile. Which parameter is allowed when is the session's
  * decision: here each one that was met is marked. Texts that had to be decoded lie in the caller's arena,
  * others borrow the line. */
@@ -31,7 +31,8 @@ enum {
     PARAM_BY = 128,
     PARAM_PRIORITY = 256,
     PARAM_NOTIFY = 512,
-    PARAM_ORCPT = 1024
+    PARAM_ORCPT = 1024,
+    PARAM_REQUIRETLS = 2048 /* RFC 8689 */
 };
 enum smtp_body { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 enum smtp_ret { SMTP_RET_DEFAULT, SMTP_RET_FULL, SMTP_RET_HDRS };

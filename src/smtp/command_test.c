@@ -45,6 +45,8 @@ static const struct mail_case mails[] = {
     {"FROM:<a@b> BY=120;R", RC_OK, PARAM_BY},
     {"FROM:<a@b> BY=-120;NT", RC_OK, PARAM_BY},
     {"FROM:<a@b> MT-PRIORITY=-9", RC_OK, PARAM_PRIORITY},
+    {"FROM:<a@b> REQUIRETLS", RC_OK, PARAM_REQUIRETLS},
+    {"FROM:<a@b> REQUIRETLS=YES", RC_SYNTAX, 0},
     {"FROM:<a@b> SIZE=99999999999999999999", RC_OK, PARAM_SIZE},
     /* hostile twins */
     {"", RC_SYNTAX, 0},

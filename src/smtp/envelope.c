@@ -56,6 +56,9 @@ static enum rc refuse_parse(struct smtp_session *s, enum rc rc, bool bad_path, b
 static bool has_unoffered(const struct smtp_session *s, unsigned params)
 {
     unsigned submission_only = PARAM_AUTH | PARAM_HOLD | PARAM_BY | PARAM_PRIORITY;
+    struct tls_info tls;
+    if (params & PARAM_REQUIRETLS && !conn_tls(s->c, &tls))
+        return true;
     return params && (!s->esmtp || (!smtp_is_submission(s) && params & submission_only));
 }
 

@@ -191,6 +191,7 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
                                             : RET_DEFAULT,
         .body = body,
         .smtputf8 = mail->params & PARAM_SMTPUTF8,
+        .require_tls = mail->params & PARAM_REQUIRETLS,
         .junk = tx->judging.done && tx->judging.found.action == JUDGE_JUNK,
         .priority = mail->priority,
         .account = s->account,

@@ -93,6 +93,7 @@ static void offer_submission(struct smtp_session *s)
 static enum rc cmd_ehlo(struct smtp_session *s, struct view args)
 {
     struct buf mechanisms;
+    struct tls_info tls;
     enum rc rc = greet(s, args, true);
     if (!s->greeted)
         return rc;
@@ -103,6 +104,8 @@ static enum rc cmd_ehlo(struct smtp_session *s, struct view args)
         s->set->hostname, (unsigned long long)s->set->message_size, s->set->recipients, SMTP_MAILS_MAX);
     if (may_start_tls(s))
         conn_write(s->c, VIEW("250-STARTTLS\r\n"));
+    if (conn_tls(s->c, &tls)) /* RFC 8689 §2 */
+        conn_write(s->c, VIEW("250-REQUIRETLS\r\n"));
     buf_init(&mechanisms, 256);
     smtp_auth_mechanisms(s, &mechanisms);
     if (mechanisms.n > 0)

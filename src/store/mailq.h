@@ -44,7 +44,7 @@ struct mailq_message {
     enum { RET_DEFAULT, RET_FULL, RET_HDRS } ret;
     enum mailq_body body;
     bool smtputf8;
-    bool require_tls;        /* RFC 8689; for the TLS issue */
+    bool require_tls;        /* RFC 8689 */
     int priority;            /* RFC 6710: -9..9 */
     int64_t created_ms;      /* arrival */
     int64_t release_ms;      /* FUTURERELEASE; 0: now */
