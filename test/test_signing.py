@@ -135,6 +135,14 @@ def test_opendkim_verifies_it(lab, pair, tmp_path):
     assert r.returncode == 0 and "succeeded" in r.stdout, r.stdout + r.stderr
 
 
+def test_a_header_that_cannot_be_signed_is_refused(lab, pair):
+    import smtplib
+    ici, _ = pair
+    with pytest.raises(smtplib.SMTPDataError) as told:
+        write(ici, HEAD + b"a:\r\n" * 20000 + b"\r\nx\r\n")
+    assert told.value.smtp_code == 550  # for good: it would not get better
+
+
 def test_strangers_are_not_signed_for(lab, pair):
     ici, _ = pair
     before = len(ici.messages("bob@ici.test"))
@@ -225,6 +233,8 @@ def test_private_keys_are_the_vaults_alone(lab, ici):
 
 def test_domains_of_before_get_keys_by_rotation(lab, tmp_path):
     server = lab.facteur("old.test", start=False)
+    r = server.run("domain", "rotate-keys", "old.test", "--wait", check=False)
+    assert r.returncode == 1 and "no server is running" in r.stderr
     subprocess.run(["sqlite3", os.path.join(server.data, "facteur.db"), "DELETE FROM dkim_key"], check=True)
     subprocess.run(["sqlite3", os.path.join(server.data, "vault", "vault.db"), "DELETE FROM dkim_key"], check=True)
     r = server.run("domain", "add", "old.test", check=False)

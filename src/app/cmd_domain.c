@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/domain_keys.h"
+#include "app/target.h"
 #include "base/clock.h"
 #include "crypto/pkey.h"
 #include "store/directory.h"
@@ -201,8 +202,12 @@ static int rotate_keys(struct app *app, const char *name, bool wait, bool now)
 {
     struct directory_dkim_key *keys;
     size_t n;
-    bool ours;
+    bool ours, served = true;
 
+    if (wait && !target_has_server(app, &served))
+        return EXIT_FAILED;
+    if (!served)
+        return app_fail("no server is running that could switch the keys of %s: start it first, or use --now", name);
     if (!app_store(app))
         return EXIT_FAILED;
     enum rc rc = directory_has_domain(app->store, view_str(name), &ours);

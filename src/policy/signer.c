@@ -161,7 +161,7 @@ static enum rc use_keys(struct signer *s, struct signer_keys *k, with_keys_fn fn
     }
     if (rc == RC_NOTFOUND)
         log_error("dkim.key.missing", F_VIEW("domain", domain));
-    return rc == RC_OK ? RC_OK : RC_TEMP;
+    return rc == RC_OK || rc == RC_LIMIT ? rc : RC_TEMP;
 }
 
 struct message {

@@ -19,7 +19,7 @@ void signer_refresh(struct signer *s);
 
 /* Appends a DKIM-Signature a key of the From header's domain, to go above `header`. `body` has hashed what dkim_sign_want()
  * asked for as `slot`. RC_NOTFOUND: no domain of ours is in From, or it has no key: nothing to sign with, the message may go
- * as it is. RC_TEMP: try again later. */
+ * as it is. RC_LIMIT: the header is larger than what is signed. RC_TEMP: try again later. */
 enum rc signer_sign(struct signer *s, struct view header, const struct dkim_body *body, size_t slot, struct buf *out);
 /* The same for a message that is in memory: signatures alone are appended. */
 enum rc signer_sign_message(struct signer *s, struct view message, struct buf *out);

@@ -40,6 +40,8 @@ void smtp_signing_finish(struct smtp_session *s)
     enum rc rc = dkim_body_end(g->body);
     if (rc == RC_OK)
         rc = signer_sign(s->set->signer, buf_view(&s->tx.in.header), g->body, g->slot, &g->fields);
-    if (rc != RC_OK && rc != RC_NOTFOUND)
+    if (rc == RC_LIMIT)
+        smtp_intake_refuse(s, 550, "5.6.0", "The header has too many fields to be signed");
+    else if (rc != RC_OK && rc != RC_NOTFOUND)
         smtp_intake_refuse(s, 451, "4.3.0", later);
 }
