@@ -249,3 +249,32 @@ def test_a_stopped_server_keeps_what_it_owes(lab, there):
     assert server.run("report", "post", check=False).returncode == 2
     server.start()
     server.wait_log(r"report\.queued domain=asks\.test to=dmarc@asks\.test")
+
+
+def test_failure_reports(lab, there):
+    server = lab.facteur("echec.test", accounts=("anne",), extra="reports {\n    failure = yes\n    failures-per-domain = 2\n}\n")
+    lab.dns.load(server.run("dns", "echec.test"))
+    record(lab.dns, "forged.test", "v=DMARC1; p=none; ruf=mailto:other@labas.test,mailto:victim@labas.test!1")
+    lab.dns.set("forged.test.", 'TXT "v=spf1 -all"')
+    lab.dns.set("forged.test._report._dmarc.labas.test.", 'TXT "v=DMARC1; ruf=mailto:dmarc@labas.test"')
+    before = len(there.messages("dmarc@labas.test"))
+    for i in range(4):
+        server.send("secret.person@forged.test", "anne@echec.test", MESSAGE % ("secret.person@forged.test", "secret subject", i))
+    # Both of the record's addresses lead to the one that the destination's record names; two of the day.
+    server.wait_log(r"report\.skipped domain=forged\.test .*as many as one day allows")
+    mails = [m for m in there.wait_messages("dmarc@labas.test", before + 2) if b"Auth-Failure" in m]
+    assert len(mails) == 2
+    raw = mails[0].decode()
+    mail = email.message_from_string(raw, policy=email.policy.default)
+    assert mail.get_content_type() == "multipart/report" and mail["Content-Type"].params["report-type"] == "feedback-report"
+    kinds = [p.get_content_type() for p in mail.walk()][1:]
+    assert kinds[0] == "text/plain" and "message/feedback-report" in kinds and kinds[-1] == "text/rfc822-headers"
+    assert "secret" not in raw and "Somebody" not in raw and "Hello." not in raw and "anne" not in raw
+    assert "Identity-Alignment: dkim, spf" in raw and "Reported-Domain: forged.test" in raw
+    assert re.search(r'SPF-DNS: txt : forged.test :\s+"v=spf1 -all"', raw) and "@echec.test>" in raw
+    assert "dmarc=pass" in mail["Authentication-Results"]
+    assert there.messages("victim@labas.test") == []
+    # A report is an automatic mail: no report about it.
+    server.send("dmarc@forged.test", "anne@echec.test", "Auto-Submitted: auto-generated\n" + MESSAGE % ("dmarc@forged.test", "x", "auto"))
+    assert len(server.wait_messages("anne@echec.test", 5)) == 5
+    assert len(re.findall(r"report\.failure\.queued", server.log_text())) == 2

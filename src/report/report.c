@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "report/collect.h"
+#include "report/failing.h"
 #include "sys/thread.h"
 
 #define NOTE_ARENA   (256u << 10)
@@ -22,6 +23,7 @@ struct report {
     struct store *store;
     struct dns *dns;
     struct collect *collect;
+    struct failing *failing;
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t lock; /* guards all below */
@@ -136,6 +138,8 @@ void report_note(struct report *r, const struct judgement *j, const struct repor
     if (snap->set.aggregate && row_of(j, facts, &a, &row) == RC_OK)
         note_row(r, j, facts, &row);
     arena_clear(&a);
+    if (snap->set.failure)
+        failing_note(r->failing, &snap->set, j, facts);
     drop_snapshot(r, snap);
 }
 
@@ -175,6 +179,7 @@ static void run(void *arg)
         pthread_mutex_unlock(&r->lock);
         struct snapshot *snap = take_snapshot(r);
         collect_flush(r->collect, r->store);
+        failing_send(r->failing, r->store, r->dns, &snap->set, &r->stop);
         if (asked || clock_mono_ms() >= look_at) {
             size_t n = 0;
             answer(r, &snap->set);
@@ -216,6 +221,8 @@ enum rc report_new(const struct report_settings *set, struct store *s, struct dn
     thread_cond_init(&r->wake);
     rc = collect_new(&r->collect);
     if (rc == RC_OK)
+        rc = failing_new(s, &r->failing);
+    if (rc == RC_OK)
         rc = make_snapshot(set, &r->now);
     if (rc == RC_OK)
         rc = thread_start("reports", run, r, &r->thread);
@@ -247,6 +254,7 @@ void report_free(struct report *r)
     if (r->collect)
         collect_flush(r->collect, r->store);
     collect_free(r->collect);
+    failing_free(r->failing);
     if (r->now) {
         arena_clear(&r->now->arena);
         free(r->now);

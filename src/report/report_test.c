@@ -10,6 +10,7 @@
 #include "message/header.h"
 #include "report/aggregate.h"
 #include "report/collect.h"
+#include "report/failure.h"
 #include "report/xml.h"
 #include "store/mailq.h"
 
@@ -305,6 +306,126 @@ static void documents_are_whole(void **state)
     arena_clear(&a);
 }
 
+/* --- failure reports --- */
+
+static void failure_reports_are_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *record, *header;
+        bool fail, spf, dkim; /* aligned */
+        bool broken, wanted;  /* broken: a signature does not verify */
+    } cases[] = {
+        {"p=none; ruf=mailto:x@a.test", "", true, false, false, false, true},
+        {"p=none; ruf=mailto:x@a.test", "", false, true, false, true, false},
+        {"p=none; fo=1; ruf=mailto:x@a.test", "", false, true, false, false, true},
+        {"p=none; fo=1; ruf=mailto:x@a.test", "", false, true, true, false, false},
+        {"p=none; fo=d; ruf=mailto:x@a.test", "", false, true, false, true, true},
+        {"p=none; fo=d; ruf=mailto:x@a.test", "", true, false, false, false, false},
+        {"p=none; fo=s; ruf=mailto:x@a.test", "", false, false, true, false, true},
+        {"p=none; rua=mailto:x@a.test", "", true, false, false, false, false},
+        {"p=none; psd=y; ruf=mailto:x@a.test", "", true, false, false, false, false},
+        {"p=none; ruf=mailto:x@a.test", "Auto-Submitted: auto-generated\r\n", true, false, false, false, false},
+        {"p=none; ruf=mailto:x@a.test", "Auto-Submitted: no\r\n", true, false, false, false, true},
+        {"p=none; ruf=mailto:x@a.test", "Content-Type: multipart/report; report-type=feedback-report\r\n", true, false, false, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena a;
+        struct judgement j;
+        struct dkim_verdict s = {.result = DKIM_FAIL, .domain = VIEW("a.test"), .reason = "the body was changed"};
+        arena_init(&a, 1u << 20);
+        char *record = arena_printf(&a, "v=DMARC1; %s", cases[i].record);
+        verdict(&j, &a, "a.test", record);
+        j.dmarc.result = cases[i].fail ? DMARC_FAIL : DMARC_PASS;
+        j.dmarc.spf_aligned = cases[i].spf;
+        j.dmarc.dkim_aligned = cases[i].dkim;
+        j.dkim = (struct dkim_list){.verdicts = &s, .n = cases[i].broken};
+        const struct report_facts facts = {.header = view_str(cases[i].header)}, bad = {.header = facts.header, .is_bad = true};
+        if (failure_is_wanted(&j, &facts) != cases[i].wanted)
+            fail_msg("%s %s", cases[i].record, cases[i].header);
+        assert_false(failure_is_wanted(&j, &bad));
+        j.facts.mail_from = (struct view){0};
+        assert_false(failure_is_wanted(&j, &facts)); /* a bounce */
+        arena_clear(&a);
+    }
+}
+
+static void nothing_of_persons_is_shown(void **state)
+{
+    (void)state;
+    static const char header[] =
+        "Received: from relay.test (helo.test [192.0.2.1]) (Authenticated sender: hidden)\r\n"
+        "\tby mx.test (envelope-from <hidden@b.test>) with ESMTP id 12 for <hidden+tag=hidden@ici.test>; Sun, 22 Nov 2026 00:40:00 +0000\r\n"
+        "DKIM-Signature: v=1; d=a.test; s=sel; i=hidden@a.test; b=abc=\r\n"
+        "DKIM-Signature: v=1; d=a.test; z=From:hidden=40b.test; b=abc=\r\n"
+        "Authentication-Results: mx.test; spf=pass smtp.mailfrom=list+hidden=c.test@a.test\r\n"
+        "From: \"Hidden Person\" <hidden@a.test>\r\n"
+        "Reply-To: Hidden: hidden@a.test, \"hidden one\"@b.test;\r\n"
+        "To: =?utf-8?q?hidden?= <hidden@ici.test>, hidden@ici.test (hidden)\r\n"
+        "Subject: hidden\r\n"
+        "List-Unsubscribe: <https://a.test/?u=hidden>\r\n"
+        "X-Hidden: hidden\r\n"
+        "Message-ID: <hidden@a.test>\r\n"
+        "Date: Sun, 22 Nov 2026 00:40:00 +0000\r\n"
+        "\r\n"
+        "hidden\r\n";
+    static const uint8_t key[FAILURE_KEY_SIZE] = {1}, other[FAILURE_KEY_SIZE] = {2};
+    struct arena a;
+    struct buf out, again, keyed;
+    arena_init(&a, 1u << 20);
+    buf_init(&out, FAILURE_HEADER_MAX);
+    buf_init(&again, FAILURE_HEADER_MAX);
+    buf_init(&keyed, FAILURE_HEADER_MAX);
+    struct view in = exact(&a, header);
+    assert_int_equal(failure_redact(in, key, &a, &out), RC_OK);
+    assert_int_equal(failure_redact(in, key, &a, &again), RC_OK);
+    assert_int_equal(failure_redact(in, other, &a, &keyed), RC_OK);
+    if (view_ifind(buf_view(&out), VIEW("hidden")) != VIEW_NONE)
+        fail_msg("%.*s", (int)out.n, out.p);
+    assert_true(view_eq(buf_view(&out), buf_view(&again)));
+    assert_false(view_eq(buf_view(&out), buf_view(&keyed)));
+    static const char *const kept[] = {"relay.test (helo.test [192.0.2.1])", "d=a.test; s=sel; i=", "smtp.mailfrom=", "\r\nFrom: <", "@a.test>\r\n", "Date: Sun"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (view_find(buf_view(&out), view_str(kept[i])) == VIEW_NONE)
+            fail_msg("no %s in %.*s", kept[i], (int)out.n, out.p);
+    buf_clear(&out);
+    buf_clear(&again);
+    buf_clear(&keyed);
+    arena_clear(&a);
+}
+
+static void feedback_has_what_is_required(void **state)
+{
+    (void)state;
+    static const uint8_t key[FAILURE_KEY_SIZE] = {1};
+    struct arena a;
+    struct judgement j;
+    struct buf out;
+    struct dkim_verdict s[] = {
+        {.result = DKIM_FAIL, .domain = VIEW("other.test"), .selector = VIEW("o"), .identity = VIEW("@other.test"), .reason = "x"},
+        {.result = DKIM_FAIL, .domain = VIEW("a.test"), .selector = VIEW("sel\x01\r\nX: y"), .identity = VIEW("someone@a.test"), .reason = "x"},
+    };
+    arena_init(&a, 1u << 20);
+    buf_init(&out, 16384);
+    verdict(&j, &a, "a.test", "v=DMARC1; p=none; ruf=mailto:x@a.test");
+    j.dkim = (struct dkim_list){.verdicts = s, .n = 2};
+    j.spf.domain = VIEW("a.test");
+    assert_true(failure_wants_spf(&j));
+    j.spf.domain = VIEW("bounce.test");
+    assert_false(failure_wants_spf(&j));
+    assert_int_equal(failure_feedback(&j, "mx.ici.test", key, &out), RC_OK);
+    static const char *const fields[] = {"Feedback-Type: auth-failure\r\n", "Version: 1\r\n", "Auth-Failure: dmarc\r\n", "Authentication-Results: mx.ici.test;",
+                                         "Identity-Alignment: dkim, spf\r\n", "Delivery-Result: delivered\r\n", "DKIM-Domain: a.test\r\n",
+                                         "DKIM-Identity: @a.test\r\n", "DKIM-Selector: sel???X: y\r\n", "Source-IP: 192.0.2.1\r\n", "Reported-Domain: a.test\r\n"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (view_find(buf_view(&out), view_str(fields[i])) == VIEW_NONE)
+            fail_msg("no %s in %.*s", fields[i], (int)out.n, out.p);
+    assert_int_equal(view_find(buf_view(&out), VIEW("someone")), VIEW_NONE);
+    assert_int_equal(view_find(buf_view(&out), VIEW("\r\nX: y")), VIEW_NONE);
+    buf_clear(&out);
+    arena_clear(&a);
+}
+
 /* --- gathering and sending --- */
 
 static void note(struct fixture *f, struct collect *c, const char *domain, const char *record, const char *row, uint64_t n, uint64_t n_bad)
@@ -525,6 +646,9 @@ int main(void)
         cmocka_unit_test(signatures_come_in_order),
         cmocka_unit_test(markup_of_strangers_stays_text),
         cmocka_unit_test(documents_are_whole),
+        cmocka_unit_test(failure_reports_are_asked_for),
+        cmocka_unit_test(nothing_of_persons_is_shown),
+        cmocka_unit_test(feedback_has_what_is_required),
         WITH_STORE(reports_go_to_whom_they_may),
         WITH_STORE(caps_and_pauses_hold),
         WITH_STORE(a_flood_is_bounded),
