@@ -60,7 +60,7 @@ def judge(conf, message, *args):
 
 
 def test_the_action_and_why(conf):
-    got = judge(conf, SPOOFED, "--ip", "192.0.2.9", "--helo", "x y", "--mail-from", "a@soft.test")
+    got = judge(conf, SPOOFED, "--ip", "192.0.2.10", "--helo", "x y", "--mail-from", "a@soft.test")
     assert got["action"] == "reject" and got["reply"] == {"code": 550, "status": "5.7.26"}
     assert "bank.test" in got["action_reason"] and "SPF softfail for soft.test" in got["action_reason"]
     assert got["helo"]["note"] == "the HELO name is not a host name"
@@ -73,10 +73,10 @@ def test_the_action_and_why(conf):
 
 def test_the_settings_of_the_door_count(server, tmp_path):
     conf = write_conf(tmp_path, server, "enforce = false")
-    got = judge(conf, SPOOFED, "--ip", "192.0.2.9")
+    got = judge(conf, SPOOFED, "--ip", "192.0.2.10")
     assert (got["action"], got["dmarc"]["result"], got["dmarc"]["override"]) == ("accept", "fail", "local_policy")
     conf = write_conf(tmp_path, server, 'trusted-forwarders = "192.0.2.8/30"')
-    got = judge(conf, SPOOFED, "--ip", "192.0.2.9")
+    got = judge(conf, SPOOFED, "--ip", "192.0.2.10")
     assert (got["action"], got["dmarc"]["result"], got["dmarc"]["override"]) == ("accept", "fail", "trusted_forwarder")
     assert judge(conf, SPOOFED, "--ip", "192.0.2.20")["action"] == "reject"
 
@@ -88,12 +88,12 @@ def test_folders(conf, tmp_path):
     (tmp_path / "in" / ".hidden").write_bytes(SPOOFED)
     (tmp_path / "in" / "none").write_bytes(b"From: c@nobody.test\n\n")
     folder = str(tmp_path / "in")
-    r = run(conf, folder, "--json", "--ip", "192.0.2.9")
+    r = run(conf, folder, "--json", "--ip", "192.0.2.10")
     got = [json.loads(line) for line in r.stdout.decode().splitlines()]
     assert [os.path.relpath(g["file"], folder) for g in got] == ["cur/%03d.eml" % i for i in range(50)] + ["none"]
     assert [g["action"] for g in got] == ["junk", "reject"] * 25 + ["accept"]
     assert b"51 messages" in r.stderr and b"a second" in r.stderr
-    lines = run(conf, folder + "/none", folder + "/cur/001.eml", "--ip", "192.0.2.9").stdout.decode().splitlines()
+    lines = run(conf, folder + "/none", folder + "/cur/001.eml", "--ip", "192.0.2.10").stdout.decode().splitlines()
     assert lines[0].startswith(folder + "/none: accept, ") and "/cur/001.eml: reject, " in lines[1] and len(lines) == 2
 
 

@@ -1,12 +1,12 @@
 #include "policy/judge_impl.h"
 
-/* Answers are shared out over the time there is, in tenths after the end of the message. The servers asked for keys and SPF
- * are named by whoever wrote the message; the last part is DMARC's, so that a stranger's slow server never hides what
- * the author's domain asks for. All of it has been asked for ahead and mostly waits already. */
-#define KEYS_TENTHS   5 /* DKIM and ARC */
-#define SPF_TENTHS    7 /* MAIL FROM and HELO */
-#define CLIENT_TENTHS 8 /* iprev and the HELO name */
-#define ALL_TENTHS    10
+/* How the time after the end of the message is shared out, in percent of it. The servers asked for keys and SPF are named by whoever
+ * wrote the message; the last part is DMARC's, so that a stranger's dead server never hides what the author's domain asks
+ * for. All of it has been asked ahead and mostly waits already. */
+#define KEYS_SHARE  45 /* until then DKIM and ARC wait */
+#define SPF_SHARE   65 /* and SPF of MAIL FROM */
+#define NOTE_SHARE  5  /* what decides nothing waits so long from its own start: SPF of HELO, iprev, the HELO name */
+#define DMARC_SHARE 100
 
 struct judge {
     const struct judge_settings *set;
@@ -53,10 +53,15 @@ static void prefetch_facts(struct judge *j)
 
 /* --- the verdicts --- */
 
-static int64_t deadline_of(const struct judge *j, int64_t start_ms, int tenths)
+static int64_t deadline_of(const struct judge *j, int64_t start_ms, int share)
 {
     int64_t time_ms = j->set->time_ms > 0 ? j->set->time_ms : JUDGE_TIME_MS;
-    return start_ms + time_ms * tenths / ALL_TENTHS;
+    return start_ms + time_ms * share / 100;
+}
+
+static int64_t note_deadline(const struct judge *j)
+{
+    return deadline_of(j, clock_mono_ms(), NOTE_SHARE);
 }
 
 static enum rc judge_signatures(struct judge *j, int64_t deadline_ms, struct judgement *out)
@@ -78,7 +83,7 @@ static void judge_spf(struct judge *j, int64_t deadline_ms, struct judgement *ou
     if (out->spf.identity == SPF_HELO)
         out->helo = out->spf;
     else
-        spf_check_helo(j->dns, &facts, deadline_ms, j->arena, &out->helo);
+        spf_check_helo(j->dns, &facts, note_deadline(j), j->arena, &out->helo);
 }
 
 static enum rc judge_dmarc(struct judge *j, int64_t deadline_ms, struct judgement *out)
@@ -148,15 +153,14 @@ enum rc judge_finish(struct judge *j, struct judgement *out)
     *out = (struct judgement){.facts = j->facts, .helo_note = "", .arc.reason = "", .status = ""};
     enum rc rc = dkim_body_end(j->body);
     if (rc == RC_OK)
-        rc = judge_signatures(j, deadline_of(j, start_ms, KEYS_TENTHS), out);
+        rc = judge_signatures(j, deadline_of(j, start_ms, KEYS_SHARE), out);
     if (rc != RC_OK)
         return rc;
     judge_client_prefetch(j->dns, &j->facts.ip);
-    judge_spf(j, deadline_of(j, start_ms, SPF_TENTHS), out);
-    judge_client_iprev(j->dns, &j->facts.ip, deadline_of(j, start_ms, CLIENT_TENTHS), j->arena, &out->iprev);
-    out->helo_note = judge_client_helo(j->dns, j->facts.helo, &j->facts.ip, j->set->authserv_id,
-                                       deadline_of(j, start_ms, CLIENT_TENTHS));
-    rc = judge_dmarc(j, deadline_of(j, start_ms, ALL_TENTHS), out);
+    judge_spf(j, deadline_of(j, start_ms, SPF_SHARE), out);
+    judge_client_iprev(j->dns, &j->facts.ip, note_deadline(j), j->arena, &out->iprev);
+    out->helo_note = judge_client_helo(j->dns, j->facts.helo, &j->facts.ip, j->set->authserv_id, note_deadline(j));
+    rc = judge_dmarc(j, deadline_of(j, start_ms, DMARC_SHARE), out);
     if (rc == RC_OK)
         rc = judge_decide(j->set, &j->authors, j->arena, out);
     out->look_ups_ms = clock_mono_ms() - start_ms;
