@@ -1,6 +1,6 @@
 /* Facts and a message with scripted answers: nothing may crash, what is done follows from what was found, and the field that
- * is written says once what was found, whatever strangers put into it. First line: HELO, second: MAIL FROM, third: a TXT
- * record for every name asked; the rest is the message. */
+ * is written says once what was found, whatever strangers put into it. First line: HELO, second: MAIL FROM, third: TXT
+ * records of every name that is asked for, with "|" between them; the rest is the message. */
 #include "policy/judge.h"
 
 #include <stdio.h>
@@ -11,7 +11,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct view sealers[] = {VIEW_INIT("ici.test"), VIEW_INIT("labas.test")};
 
-static struct dns *open_dns(struct view record)
+static void put_record(const char *name, struct view record, struct buf *zone)
+{
+    buf_printf(zone, "%s TXT \"", name);
+    for (size_t k = 0; k < record.n && k < 250; k++)
+        buf_chr(zone, record.p[k] == '"' || record.p[k] == 0 || record.p[k] == '\\' ? '\'' : record.p[k]);
+    buf_str(zone, "\"\n");
+}
+
+static struct dns *open_dns(struct view records)
 {
     static const char *const names[] = {"ici.test",         "labas.test",          "_dmarc.ici.test",   "_dmarc.labas.test",
                                         "_dmarc.test",      "s._domainkey.ici.test", "s._domainkey.labas.test"};
@@ -20,10 +28,11 @@ static struct dns *open_dns(struct view record)
     buf_init(&zone, 1u << 16);
     buf_str(&zone, "2.0.0.127.in-addr.arpa PTR mx.ici.test\nmx.ici.test A 127.0.0.2\nici.test A 127.0.0.2\n");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        buf_printf(&zone, "%s TXT \"", names[i]);
-        for (size_t k = 0; k < record.n && k < 250; k++)
-            buf_chr(&zone, record.p[k] == '"' || record.p[k] == 0 || record.p[k] == '\\' ? '\'' : record.p[k]);
-        buf_str(&zone, "\"\n");
+        struct view rest = records, record;
+        for (int n = 0; n < 4 && rest.n > 0; n++) {
+            view_split(&rest, '|', &record);
+            put_record(names[i], record, &zone);
+        }
     }
     buf_chr(&zone, 0);
     bug_if(dns_new_scripted(zone.p, &dns) != RC_OK);
@@ -69,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct judge_settings set = {
         .authserv_id = "mx.ici.test", .enforce = true, .arc = true, .sealers = sealers, .n_sealers = 2};
     struct judge_facts facts = {.now_s = 1700000000};
-    struct view message = view_of(data, size), record;
+    struct view message = view_of(data, size), records;
     struct judgement v;
     struct judge *j;
     struct arena a;
@@ -77,9 +86,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     view_split(&message, '\n', &facts.helo);
     view_split(&message, '\n', &facts.mail_from);
-    view_split(&message, '\n', &record);
+    view_split(&message, '\n', &records);
     bug_if(addr_parse_ip(VIEW("127.0.0.2"), 0, &facts.ip) != RC_OK);
-    struct dns *dns = open_dns(record);
+    struct dns *dns = open_dns(records);
     arena_init(&a, JUDGE_MEMORY);
     bug_if(judge_new(&set, dns, &facts, &a, &j) != RC_OK);
     bug_if(judge_seal_slot(j, &slot) != RC_OK);
