@@ -127,18 +127,20 @@ class Names:
 
 class FarNames:
     """Every answer comes `delay` seconds after its question, however many are asked at once, as from a server far away.
-    answers: name in lower case -> {type number: [rdata bytes]}; other names do not exist. It builds answers itself
-    since dnspython would be the bottleneck."""
+    answers: name in lower case -> {type number: [rdata bytes]}; wild(name) is asked about others: such a dict, or None for a
+    name that does not exist. Long answers are truncated over UDP. It builds answers itself since dnspython would be the
+    bottleneck."""
 
-    def __init__(self, ip, answers, delay):
-        self.ip, self.answers, self.delay, self.open = ip, answers, delay, True
+    def __init__(self, ip, answers, delay, wild=lambda name: None):
+        self.ip, self.answers, self.delay, self.wild, self.open = ip, answers, delay, wild, True
         self.asked = []  # (seconds, name, type)
         self.due = queue.SimpleQueue()
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.udp.bind((ip, 0))
         self.port = self.udp.getsockname()[1]
-        for run in (self.listen, self.speak):
+        self.tcp = socket.create_server((ip, self.port), backlog=256)
+        for run in (self.listen, self.speak, self.accept):
             threading.Thread(target=run, daemon=True).start()
 
     def answer(self, query):
@@ -149,8 +151,12 @@ class FarNames:
         name, (kind,) = ".".join(labels), struct.unpack("!H", query[at + 1:at + 3])
         self.asked.append((time.monotonic(), name, kind))
         known = self.answers.get(name)
+        if known is None:
+            known = self.wild(name)
         records = (known or {}).get(kind, [])
-        head = query[:2] + struct.pack("!HHHHH", 0x8580 if known else 0x8583, 1, len(records), 0 if records else 1, 0)
+        if known and not records and 5 in known:
+            kind, records = 5, known[5]
+        head = query[:2] + struct.pack("!HHHHH", 0x8580 if known is not None else 0x8583, 1, len(records), 0 if records else 1, 0)
         body = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(r)) + r for r in records)
         absence = b"" if records else b"\0" + struct.pack("!HHIH", 6, 1, 60, 22) + b"\0\0" + struct.pack("!IIIII", 1, 60, 60, 60, 60)
         return head + query[12:at + 5] + body + absence
@@ -159,9 +165,31 @@ class FarNames:
         while self.open:
             try:
                 query, peer = self.udp.recvfrom(4096)
-                self.due.put((time.monotonic() + self.delay, self.answer(query), peer))
-            except (OSError, IndexError, struct.error):
+                answer = self.answer(query)
+                if len(answer) > 1232:
+                    answer = query[:2] + struct.pack("!HHHHH", 0x8780, 1, 0, 0, 0) + query[12:query.index(b"\0", 12) + 5]
+                self.due.put((time.monotonic() + self.delay, answer, peer))
+            except (OSError, IndexError, ValueError, struct.error):
                 pass
+
+    def accept(self):
+        while self.open:
+            try:
+                threading.Thread(target=self.converse, args=(self.tcp.accept()[0],), daemon=True).start()
+            except OSError:
+                pass
+
+    def converse(self, c):
+        try:
+            with c, c.makefile("rb") as lines:
+                c.settimeout(5)
+                while self.open:
+                    size, = struct.unpack("!H", lines.read(2))
+                    answer = self.answer(lines.read(size))
+                    time.sleep(self.delay)
+                    c.sendall(struct.pack("!H", len(answer)) + answer)
+        except (OSError, IndexError, struct.error):
+            pass
 
     def speak(self):
         while True:
@@ -177,6 +205,7 @@ class FarNames:
     def stop(self):
         self.open = False
         self.udp.close()
+        self.tcp.close()
         self.due.put((0, b"", None))
 
 
@@ -195,7 +224,7 @@ def sender_domains(n, client, key, key_name="s"):
     and a host name, a DKIM key, DMARC, and the client's reverse name. The longest chain is three questions."""
     a = socket.inet_aton(client)
     reverse = ".".join(reversed(client.split("."))) + ".in-addr.arpa"
-    zone = {"test": {}, "in-addr.arpa": {}, reverse: {12: [wire_name("out.sender.test")]}, "sender.test": {},
+    zone = {"test": {}, "in-addr.arpa": {}, "sender.test": {}, reverse: {12: [wire_name("out.sender.test")]},
             "out.sender.test": {1: [a], 16: [txt("v=spf1 a -all")]}}
     for i in range(n):
         d = "d%d.test" % i

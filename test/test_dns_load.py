@@ -92,8 +92,8 @@ def test_questions_of_a_message_go_side_by_side(ici, far, key):
 def test_messages_do_not_queue_behind_one_another(ici, far, key):
     """As many messages as domains, all at once, nothing known of any: all of them take about as long as one."""
     took = send_all(ici, far, 1, DOMAINS, key[0])
-    assert took[len(took) // 2] < (CHAIN + 10) * DELAY * SLOW
-    assert took[-1] < 3 * SLOW  # one after the other it would be more than a minute
+    assert took[len(took) // 2] < 2 * SLOW
+    assert took[-1] < 5 * SLOW  # one after the other it would be more than a minute
     accepted = re.findall(r"smtp\.message\.accepted.*dmarc=(\S+) from=d\d+\.test", ici.log_text())
     assert accepted.count("pass") == DOMAINS + 1
 
