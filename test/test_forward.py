@@ -12,6 +12,7 @@ import time
 import dkim
 import pytest
 
+import peers
 from lab import IS_ROOT, Postfix, wait_for
 from test_queue import Host, submit
 from test_smtp_in import Wire
@@ -159,6 +160,7 @@ def test_a_later_bounce_comes_back(loin, ici, labas, fin):
     bounce = wait_for("the bounce", lambda: [m for m in loin.messages("paul@loin.test") if b"later@loin.test" in m])[0]
     assert return_path(bounce) == "" and "MAILER-DAEMON@labas.test" in field(bounce, "From")
     ici.wait_log(r"smtp\.rcpt\.returned .*to=paul@loin\.test")
+    assert "d=ici.test" in field(bounce, "ARC-Seal") and "dkim=pass" in field(bounce, "ARC-Authentication-Results")
 
 
 def test_two_forwards_and_back(loin, ici, labas, fin):
@@ -309,6 +311,14 @@ def test_chains_grow(lab, clair, ici, labas, fin):
     assert "d=labas.test" in seal and "cv=pass" in seal
     assert all(r["ams-valid"] for r in results if r["instance"] == 2)
     assert "arc=pass" in field(message, "ARC-Authentication-Results")
+    if peers.NODE.exists():
+        txt = dns_txt(lab)
+        zone = {name.rstrip("."): {"TXT": [text.decode()]} for name, text in ((n, txt(n)) for n in lab.dns.records) if text}
+        path = os.path.join(lab.dir, "chain.eml")
+        with open(path, "wb") as f:
+            f.write(message)
+        answer, = peers.mailauth(zone, lab.dir, [{"do": "verify", "file": path, "arc": True}])
+        assert answer["arc"] == "pass", answer
     verdict = check(labas, message, labas.ip, "mx.labas.test")
     assert "arc=pass" in verdict or "arc pass" in re.sub(r"[^a-z]+", " ", verdict), verdict
 
@@ -373,6 +383,9 @@ def test_our_name_is_not_lent(ici, labas, fin):
         with pytest.raises(smtplib.SMTPDataError) as e:
             ici.send(sender, ["fin@ici.test"], forged)
         assert e.value.smtp_code == 550 and b"5.7.1 " in e.value.smtp_error
+    with pytest.raises(smtplib.SMTPDataError) as e:  # a bounce of ours that is none
+        ici.send("", [srs0(ici, "loin.test", "paul", "ici.test")], forged)
+    assert e.value.smtp_code == 550
     n = len(fin.transcript)
     ici.send("paul@loin.test", ["fin@ici.test"], forged)  # a list, say: it goes on, but not in our name
     captured(fin, "forged")

@@ -342,6 +342,7 @@ static enum rc add_returned(struct smtp_session *s, struct mailq_rcpt *row, cons
     if (rc != RC_OK)
         return rc;
     rc = directory_route(s->srv->store, address, &s->tx.mem, &t, &n);
+    row->forwarded = rc == RC_DENIED;
     rc = rc == RC_DENIED ? add_remote(s, row, address) : rc == RC_OK ? add_routed(s, row, t, n) : rc;
     if (rc == RC_OK)
         log_info("smtp.rcpt.returned", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),

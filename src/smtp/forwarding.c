@@ -1,5 +1,6 @@
-/* What aliases send on to other hosts, once it is judged (docs/forwarding.md): it is sealed (RFC 8617), so that whoever
- * believes us learns what we found at the door; and our name is not lent to those who write in it without proof. */
+/* What aliases send on to other hosts, and bounces that go back, once it is judged (docs/forwarding.md): it is sealed
+ * (RFC 8617), so that whoever believes us learns what we found at the door; and our name is not lent to those who write in it
+ * without proof. */
 #include "smtp/session.h"
 
 #include "base/log.h"
@@ -53,9 +54,11 @@ static bool is_proven(const struct judgement *v, struct view sender)
 {
     if (v->dmarc.result == DMARC_PASS || (v->spf.result == SPF_PASS && is_aligned(&v->dmarc, domain_of(sender))))
         return true;
-    for (size_t i = 0; i < v->dkim.n; i++)
-        if (v->dkim.verdicts[i].result == DKIM_PASS && is_aligned(&v->dmarc, v->dkim.verdicts[i].domain))
+    for (size_t i = 0; i < v->dkim.n; i++) {
+        const struct dkim_verdict *one = &v->dkim.verdicts[i];
+        if (one->result == DKIM_PASS && !one->is_partial && is_aligned(&v->dmarc, one->domain))
             return true;
+    }
     return false;
 }
 

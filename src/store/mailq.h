@@ -22,7 +22,7 @@ struct mailq_rcpt {
     struct view original;   /* RCPT TO as the client gave it */
     struct view sender;     /* the envelope sender for this one (SRS); empty: the message's */
     unsigned notify;
-    bool forwarded;         /* foreign target of one of our aliases */
+    bool forwarded;         /* passed on for others: a foreign target of one of our aliases, or a bounce on its way back */
     /* progress */
     int64_t due_ms;         /* real time */
     uint32_t attempts;
