@@ -55,11 +55,17 @@ def port_open(ip, port):
 
 
 class Dns:
-    """Knot DNS that is authoritative for the root, so every name is either in `records` or does not exist."""
+    """Knot DNS that is authoritative for the root, so every name is either in `records` or does not exist.
 
-    def __init__(self, folder, ip, port):
+    signed: the root is signed by Knot, and `anchor` is a file with its key, for validating resolvers. All names below "insecure."
+    are in a zone without signatures that the root proves to have none; those below "bogus." in one that should have them."""
+    OTHERS = ("insecure.", "bogus.")
+
+    def __init__(self, folder, ip, port, signed=False):
         self.dir, self.ip, self.port, self.records, self.serial, self.process = folder, ip, port, {}, 0, None
+        self.signed, self.anchor = signed, os.path.join(folder, "anchor.key") if signed else None
         os.makedirs(folder)
+        os.chmod(folder, 0o755)
         self.conf = os.path.join(folder, "knot.conf")
         with open(self.conf, "w") as f:
             f.write("""server:
@@ -83,13 +89,36 @@ zone:
   - domain: .
     file: root.zone
 """ % (ip, port, folder, folder, folder, folder))
+            if signed:
+                f.write("    dnssec-signing: on\n    dnssec-policy: default\n")
+                for other in self.OTHERS:
+                    f.write("  - domain: %s\n    file: %szone\n" % (other, other))
 
-    def zone(self):
-        lines = ["$TTL 1", ". SOA ns.lab.test. hostmaster.lab.test. %d 3600 600 86400 1" % self.serial,
-                 ". NS ns.lab.test.", "ns.lab.test. A %s" % self.ip]
+    def zone_of(self, name):
+        return next((z for z in self.OTHERS if self.signed and name.endswith("." + z)), ".")
+
+    def zone(self, zone="."):
+        # a signed zone's serial grows by signing also
+        lines = ["$TTL 1", "%s SOA ns.lab.test. hostmaster.lab.test. %d 3600 600 86400 1" % (zone, self.serial * 1000),
+                 "%s NS ns.lab.test." % zone]
+        if zone == ".":
+            lines.append("ns.lab.test. A %s" % self.ip)
+            if self.signed:
+                lines += ["insecure. NS ns.lab.test.", "bogus. NS ns.lab.test.", "bogus. DS 12345 13 2 " + "00" * 32]
         for name, records in self.records.items():
-            lines += ["%s %s" % (name, r) for r in records]
+            if self.zone_of(name) == zone:
+                lines += ["%s %s" % (name, r) for r in records]
         return "\n".join(lines) + "\n"
+
+    def zones(self):
+        return (".", *self.OTHERS) if self.signed else (".",)
+
+    def write_anchor(self):
+        def keys():
+            r = subprocess.run(["kdig", "@" + self.ip, "-p", str(self.port), "+short", ".", "DNSKEY"], capture_output=True, text=True, timeout=20)
+            return [line for line in r.stdout.splitlines() if line.startswith("257 ")]
+        with open(self.anchor, "w") as f:
+            f.write("".join(". IN DNSKEY %s\n" % k for k in wait_for("the root's key", keys)))
 
     def set(self, name, *records):
         """set("ici.test.", "MX 10 mx.ici.test.", 'TXT "..."'): replaces all of the name; none removes it."""
@@ -113,20 +142,23 @@ zone:
 
     def publish(self):
         self.serial += 1
-        with open(os.path.join(self.dir, "root.zone"), "w") as f:
-            f.write(self.zone())
+        for zone in self.zones():
+            with open(os.path.join(self.dir, "root.zone" if zone == "." else zone + "zone"), "w") as f:
+                f.write(self.zone(zone))
         if self.process:
             wait_for("knotd to load its zone again", self.reload, 30)
 
     def reload(self):
         """Knot refuses while it is still busy with the reload before: asked again until it has done it."""
-        r = subprocess.run(["knotc", "-c", self.conf, "-b", "-t", "10", "zone-reload", "."], capture_output=True, timeout=20)
+        r = subprocess.run(["knotc", "-c", self.conf, "-b", "-t", "10", "zone-reload", *self.zones()], capture_output=True, timeout=20)
         return r.returncode == 0
 
     def start(self):
         self.publish()
         self.process = subprocess.Popen(["knotd", "-c", self.conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("knotd on %s" % self.ip, lambda: port_open(self.ip, self.port))
+        if self.signed:
+            self.write_anchor()
 
     def stop(self):
         if self.process:
@@ -162,7 +194,8 @@ class Facteur:
         lines.append("listen {")
         lines += ['    %s = "%s:%d"' % (s, ip, PORTS[s]) for s in services]
         lines += ["}", "tls {", '    certificate = "cert.pem"', '    key = "key.pem"', '    trust = "%s"' % lab.ca, "}",
-                  "dns {", '    servers = {"%s:%d"}' % (names.ip, names.port), "}",
+                  "dns {", '    servers = {"%s:%d"}' % (names.ip, names.port),
+                  *(['    trust-anchor = "%s"' % lab.dns.anchor] if lab.dns.signed else []), "}",
                   "outbound {", '    bind = "%s"' % ip, "    port = %d" % PORTS["smtp"], "}"]
         self.write("\n".join(lines) + "\n" + extra)
 
@@ -375,9 +408,9 @@ class Postfix:
 
 
 class Lab:
-    """fixed: (net, DNS address, DNS port) instead of a /24 of its own, for ./demo."""
+    """fixed: (net, DNS address, DNS port) instead of a /24 of its own, for ./demo. signed: as Dns has it."""
 
-    def __init__(self, keep=False, fixed=None):
+    def __init__(self, keep=False, fixed=None, signed=False):
         self.dir = tempfile.mkdtemp(prefix="facteur-lab-")
         os.chmod(self.dir, 0o755)
         self.keep, self.parts, self.last_ip = keep, [], 1
@@ -387,7 +420,7 @@ class Lab:
         self.ca_key = os.path.join(self.dir, "ca.key")
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
                      "/CN=Lab CA", "-keyout", self.ca_key, "-out", self.ca)
-        self.dns = Dns(os.path.join(self.dir, "dns"), dns_ip, dns_port)
+        self.dns = Dns(os.path.join(self.dir, "dns"), dns_ip, dns_port, signed)
         self.parts.append(self.dns)
         self.dns.start()
 
