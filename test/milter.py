@@ -179,4 +179,4 @@ def opendmarc(lab, trusted, name="opendmarc"):
     """Judges by the Authentication-Results of `trusted`."""
     return Milter(lab, name, "/usr/sbin/opendmarc", [
         "AuthservID opendmarc.test", "TrustedAuthservIDs " + trusted, "PublicSuffixList /usr/share/publicsuffix/public_suffix_list.dat",
-        "RejectFailures true", "IgnoreHosts /dev/null", "FailureReports false", "SPFSelfValidate false", "RequiredHeaders false", "UserID root"])
+        "RejectFailures false", "IgnoreHosts /dev/null", "FailureReports false", "SPFSelfValidate false", "RequiredHeaders false", "UserID root"])
