@@ -217,6 +217,28 @@ def test_bounces_pause_a_destination(lab, here, there):
     assert here.messages("anne@ici.test") and not [m for m in here.messages("anne@ici.test") if b"multipart/report" in m]
 
 
+def test_bounces_that_come_back_later(lab, here, there):
+    record(lab.dns, "late.test", "v=DMARC1; p=none; rua=mailto:other@labas.test")
+    lab.dns.set("late.test._report._dmarc.labas.test.", 'TXT "v=DMARC1"')
+    before = len(there.messages("other@labas.test"))
+    send(here, "a@late.test")
+    wait_for("it", lambda: "late.test" in by_domain(here.json("report", "list")))
+    here.run("report", "send")
+    mail = email.message_from_bytes(there.wait_messages("other@labas.test", before + 1)[-1])
+    sender = mail["Return-Path"].strip("<>")
+    assert re.fullmatch(r"postmaster\+bounce-[0-9a-f]{16}@ici\.test", sender)
+    vacation = "From: other@labas.test\nAuto-Submitted: auto-replied\nSubject: away\n\nI am away.\n"
+    dsn = ("From: mailer-daemon@labas.test\nMIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+           "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.labas.test\n\n"
+           "Final-Recipient: rfc822; other@labas.test\nAction: failed\nStatus: 5.1.1\n--b--\n")
+    here.send("", sender, vacation)
+    here.send("", sender.replace("bounce-", "bounce-0000")[:-len("0000@ici.test")] + "@ici.test", dsn)  # somebody guesses
+    here.send("someone@labas.test", sender, dsn)  # not a bounce
+    here.send("", sender, dsn)
+    here.wait_log(r"report\.paused to=other@labas\.test .*came back")
+    assert len(re.findall(r"report\.paused to=other@labas", here.log_text())) == 1
+
+
 def test_crash_loses_seconds_at_most(lab, here, there):
     record(lab.dns, "crash.test", "v=DMARC1; p=none; rua=mailto:dmarc@labas.test")
     send(here, "a@crash.test", n=5)

@@ -24,6 +24,8 @@ void reporting_seen(void *report, const struct smtp_seen *seen)
         size_t at = view_rchr(to, '@');
         facts.envelope_to = at == VIEW_NONE ? VIEW("") : view_from(to, at + 1);
     }
+    for (size_t i = 0; i < seen->n_rcpts && seen->found->facts.mail_from.n == 0; i++)
+        report_returned(report, seen->header, seen->rcpts[i].original);
     report_note(report, seen->found, &facts);
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "crypto/hex.h"
 #include "crypto/random.h"
+#include "report/bounce.h"
 #include "report/mail.h"
 
 #define JOB_ARENA     (256u << 10)
@@ -235,8 +236,11 @@ static void send_to(struct failure *x, const struct destination *d)
     }
     buf_init(&message, MAIL_MAX);
     rc = write_mail(x, d->address, &message);
+    struct view sender = x->from;
+    if (rc == RC_OK && x->set->bounce_key)
+        rc = bounce_sender(x->set->bounce_key, x->from, d->address, x->a, &sender);
     if (rc == RC_OK)
-        rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, buf_view(&message), x->from, d->address, clock_real_ms(), &id);
+        rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, buf_view(&message), sender, d->address, clock_real_ms(), &id);
     if (rc == RC_OK)
         log_info("report.failure.queued", F_VIEW("domain", x->job->domain), F_VIEW("to", d->address), F_ID("id", id),
                  F_VIEW("author", x->job->author), F_CSTR("peer", x->job->ip));

@@ -25,6 +25,7 @@ struct report_settings {
     size_t n_never;
     uint64_t per_day, per_destination, failures; /* 0: the values above */
     struct dmarc_settings dmarc;
+    const uint8_t *bounce_key; /* BOUNCE_KEY_SIZE bytes; set by report_new; NULL: mail leaves in the name of `from` itself */
     mail_sign_fn sign;         /* NULL: reports go unsigned */
     void *sign_ctx;
 };

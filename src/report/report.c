@@ -5,11 +5,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/digest.h"
+#include "report/bounce.h"
 #include "report/collect.h"
 #include "report/failing.h"
 #include "sys/thread.h"
 
 #define NOTE_ARENA   (256u << 10)
+#define RETURNED_MAX 32 /* bounces that wait for the thread; further ones are not looked at */
+#define RETURNED_PAGE 500
 #define FORGET_MS    3600000
 #define SETTINGS_MAX (1u << 20)
 
@@ -24,18 +27,21 @@ struct report {
     struct dns *dns;
     struct collect *collect;
     struct failing *failing;
+    uint8_t bounce_key[BOUNCE_KEY_SIZE];
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t wake;
     struct snapshot *now;
     bool asked;
+    char returned[RETURNED_MAX][BOUNCE_TAG + 1]; /* tags of bounces */
+    size_t n_returned;
     atomic_bool stop;     /* set with the lock held, too */
 };
 
 /* --- settings --- */
 
-static enum rc make_snapshot(const struct report_settings *set, struct snapshot **out)
+static enum rc make_snapshot(const struct report *r, const struct report_settings *set, struct snapshot **out)
 {
     struct snapshot *n = calloc(1, sizeof *n);
     *out = NULL;
@@ -43,6 +49,7 @@ static enum rc make_snapshot(const struct report_settings *set, struct snapshot 
         return RC_TEMP;
     n->refs = 1;
     n->set = *set;
+    n->set.bounce_key = r->bounce_key;
     arena_init(&n->arena, SETTINGS_MAX);
     struct view *never = arena_new_array(&n->arena, set->n_never + 1, struct view);
     enum rc rc = never ? RC_OK : RC_TEMP;
@@ -88,7 +95,7 @@ static void drop_snapshot(struct report *r, struct snapshot *n)
 enum rc report_reload(struct report *r, const struct report_settings *set)
 {
     struct snapshot *fresh;
-    enum rc rc = make_snapshot(set, &fresh);
+    enum rc rc = make_snapshot(r, set, &fresh);
     if (rc != RC_OK)
         return rc;
     pthread_mutex_lock(&r->lock);
@@ -151,7 +158,52 @@ void report_bounced(struct report *r, struct view address, struct view why)
         log_info("report.paused", F_VIEW("to", address), F_INT("seconds", until - now_s), F_VIEW("reason", why));
 }
 
+void report_returned(struct report *r, struct view header, struct view rcpt)
+{
+    struct view tag;
+    if (!bounce_is(header, rcpt, &tag))
+        return;
+    pthread_mutex_lock(&r->lock);
+    if (r->n_returned < RETURNED_MAX) {
+        char *to = r->returned[r->n_returned++];
+        for (size_t i = 0; i < BOUNCE_TAG; i++)
+            to[i] = (char)to_lower((unsigned char)tag.p[i]);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
 /* --- the thread --- */
+
+static bool is_tag_of(const struct report *r, struct view address, const char *tag)
+{
+    char own[BOUNCE_TAG + 1];
+    return bounce_tag(r->bounce_key, address, own) == RC_OK && memcmp(own, tag, BOUNCE_TAG) == 0;
+}
+
+/* Whose tags they are: one walk over all that got mail lately. */
+static void pause_returned(struct report *r)
+{
+    char tags[RETURNED_MAX][BOUNCE_TAG + 1];
+    struct arena a;
+    struct view after = VIEW(""), *list;
+    pthread_mutex_lock(&r->lock);
+    size_t n_tags = r->n_returned, n = RETURNED_PAGE;
+    memcpy(tags, r->returned, sizeof tags);
+    r->n_returned = 0;
+    pthread_mutex_unlock(&r->lock);
+    if (n_tags == 0)
+        return;
+    arena_init(&a, 16u << 20);
+    while (n == RETURNED_PAGE && seen_mailed(r->store, after, RETURNED_PAGE, &a, &list, &n) == RC_OK) {
+        for (size_t i = 0; i < n; i++) {
+            for (size_t t = 0; t < n_tags; t++)
+                if (is_tag_of(r, list[i], tags[t]))
+                    report_bounced(r, list[i], VIEW("a bounce came back"));
+            after = list[i];
+        }
+    }
+    arena_clear(&a);
+}
 
 /* What an operator asked for: that day's reports, as far as it goes. */
 static void answer(struct report *r, const struct report_settings *set)
@@ -179,6 +231,7 @@ static void run(void *arg)
         pthread_mutex_unlock(&r->lock);
         struct snapshot *snap = take_snapshot(r);
         collect_flush(r->collect, r->store);
+        pause_returned(r);
         failing_send(r->failing, r->store, r->dns, &snap->set, &r->stop);
         if (asked || clock_mono_ms() >= look_at) {
             size_t n = 0;
@@ -223,7 +276,9 @@ enum rc report_new(const struct report_settings *set, struct store *s, struct dn
     if (rc == RC_OK)
         rc = failing_new(s, &r->failing);
     if (rc == RC_OK)
-        rc = make_snapshot(set, &r->now);
+        rc = seen_secret(s, "report bounces", r->bounce_key);
+    if (rc == RC_OK)
+        rc = make_snapshot(r, set, &r->now);
     if (rc == RC_OK)
         rc = thread_start("reports", run, r, &r->thread);
     r->has_thread = rc == RC_OK;

@@ -28,6 +28,9 @@ enum rc report_reload(struct report *r, const struct report_settings *set);
 void report_note(struct report *r, const struct judgement *j, const struct report_facts *facts);
 /* A mail to this address failed for good: it is left alone for a while. Any thread. */
 void report_bounced(struct report *r, struct view address, struct view why);
+/* A message for this address of ours came with a null reverse-path: where it tells of a report that was not delivered, its destination is
+ * left alone, too. Never waits. */
+void report_returned(struct report *r, struct view header, struct view rcpt);
 /* Somebody asked for reports (seen_ask). Any thread. */
 void report_wake(struct report *r);
 /* Begins nothing new; what is noted after this is still written by report_free. */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "message/header.h"
 #include "report/aggregate.h"
+#include "report/bounce.h"
 #include "report/collect.h"
 #include "report/failure.h"
 #include "report/xml.h"
@@ -635,6 +636,30 @@ static void the_thread_gathers_and_answers(void **state)
     dns_free(dns);
 }
 
+static void bounces_are_recognised(void **state)
+{
+    (void)state;
+    static const uint8_t key[BOUNCE_KEY_SIZE] = {7};
+    static const char dsn[] = "Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n";
+    struct arena a;
+    struct view sender, tag;
+    char own[BOUNCE_TAG + 1];
+    arena_init(&a, 65536);
+    assert_int_equal(bounce_sender(key, VIEW("dmarc@ici.test"), VIEW("x@a.test"), &a, &sender), RC_OK);
+    assert_int_equal(bounce_tag(key, VIEW("x@a.test"), own), RC_OK);
+    assert_true(bounce_is(view_str(dsn), sender, &tag));
+    assert_true(view_eq(tag, view_str(own)));
+    assert_false(bounce_is(VIEW("Content-Type: text/plain\r\n\r\n"), sender, &tag));
+    static const char *const others[] = {"dmarc@ici.test", "+bounce-0123456789abcdef@ici.test", "a+bounce-0123456789abcde@ici.test",
+                                         "a+bounce-0123456789abcdeg@ici.test", "a+bounce_0123456789abcdef@ici.test", "", "@"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(bounce_is(view_str(dsn), exact(&a, others[i]), &tag));
+    char *longest = arena_printf(&a, "%.*s@ici.test", 50, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_int_equal(bounce_sender(key, view_str(longest), VIEW("x@a.test"), &a, &sender), RC_OK);
+    assert_true(view_eq(sender, view_str(longest)));
+    arena_clear(&a);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -648,6 +673,7 @@ int main(void)
         cmocka_unit_test(documents_are_whole),
         cmocka_unit_test(failure_reports_are_asked_for),
         cmocka_unit_test(nothing_of_persons_is_shown),
+        cmocka_unit_test(bounces_are_recognised),
         cmocka_unit_test(feedback_has_what_is_required),
         WITH_STORE(reports_go_to_whom_they_may),
         WITH_STORE(caps_and_pauses_hold),

@@ -6,6 +6,7 @@
 #include "crypto/digest.h"
 #include "crypto/hex.h"
 #include "report/aggregate.h"
+#include "report/bounce.h"
 #include "report/report.h"
 
 #define ROUND_ARENA (8u << 20)
@@ -164,7 +165,11 @@ static void queue_mail(struct sending *x, const struct plan_entry *e, struct vie
         note_later(x, x->now_s + REPORT_RETRY_S, "the store failed");
         return;
     }
-    rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, message, x->from, e->to.address, clock_real_ms(), &id);
+    struct view sender = x->from;
+    if (x->set->bounce_key)
+        rc = bounce_sender(x->set->bounce_key, x->from, e->to.address, &x->arena, &sender);
+    if (rc == RC_OK)
+        rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, message, sender, e->to.address, clock_real_ms(), &id);
     if (rc == RC_OK) {
         x->n_sent++;
         log_info("report.queued", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address), F_ID("id", id),

@@ -234,7 +234,7 @@ static enum rc follow_ours(struct routing *r, struct view local, struct view dom
         if (rc == RC_NOTFOUND)
             rc = follow_account(r, view_str(text), view_from(local, plus + 1));
     }
-    if (rc == RC_NOTFOUND && view_eq(local, VIEW("postmaster")))
+    if (rc == RC_NOTFOUND && view_eq(view_slice(local, 0, plus == VIEW_NONE ? local.n : plus), VIEW("postmaster")))
         rc = follow_postmaster(r);
     if (rc == RC_NOTFOUND) {
         const char *text = arena_printf(r->a, "@%.*s", VIEW_FMT(domain));

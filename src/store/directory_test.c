@@ -191,6 +191,8 @@ static void there_is_always_a_postmaster(void **state)
     assert_int_equal(directory_account_set_role(f->s, VIEW("bob@ici.test"), ROLE_OPERATOR), RC_OK);
     assert_int_equal(directory_route(f->s, VIEW("postmaster@ici.test"), &f->a, &t, &n), RC_OK);
     assert_int_equal(t[0].account, bob);
+    assert_int_equal(directory_route(f->s, VIEW("postmaster+bounce-1@ici.test"), &f->a, &t, &n), RC_OK);
+    assert_int_equal(n, 1);
     set_alias(f, "postmaster@ici.test", "post@labas.test", NULL);
     assert_int_equal(directory_route(f->s, VIEW("postmaster@ici.test"), &f->a, &t, &n), RC_OK);
     assert_int_equal(t[0].account, 0);

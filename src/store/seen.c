@@ -330,6 +330,8 @@ static enum rc forget(struct db *db, void *ctx)
     x->more = rc == RC_OK;
     if (rc == RC_NOTFOUND) {
         rc = db_exec(db, "DELETE FROM seen_count WHERE day_s < $1", DB_N(x->before - COUNT_DAYS * SEEN_DAY_S));
+        if (rc == RC_OK)
+            rc = db_exec(db, "DELETE FROM seen_mail WHERE report = 0 AND sent_s < $1", DB_N(x->before));
         return rc != RC_OK ? rc : db_exec(db, "DELETE FROM seen_pause WHERE until_s < $1", DB_N(x->before - PAUSE_DAYS * SEEN_DAY_S));
     }
     if (rc == RC_OK)
@@ -380,6 +382,11 @@ static enum rc count_mail(struct db *db, void *ctx)
             return rc;
         if (db_changed(db) == 0)
             return RC_EXISTS;
+    } else {
+        enum rc rc = db_exec(db, "INSERT INTO seen_mail (report, address, sent_s) VALUES (0, $1, $2) ON CONFLICT (report, address)"
+                                 " DO UPDATE SET sent_s = $2", DB_T(x->address), DB_N(x->now_s));
+        if (rc != RC_OK)
+            return rc;
     }
     for (size_t i = 0; i < x->n; i++) {
         enum rc rc = add_count(db, day, x->caps[i].name);
@@ -395,6 +402,38 @@ enum rc seen_count_mail(struct store *s, uint64_t report, struct view address, i
     struct counting x = {.report = report, .address = address, .now_s = now_s, .caps = caps, .n = n};
     enum rc rc = change(s, count_mail, &x);
     *which = x.which;
+    return rc;
+}
+
+struct mailed {
+    struct view after;
+    size_t max, n;
+    struct arena *a;
+    struct view *out;
+};
+
+static enum rc list_mailed(struct db *db, void *ctx)
+{
+    struct mailed *x = ctx;
+    struct db_query *q = NULL;
+    enum rc rc = db_query(db, &q, "SELECT DISTINCT address FROM seen_mail WHERE address > $1 ORDER BY address LIMIT $2", DB_T(x->after),
+                          DB_N(x->max));
+    x->n = 0;
+    while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
+        rc = db_bytes_dup(q, 0, x->a, &x->out[x->n++]);
+    db_done(q);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+enum rc seen_mailed(struct store *s, struct view after, size_t max, struct arena *a, struct view **out, size_t *n)
+{
+    struct mailed x = {.after = after, .max = max, .a = a, .out = arena_new_array(a, max, struct view)};
+    *out = x.out;
+    *n = 0;
+    if (!x.out)
+        return RC_TEMP;
+    enum rc rc = look(s, list_mailed, &x);
+    *n = rc == RC_OK ? x.n : 0;
     return rc;
 }
 

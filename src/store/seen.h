@@ -68,6 +68,8 @@ struct seen_cap {
 };
 enum rc seen_count_mail(struct store *s, uint64_t report, struct view address, int64_t now_s, const struct seen_cap *caps, size_t n,
                         size_t *which);
+/* Addresses that mails went to lately, after `after`, by their bytes, up to max. */
+enum rc seen_mailed(struct store *s, struct view after, size_t max, struct arena *a, struct view **out, size_t *n);
 /* A mail that was counted could not be queued after all. */
 enum rc seen_uncount_mail(struct store *s, uint64_t report, struct view address, int64_t now_s, const struct seen_cap *caps, size_t n);
 
