@@ -10,6 +10,7 @@ import pytest
 
 from lab import IS_ROOT
 
+pytestmark = pytest.mark.sanitize
 SHORT = "queue {\n    retry = {1s}\n    expire = 3s\n}\n"
 
 

@@ -53,7 +53,7 @@ int cmd_backup(struct app *app, int argc, char **argv)
     rc = backup_add_vault(dir, vault);
     bool has_vault = rc == RC_OK;
     if (!has_vault && rc != RC_NOTFOUND)
-        fprintf(stderr, "facteur: without passwords: %s could not be copied (run as root, or as its owner)\n", vault);
+        fprintf(stderr, "facteur: without passwords and DKIM keys: %s could not be copied (run as root, or as its owner)\n", vault);
     if (!app_become(app, APP_STORE_USER))
         return EXIT_FAILED;
     if (app->json)
@@ -61,7 +61,7 @@ int cmd_backup(struct app *app, int argc, char **argv)
                                         "unchanged", (json_int_t)st.unchanged, "segments", (json_int_t)st.segments,
                                         "bytes_copied", (json_int_t)st.bytes, "passwords", has_vault));
     printf("%llu account%s and %llu segment%s of bodies are in %s, %llu MB copied now%s\n", (unsigned long long)st.accounts,
-           PLURAL(st.accounts), (unsigned long long)st.segments, PLURAL(st.segments), dir, (unsigned long long)(st.bytes >> 20), has_vault ? ", with passwords" : "");
+           PLURAL(st.accounts), (unsigned long long)st.segments, PLURAL(st.segments), dir, (unsigned long long)(st.bytes >> 20), has_vault ? ", with passwords and DKIM keys" : "");
     return EXIT_DONE;
 }
 
@@ -96,7 +96,8 @@ static int restore_all(struct app *app, const char *dir)
         return app_print_json(json_pack("{s:I, s:I, s:I, s:b}", "accounts", (json_int_t)st.accounts, "segments",
                                         (json_int_t)st.segments, "bytes", (json_int_t)st.bytes, "passwords", rc == RC_OK));
     printf("%llu account%s restored into %s%s\n", (unsigned long long)st.accounts, PLURAL(st.accounts), app->config->data,
-           rc == RC_OK ? ", with passwords" : "; passwords are not in this backup: set them by `facteur account passwd`");
+           rc == RC_OK ? ", with passwords and DKIM keys"
+                       : "; passwords and DKIM keys are not in this backup: `facteur account passwd` and `facteur domain rotate-keys --now` make them anew");
     return EXIT_DONE;
 }
 

@@ -4,11 +4,14 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "crypto/pkey.h"
 #include "queue/queue.h"
+#include "store/directory_dkim.h"
 #include "store/mailbox.h"
 #include "store/mailq.h"
 
@@ -533,6 +536,57 @@ static void reports_never_stand_in_the_way(void **state)
     sink_stop(silent);
 }
 
+/* A vault that is away first. */
+struct hand {
+    atomic_uint calls;
+    atomic_bool is_there;
+};
+
+static enum rc sign_by_hand(void *ctx, struct view domain, struct view selector, enum dkim_algorithm algorithm, struct view digest,
+                            struct buf *signature)
+{
+    static const char bytes[64];
+    struct hand *h = ctx;
+    (void)domain, (void)selector, (void)algorithm, (void)digest;
+    atomic_fetch_add(&h->calls, 1);
+    if (!atomic_load(&h->is_there))
+        return RC_TEMP;
+    buf_add(signature, view_of(bytes, sizeof bytes));
+    return buf_rc(signature);
+}
+
+static void notices_wait_for_their_signature(void **state)
+{
+    struct fixture *f = *state;
+    struct hand hand = {0};
+    uint64_t one = fixture_account(f, "one@ici.test"), flushed;
+    const struct directory_dkim_key key = {.domain = VIEW("ici.test"), .selector = VIEW("e1"), .algorithm = PKEY_ED25519,
+                                           .public_key = VIEW("x"), .state = DKIM_KEY_ACTIVE};
+    struct queue_settings set = settings(25);
+    assert_int_equal(directory_dkim_add(f->s, &key, 1), RC_OK);
+    assert_int_equal(signer_new(f->s, sign_by_hand, &hand, &set.signer), RC_OK);
+    struct world w = open_world(f, "null.test MX 0 .\n", &set);
+    struct mailq_rcpt rcpt = remote_rcpt("x@null.test", "null.test");
+    uint64_t id = submit(f, (struct mailq_message){.sender = VIEW("one@ici.test"), .skip = TEXT_SKIP}, &rcpt, 1, TEXT);
+    for (int64_t until = deadline_in(WAIT_MS); atomic_load(&hand.calls) == 0 && clock_mono_ms() < until;)
+        nap();
+    assert_true(atomic_load(&hand.calls) > 0);
+    assert_int_equal(inbox_count(f, one), 0);
+    wait_for_queue(f, 1); /* nothing is lost, nothing goes unsigned */
+    atomic_store(&hand.is_there, true);
+    for (int64_t until = deadline_in(WAIT_MS); inbox_count(f, one) == 0 && clock_mono_ms() < until; nap()) {
+        enum rc rc = mailq_flush(f->s, id, VIEW(""), &flushed);
+        assert_true(rc == RC_OK || rc == RC_NOTFOUND); /* it may have gone just now */
+        queue_wake(w.q);
+    }
+    struct view notice = newest(f, one);
+    assert_true(has(notice, "DKIM-Signature: v=1; a=ed25519-sha256;") && has(notice, "d=ici.test"));
+    assert_true(has(notice, "From: Mail Delivery System <MAILER-DAEMON@ici.test>\r\n"));
+    wait_for_queue(f, 0);
+    close_world(&w);
+    signer_free(set.signer);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -541,6 +595,7 @@ int main(void)
         T(one_connection_for_many_messages), T(dead_destination_rests_and_comes_back), T(domains_that_take_no_mail),
         T(delay_notice_once_then_bounce), T(success_is_told_where_asked),           T(held_and_future_mail_waits),
         T(account_that_has_gone_bounces), T(reports_never_stand_in_the_way),
+        T(notices_wait_for_their_signature),
     };
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
 }
