@@ -71,6 +71,7 @@ static const char *const domain_2[] = {
     " n_rows BIGINT NOT NULL, dropped BIGINT NOT NULL, due_s BIGINT NOT NULL, tries INTEGER NOT NULL, finished_s BIGINT NOT NULL,"
     " note TEXT NOT NULL)",
     "CREATE UNIQUE INDEX seen_report_open ON seen_report (kind, day_s, domain, end_s)",
+    "CREATE INDEX seen_report_unsealed ON seen_report (day_s) WHERE end_s = 0",
     "CREATE INDEX seen_report_due ON seen_report (due_s, id) WHERE finished_s = 0",
     "CREATE TABLE seen_row (report BIGINT NOT NULL, key BYTEA NOT NULL, n BIGINT NOT NULL, data BYTEA NOT NULL,"
     " PRIMARY KEY (report, key))" CLUSTERED,

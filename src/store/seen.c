@@ -153,7 +153,7 @@ static enum rc seal(struct db *db, void *ctx)
 {
     struct sealing *x = ctx;
     x->n = 0;
-    enum rc rc = db_exec(db, "UPDATE seen_report SET end_s = day_s + 86399 WHERE end_s = 0 AND day_s + 86400 <= $1", DB_N(x->now_s));
+    enum rc rc = db_exec(db, "UPDATE seen_report SET end_s = day_s + 86399 WHERE end_s = 0 AND day_s <= $1", DB_N(x->now_s - SEEN_DAY_S));
     if (rc != RC_OK)
         return rc;
     x->n = (uint64_t)db_changed(db);
@@ -168,10 +168,22 @@ static enum rc seal(struct db *db, void *ctx)
                    DB_N(x->day_s));
 }
 
+static enum rc look_for_unsealed(struct db *db, void *ctx)
+{
+    struct sealing *x = ctx;
+    struct db_query *q;
+    enum rc rc = db_first(db, &q, "SELECT 1 FROM seen_report WHERE end_s = 0 AND day_s <= $1 LIMIT 1", DB_N(x->now_s - SEEN_DAY_S));
+    x->n = rc == RC_OK;
+    db_done(q);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
 enum rc seen_seal(struct store *s, int64_t day_s, int64_t now_s, uint64_t *n)
 {
     struct sealing x = {.day_s = day_s, .now_s = now_s};
-    enum rc rc = change(s, seal, &x);
+    enum rc rc = day_s > 0 ? RC_OK : look(s, look_for_unsealed, &x); /* asked often, and mostly in vain: no transaction for that */
+    if (rc == RC_OK && (day_s > 0 || x.n > 0))
+        rc = change(s, seal, &x);
     *n = x.n;
     return rc;
 }
@@ -324,9 +336,15 @@ static enum rc forget(struct db *db, void *ctx)
 {
     struct forgetting *x = ctx;
     struct db_query *q;
-    int64_t id = 0;
-    enum rc rc = db_first(db, &q, "SELECT id FROM seen_report WHERE day_s < $1 ORDER BY id LIMIT 1", DB_N(x->before));
-    rc = take_number(q, rc, &id);
+    int64_t id = 0, day = 0;
+    enum rc rc = db_first(db, &q, "SELECT id, day_s FROM seen_report ORDER BY id LIMIT 1"); /* the oldest has the lowest */
+    if (rc == RC_OK) {
+        id = db_number(q, 0);
+        day = db_number(q, 1);
+        db_done(q);
+        if (day >= x->before)
+            rc = RC_NOTFOUND;
+    }
     x->more = rc == RC_OK;
     if (rc == RC_NOTFOUND) {
         rc = db_exec(db, "DELETE FROM seen_count WHERE day_s < $1", DB_N(x->before - COUNT_DAYS * SEEN_DAY_S));
