@@ -98,3 +98,30 @@ void base64_encode_mime(struct view in, struct buf *out)
         buf_str(out, "\r\n");
     }
 }
+
+void base64_encode_url(struct view in, struct buf *out)
+{
+    size_t from = out->n;
+    base64_encode(in, out);
+    if (buf_rc(out) != RC_OK)
+        return;
+    while (out->n > from && out->p[out->n - 1] == '=')
+        out->n--;
+    for (size_t i = from; i < out->n; i++)
+        out->p[i] = out->p[i] == '+' ? '-' : out->p[i] == '/' ? '_' : out->p[i];
+}
+
+enum rc base64_decode_url(struct view in, struct buf *out)
+{
+    struct buf plain;
+    buf_init(&plain, in.n + 3);
+    for (size_t i = 0; i < in.n; i++) {
+        char c = in.p[i];
+        buf_chr(&plain, c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' || c == '=' ? '!' : c);
+    }
+    for (size_t i = in.n; i % 4 != 0; i++)
+        buf_chr(&plain, '=');
+    enum rc rc = buf_rc(&plain) != RC_OK ? buf_rc(&plain) : in.n % 4 == 1 ? RC_SYNTAX : base64_decode(buf_view(&plain), out);
+    buf_clear(&plain);
+    return rc;
+}

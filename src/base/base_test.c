@@ -62,6 +62,28 @@ static void test_find_in_long_text(void **state)
     }
 }
 
+static void base64_for_urls(void **state)
+{
+    static const struct {
+        const char *plain, *url;
+    } cases[] = {{"", ""}, {"a", "YQ"}, {"ab", "YWI"}, {"abc", "YWJj"}, {"\xfb\xff\xfe", "-__-"}, {"\xfb\xff", "-_8"}};
+    static const char *const wrong[] = {"A", "YQ==", "+_", "a/", "Y Q", "YQ=", "ABCDE"};
+    struct buf b;
+    (void)state;
+    buf_init(&b, 100);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_reset(&b);
+        base64_encode_url(view_str(cases[i].plain), &b);
+        assert_true(view_eq(buf_view(&b), view_str(cases[i].url)));
+        buf_reset(&b);
+        assert_int_equal(base64_decode_url(view_str(cases[i].url), &b), RC_OK);
+        assert_true(view_eq(buf_view(&b), view_str(cases[i].plain)));
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(base64_decode_url(view_str(wrong[i]), &b), RC_SYNTAX);
+    buf_clear(&b);
+}
+
 static void base64_is_strict_for_sasl(void **state)
 {
     (void)state;
@@ -127,7 +149,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find_in_long_text),
         cmocka_unit_test(numbers_are_bounded),       cmocka_unit_test(search_folds_case),
-        cmocka_unit_test(base64_is_strict_for_sasl), cmocka_unit_test(utf8_refuses_overlong_and_surrogates),
+        cmocka_unit_test(base64_is_strict_for_sasl),
+        cmocka_unit_test(base64_for_urls), cmocka_unit_test(utf8_refuses_overlong_and_surrogates),
         cmocka_unit_test(buffers_remember_failure),  cmocka_unit_test(arenas_have_a_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

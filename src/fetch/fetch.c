@@ -6,6 +6,7 @@
 struct transfer {
     const struct fetch_request *r;
     struct buf *body;
+    struct fetch_reply *reply; /* NULL: of no interest */
     size_t header_n;
     bool too_long;
 };
@@ -23,10 +24,24 @@ static size_t take_body(char *p, size_t size, size_t n, void *ctx)
     return buf_rc(t->body) == RC_OK ? size * n : 0;
 }
 
+static void keep_field(struct view line, struct view name, char *out, size_t max)
+{
+    if (view_itake(&line, name) && view_cstr(view_trim(line), out, max) != RC_OK)
+        out[0] = '\0';
+}
+
+static void keep_fields(struct fetch_reply *reply, struct view line)
+{
+    keep_field(line, VIEW("Location:"), reply->location, sizeof reply->location);
+    keep_field(line, VIEW("Replay-Nonce:"), reply->nonce, sizeof reply->nonce);
+    keep_field(line, VIEW("Retry-After:"), reply->retry_after, sizeof reply->retry_after);
+}
+
 static size_t take_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
-    (void)p;
+    if (t->reply)
+        keep_fields(t->reply, view_of(p, size * n));
     t->header_n += size * n;
     t->too_long |= t->header_n > FETCH_HEADER_MAX;
     return t->too_long ? 0 : size * n;
@@ -108,6 +123,25 @@ static bool has_type(CURL *curl, const char *wanted)
     return view_ieq(view_trim(type), view_str(wanted));
 }
 
+static bool set_upload(CURL *curl, const struct fetch_upload *u, struct curl_slist **fields)
+{
+    char type[256];
+    CURLcode err = CURLE_OK;
+    if (strcmp(u->method, "HEAD") == 0)
+        return curl_easy_setopt(curl, CURLOPT_NOBODY, 1L) == CURLE_OK;
+    if (strcmp(u->method, "POST") != 0)
+        return true;
+    snprintf(type, sizeof type, "Content-Type: %s", u->type);
+    *fields = curl_slist_append(NULL, type);
+#define SET(option, value) err = err == CURLE_OK ? curl_easy_setopt(curl, option, value) : err
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)u->bytes.n);
+    SET(CURLOPT_POSTFIELDS, u->bytes.p);
+    SET(CURLOPT_HTTPHEADER, *fields);
+#undef SET
+    return *fields && err == CURLE_OK;
+}
+
 static enum fetch_fault judge(CURL *curl, CURLcode err, const struct transfer *t, const char *words, char *why)
 {
     long status = 0;
@@ -119,6 +153,8 @@ static enum fetch_fault judge(CURL *curl, CURLcode err, const struct transfer *t
         snprintf(why, FETCH_WHY_MAX, "%s", *words ? words : curl_easy_strerror(err));
         return err == CURLE_PEER_FAILED_VERIFICATION ? FETCH_UNTRUSTED : FETCH_UNREACHABLE;
     }
+    if (t->reply)
+        return FETCH_OK;
     if (curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status != 200) {
         snprintf(why, FETCH_WHY_MAX, "the host answers with HTTP status %ld", status);
         return FETCH_REFUSED;
@@ -130,9 +166,25 @@ static enum fetch_fault judge(CURL *curl, CURLcode err, const struct transfer *t
     return FETCH_OK;
 }
 
-enum fetch_fault fetch_get(const struct fetch_request *r, struct buf *body, char why[FETCH_WHY_MAX])
+static void describe(CURL *curl, struct fetch_reply *reply)
 {
-    struct transfer t = {.r = r, .body = body};
+    char *text = NULL;
+    long status = 0;
+    struct view type, all;
+    if (curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK)
+        reply->status = (unsigned)status;
+    if (curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &text) != CURLE_OK || !text)
+        return;
+    all = view_str(text);
+    view_split(&all, ';', &type);
+    if (view_cstr(view_trim(type), reply->type, sizeof reply->type) != RC_OK)
+        reply->type[0] = '\0';
+}
+
+static enum fetch_fault run(struct transfer *t, const struct fetch_upload *upload, char *why)
+{
+    const struct fetch_request *r = t->r;
+    struct curl_slist *fields = NULL;
     char words[CURL_ERROR_SIZE] = "", url[1024];
     enum fetch_fault fault = FETCH_UNREACHABLE;
     CURL *curl = curl_easy_init();
@@ -141,14 +193,31 @@ enum fetch_fault fetch_get(const struct fetch_request *r, struct buf *body, char
     snprintf(why, FETCH_WHY_MAX, "out of memory");
     if (!curl || !addresses || n < 0 || (size_t)n >= sizeof url || r->n_addrs == 0)
         goto done;
-    if (!set_options(curl, &t, url, addresses, words))
+    if (!set_options(curl, t, url, addresses, words) || (upload && !set_upload(curl, upload, &fields)))
         goto done;
     CURLcode err = curl_easy_perform(curl);
-    fault = judge(curl, err, &t, words, why);
+    fault = judge(curl, err, t, words, why);
+    if (t->reply)
+        describe(curl, t->reply);
 done:
     curl_easy_cleanup(curl);
     curl_slist_free_all(addresses);
+    curl_slist_free_all(fields);
     if (fault == FETCH_OK)
         *why = '\0';
     return fault;
+}
+
+enum fetch_fault fetch_get(const struct fetch_request *r, struct buf *body, char why[FETCH_WHY_MAX])
+{
+    struct transfer t = {.r = r, .body = body};
+    return run(&t, NULL, why);
+}
+
+enum fetch_fault fetch_exchange(const struct fetch_request *r, const struct fetch_upload *upload, struct fetch_reply *reply,
+                                struct buf *body, char why[FETCH_WHY_MAX])
+{
+    struct transfer t = {.r = r, .body = body, .reply = reply};
+    *reply = (struct fetch_reply){0};
+    return run(&t, upload, why);
 }

@@ -1,4 +1,4 @@
-/* fetch: one GET over HTTPS (libcurl), as policies of strangers are fetched: bounded in time and size, no redirects, no
+/* fetch: one request over HTTPS (libcurl), as policies of strangers are fetched and reports handed in: bounded in time and size, no redirects, no
  * proxies, no cookies, no compression, HTTP/1.1 alone; the certificate must hold for the host by its DNS names (RFC 9525) and an authority
  * of `trust`. libcurl resolves nothing: the addresses are the caller's, from the resolver that everything else asks.
  * Network I/O; blocks until its deadline; any thread. fetch_init once before the first thread. */
@@ -38,5 +38,23 @@ struct fetch_request {
 void fetch_init(void);
 /* Appends the body to *body, whose cap is the limit. *why in words, not empty after a failure. */
 enum fetch_fault fetch_get(const struct fetch_request *r, struct buf *body, char why[FETCH_WHY_MAX]);
+
+/* A request of any kind, and a reply of any status and media type: what it means is the caller's to say. */
+#define FETCH_FIELD_MAX 1024
+struct fetch_upload {
+    const char *method; /* "GET", "HEAD", "POST" */
+    struct view bytes;  /* of POST */
+    const char *type;   /* of these */
+};
+struct fetch_reply {
+    unsigned status;
+    char type[128];                 /* without parameters; "" where missing or longer */
+    char location[FETCH_FIELD_MAX]; /* these three: "" where missing or longer */
+    char nonce[FETCH_FIELD_MAX];    /* Replay-Nonce, RFC 8555 §6.5.1 */
+    char retry_after[128];
+};
+/* As fetch_get; r->type does not matter. FETCH_OK: a whole reply came. */
+enum fetch_fault fetch_exchange(const struct fetch_request *r, const struct fetch_upload *upload, struct fetch_reply *reply,
+                                struct buf *body, char why[FETCH_WHY_MAX]);
 
 #endif
