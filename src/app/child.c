@@ -41,15 +41,14 @@ static enum rc sign(void *ctx, const uint8_t key[32], enum tls_sign_kind kind, s
     return vault_tls_sign(ctx, key, (int)kind, input, signature);
 }
 
-/* Certificates as the vault has them now. */
-static bool load_tls(struct child *c)
+bool child_load_tls(struct child *c)
 {
     struct arena a;
     const char *const *chains;
     struct tls_server *tls = NULL;
     const char *why = "the vault does not answer";
 
-    arena_init(&a, 8 << 20);
+    arena_init(&a, 64 << 20);
     enum rc rc = vault_tls_chains(c->vault, &a, &chains);
     if (rc == RC_OK && chains[0]) {
         const struct tls_server_settings set = {.chain_pem = chains, .sign = sign, .sign_ctx = c->vault, .alpn = "http/1.1"};
@@ -60,9 +59,11 @@ static bool load_tls(struct child *c)
         log_error("tls.failed", F_CSTR("reason", why));
         return false;
     }
+    pthread_mutex_lock(&c->tls_lock);
     pool_set_tls(c->pool, tls);
     tls_server_free(c->tls);
     c->tls = tls;
+    pthread_mutex_unlock(&c->tls_lock);
     return true;
 }
 
@@ -105,7 +106,7 @@ bool child_begin(struct child *c, struct start *start, const char *poke_socket, 
     struct arena a;
     const char *why = NULL;
 
-    *c = (struct child){.start = start, .name = start->name, .config = start->config, .poke_fd = -1};
+    *c = (struct child){.tls_lock = PTHREAD_MUTEX_INITIALIZER, .start = start, .name = start->name, .config = start->config, .poke_fd = -1};
     arena_init(&a, 1 << 20);
     if (!side_files_open(c->config, fds, CONFIG_FDS, &n) || !side_files_read(c->config, fds, n, &c->side))
         return false;
@@ -140,7 +141,7 @@ bool child_begin(struct child *c, struct start *start, const char *poke_socket, 
         log_error("pool.failed");
         return false;
     }
-    return load_tls(c);
+    return child_load_tls(c);
 }
 
 void child_close_pool(struct child *c)
@@ -229,7 +230,7 @@ static void reload(struct child *c, const int *fds, size_t n)
         rc = c->ops->reload(c->ctx, c);
     if (rc != RC_OK)
         log_error("reload.failed", F_CSTR("reason", rc_name(rc)));
-    load_tls(c);
+    child_load_tls(c);
     config_free(old);
     side_files_clear(&old_side);
     tell_parent(c, CONTROL_RELOADED);
@@ -274,6 +275,8 @@ static void handle_pokes(struct child *c, int fd)
             bus_receive(c->store, p.account, p.folder);
         else if (rc == RC_OK && p.kind == POKE_ACCOUNT)
             bus_receive(c->store, p.account, 0); /* its sessions look, and find it gone */
+        else if (rc == RC_OK && p.kind == POKE_TLS)
+            child_load_tls(c);
         else if (rc == RC_OK && c->ops->poke)
             c->ops->poke(c->ctx, &p);
     }

@@ -82,6 +82,10 @@ static const struct key keys[] = {
     {"tls", "certificate", KIND_PATHS, true, AT(tls.certificate)},
     {"tls", "key", KIND_PATHS, true, AT(tls.key)},
     {"tls", "trust", KIND_PATHS, true, AT(tls.trust)},
+    {"acme", "directory", KIND_TEXT, false, AT(acme.directory)},
+    {"acme", "contact", KIND_TEXT, false, AT(acme.contact)},
+    {"acme", "eab-key-id", KIND_TEXT, false, AT(acme.eab_key_id)},
+    {"acme", "eab-key-file", KIND_PATH, false, AT(acme.eab_key_file)},
     {"dns", "servers", KIND_ADDRS, true, AT(dns.servers), 53},
     {"dns", "trust-anchor", KIND_PATH, false, AT(dns.trust_anchor)},
     {"outbound", "bind", KIND_ADDRS, true, AT(outbound.bind), 0},
@@ -533,7 +537,7 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"listen", "tls", "dns", "outbound", "relay", "limits", "authentication", "reports", "queue"};
+    static const char *const sections[] = {"listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];
     const cfg_opt_t end = CFG_END();
@@ -638,6 +642,24 @@ static int line_of(const struct parse *p, const char *section, const char *name)
     return i >= 0 && p->set_at[i] ? p->set_at[i] : 1;
 }
 
+static void check_acme(struct parse *p)
+{
+    const struct config *c = p->config;
+    bool has_http = false;
+
+    for (size_t i = 0; i < c->listen.n; i++)
+        has_http |= c->listen.v[i].service == SERVICE_HTTP;
+    if (c->acme.directory && !view_istarts(view_str(c->acme.directory), VIEW("https://")))
+        add_mistake(p, line_of(p, "acme", "directory"), "'directory' is an address that begins with https://");
+    if (c->acme.directory && !has_http)
+        add_mistake(p, line_of(p, "acme", "directory"), "acme { } needs listen { http } at port 80: the authority looks there");
+    if (!c->acme.directory && (c->acme.contact || c->acme.eab_key_id || c->acme.eab_key_file))
+        add_mistake(p, line_of(p, "acme", c->acme.contact ? "contact" : c->acme.eab_key_id ? "eab-key-id" : "eab-key-file"),
+                    "acme { } needs a 'directory'");
+    if ((c->acme.eab_key_id != NULL) != (c->acme.eab_key_file != NULL))
+        add_mistake(p, line_of(p, "acme", c->acme.eab_key_id ? "eab-key-id" : "eab-key-file"), "'eab-key-id' and 'eab-key-file' go together");
+}
+
 /* What only the whole shows. */
 static void check_whole(struct parse *p)
 {
@@ -656,12 +678,13 @@ static void check_whole(struct parse *p)
                                  c->tls.key.n));
     for (size_t i = 0; i < c->listen.n; i++) {
         const char *service = config_service_name(c->listen.v[i].service);
-        if (config_service_is_tls(c->listen.v[i].service) && c->tls.certificate.n == 0) {
+        if (config_service_is_tls(c->listen.v[i].service) && c->tls.certificate.n == 0 && !c->acme.directory) {
             add_mistake(p, line_of(p, "listen", service),
-                        arena_printf(p->arena, "'%s' needs a certificate and key in tls { }", service));
+                        arena_printf(p->arena, "'%s' needs a certificate and key in tls { }, or acme { }", service));
             break;
         }
     }
+    check_acme(p);
     if ((c->relay.username != NULL) != (c->relay.password_file != NULL))
         add_mistake(p, line_of(p, "relay", c->relay.username ? "username" : "password-file"),
                     "'username' and 'password-file' go together");

@@ -83,6 +83,11 @@ struct config {
         struct config_strings trust;
     } tls;
     struct {
+        const char *directory; /* NULL: certificates are files alone */
+        const char *contact;
+        const char *eab_key_id, *eab_key_file;
+    } acme;
+    struct {
         struct config_addrs servers; /* default port 53 */
         const char *trust_anchor;    /* NULL: the root's */
     } dns;

@@ -171,7 +171,7 @@ static void mistakes_are_told_with_file_and_line(void **state)
         {"hostname = a.test\nlisten {\n\n smtp = \"mx.test:25\"\n}\n",
          "facteur.conf:4: 'smtp' must be an address and port such as \"127.0.0.2:25\" or \"[::1]:25\", not 'mx.test:25'\n"},
         {"hostname = a.test\nlisten { imaps = \"127.0.0.1:993\" }\n",
-         "facteur.conf:2: 'imaps' needs a certificate and key in tls { }\n"},
+         "facteur.conf:2: 'imaps' needs a certificate and key in tls { }, or acme { }\n"},
         {"hostname = a.test\ntls {\n certificate = {a, b}\n key = a\n}\n",
          "facteur.conf:3: 2 'certificate' but 1 'key': they go in pairs\n"},
         {"hostname = a.test\nlimits {\n workers = many\n recipients = 0\n}\n",

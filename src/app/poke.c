@@ -66,5 +66,5 @@ enum rc poke_receive(int fd, struct poke *out)
     if (n != sizeof *out)
         return RC_SYNTAX;
     memcpy(out, bytes, sizeof *out);
-    return out->kind >= POKE_BUS && out->kind <= POKE_REPORTS ? RC_OK : RC_SYNTAX;
+    return out->kind >= POKE_BUS && out->kind < POKE_KINDS ? RC_OK : RC_SYNTAX;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/certificates.h"
 #include "app/judge_settings.h"
 #include "app/process.h"
 #include "app/reporting.h"
@@ -33,6 +34,7 @@ struct mta {
     struct queue *queue;
     struct signing *signing;
     struct report *report;
+    struct certificates *certificates;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
@@ -209,6 +211,35 @@ static const struct pool_service *service_of(void *ctx, enum config_service serv
     }
 }
 
+/* Certificates are new: both processes that speak TLS take them. */
+static void use_certificates(void *ctx)
+{
+    struct mta *m = ctx;
+    const struct poke p = {.kind = POKE_TLS};
+    child_load_tls(&m->child);
+    poke_send(m->child.start->bus, &p);
+}
+
+static struct certificates_settings certificates_settings_of(struct mta *m)
+{
+    const struct config *f = m->child.config;
+    const struct buf *eab = &m->child.side.eab_key;
+    struct certificates_settings set = {.directory = f->acme.directory,
+                                        .contact = f->acme.contact,
+                                        .eab_key_id = f->acme.eab_key_id,
+                                        .eab_key = view_of(eab->p, eab->n > 0 ? eab->n - 1 : 0), /* without its NUL */
+                                        .hostname = f->hostname,
+                                        .vault = m->child.vault,
+                                        .store = m->child.store,
+                                        .dns = m->dns,
+                                        .trust = m->trust,
+                                        .changed = use_certificates,
+                                        .ctx = m};
+    for (size_t i = 0; i < f->listen.n; i++)
+        set.policy_hosts |= f->listen.v[i].service == SERVICE_HTTPS;
+    return set;
+}
+
 static enum rc reload(void *ctx, struct child *c)
 {
     struct mta *m = ctx;
@@ -227,12 +258,15 @@ static enum rc reload(void *ctx, struct child *c)
     if (rc == RC_OK)
         rc = report_reload(m->report, &report);
     arena_clear(&a);
+    struct tls_client *old = trust ? m->trust : NULL;
     if (trust) {
         sts_cache_trust(m->sts, trust);
-        tls_client_free(m->trust);
         m->trust = trust;
     }
-    return rc;
+    const struct certificates_settings certificates = certificates_settings_of(m);
+    enum rc kept = certificates_reload(m->certificates, &certificates);
+    tls_client_free(old);
+    return rc == RC_OK ? kept : rc;
 }
 
 static void poked(void *ctx, const struct poke *p)
@@ -295,7 +329,8 @@ static bool begin(struct mta *m)
     arena_clear(&a);
     if (rc != RC_OK)
         log_error("queue.failed", F_CSTR("reason", rc_name(rc)));
-    return rc == RC_OK;
+    const struct certificates_settings certificates = certificates_settings_of(m);
+    return rc == RC_OK && certificates_new(&certificates, &m->certificates) == RC_OK;
 }
 
 int mta_process(struct start *start)
@@ -307,6 +342,7 @@ int mta_process(struct start *start)
     fetch_init(); /* reads files that are out of reach later */
     if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
+        certificates_free(m->certificates);
         queue_free(m->queue);
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);

@@ -6,6 +6,8 @@
 #ifndef APP_PROCESS_H
 #define APP_PROCESS_H
 
+#include <pthread.h>
+
 #include "app/config.h"
 #include "app/poke.h"
 #include "app/users.h"
@@ -39,6 +41,7 @@ struct side_files {
     struct buf relay_password; /* first line of relay.password-file */
     struct buf *destination_trust; /* PEM of each destination's `trust`, in their order; empty for those without */
     size_t n_destinations;
+    struct buf eab_key;        /* first line of acme.eab-key-file */
 };
 
 /* All that a child gets at birth. */
@@ -72,6 +75,7 @@ struct child {
     struct vault *vault;
     struct store *store;
     struct pool *pool;
+    pthread_mutex_t tls_lock; /* guards tls */
     struct tls_server *tls;
     int poke_fd;
     const struct child_ops *ops;
@@ -97,6 +101,8 @@ int child_run(struct child *c, const struct child_ops *ops, void *ctx);
 void child_close_pool(struct child *c);
 void child_end(struct child *c);
 struct sasl_settings child_sasl(const struct child *c);
+/* Takes the certificates that the vault has now. Any thread. */
+bool child_load_tls(struct child *c);
 
 /* --- side files --- */
 

@@ -50,6 +50,7 @@ static const char *const domain_2[] = {
     "CREATE TABLE dkim_key (domain TEXT NOT NULL, selector TEXT NOT NULL, algorithm INTEGER NOT NULL, public_key BYTEA NOT NULL,"
     " state INTEGER NOT NULL, created_s BIGINT NOT NULL, active_s BIGINT NOT NULL, retired_s BIGINT NOT NULL,"
     " PRIMARY KEY (domain, selector))" CLUSTERED,
+    "CREATE TABLE acme_challenge (token TEXT NOT NULL PRIMARY KEY, answer TEXT NOT NULL, made_s BIGINT NOT NULL)" CLUSTERED,
     /* Random numbers made once, such as the one that SRS addresses are proven with. */
     "CREATE TABLE secret (name TEXT NOT NULL PRIMARY KEY, value BYTEA NOT NULL)" CLUSTERED,
     /* MTA-STS policies of others, as they were fetched, and mail hosts that had TLS when last spoken to. */

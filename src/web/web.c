@@ -3,7 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define STS_PATH "/.well-known/mta-sts.txt"
+#include "store/challenge.h"
+
+#define STS_PATH       "/.well-known/mta-sts.txt"
+#define CHALLENGE_PATH "/.well-known/acme-challenge/"
 
 struct web {
     pthread_rwlock_t lock; /* guards set */
@@ -57,6 +60,24 @@ static void answer_policy(struct asked *q)
     arena_clear(&a);
 }
 
+/* --- ACME --- */
+
+/* RFC 8555 §8.3 */
+static void answer_challenge(struct asked *q)
+{
+    struct view token = view_from(q->request->path, strlen(CHALLENGE_PATH)), answer;
+    struct arena a;
+    arena_init(&a, 4096);
+    enum rc rc = challenge_get(q->set->store, token, &a, &answer);
+    if (rc == RC_OK) {
+        q->response->content_type = "application/octet-stream";
+        buf_add(&q->response->body, answer);
+    } else {
+        say(q, rc == RC_NOTFOUND ? 404 : 503, "No such challenge.");
+    }
+    arena_clear(&a);
+}
+
 /* --- from HTTP to HTTPS --- */
 
 /* A host that is ours: nobody is sent to a place that the request names. */
@@ -102,6 +123,8 @@ static void answer(struct asked *q)
     bool reads = view_eq(q->request->method, VIEW("GET"));
     if (view_eq(path, VIEW("/healthz"))) {
         say(q, reads ? 200 : 405, reads ? "ok" : "GET only.");
+    } else if (reads && view_starts(path, VIEW(CHALLENGE_PATH))) {
+        answer_challenge(q);
     } else if (!q->request->is_tls) {
         redirect(q);
     } else {

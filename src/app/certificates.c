@@ -1,0 +1,286 @@
+#include "app/certificates.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "crypto/random.h"
+#include "store/challenge.h"
+#include "store/directory.h"
+#include "sys/thread.h"
+
+#define MEMORY      (64u << 20)
+#define NAME_MAX_N  256
+
+/* What is known of one name between looks. */
+struct keeping {
+    struct keeping *next;
+    char name[NAME_MAX_N], key[NAME_MAX_N + 8];
+    int64_t next_try_ms, next_suggestion_ms; /* monotonic */
+    int64_t renew_s;                         /* suggested; 0: not asked yet, or nothing was suggested */
+    int64_t until_s;                         /* of the certificate that renew_s is about */
+    unsigned failures;
+};
+struct certificates {
+    struct certificates_settings set;
+    struct arena texts;
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool stop;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct keeping *names; /* the thread's alone */
+};
+
+/* --- challenges --- */
+
+static enum rc publish(void *ctx, struct view token, struct view answer)
+{
+    struct certificates *c = ctx;
+    return challenge_put(c->set.store, token, answer);
+}
+
+static void withdraw(void *ctx, struct view token)
+{
+    struct certificates *c = ctx;
+    enum rc rc = challenge_remove(c->set.store, token);
+    if (rc != RC_OK)
+        log_warn("acme.challenge.failed", F_CSTR("reason", rc_name(rc))); /* it goes with a later one */
+}
+
+static struct acme_settings acme_settings_of(struct certificates *c)
+{
+    return (struct acme_settings){.directory = c->set.directory,
+                                  .contact = c->set.contact,
+                                  .eab_key_id = c->set.eab_key_id,
+                                  .eab_key = c->set.eab_key,
+                                  .vault = c->set.vault,
+                                  .dns = c->set.dns,
+                                  .trust = c->set.trust,
+                                  .publish = publish,
+                                  .withdraw = withdraw,
+                                  .ctx = c,
+                                  .stop = &c->stop};
+}
+
+/* --- one name --- */
+
+/* The chain that serves this name: the first that an authority has issued for it. NULL: none. */
+static const char *find_chain(const char *const *chains, const char *name, struct acme_certificate *facts)
+{
+    for (size_t i = 0; chains[i]; i++) {
+        struct view pem = view_str(chains[i]);
+        if (acme_certificate_read(pem, facts) == RC_OK && !facts->self_signed && acme_certificate_covers(pem, name))
+            return chains[i];
+    }
+    return NULL;
+}
+
+/* A moment of the suggested window, another one for each server. */
+static void ask_when(struct certificates *c, struct keeping *k, const char *chain)
+{
+    const struct acme_settings set = acme_settings_of(c);
+    int64_t start, end;
+    if (clock_mono_ms() < k->next_suggestion_ms)
+        return;
+    k->next_suggestion_ms = deadline_in(CERTIFICATES_SUGGEST_MS);
+    if (acme_renewal_window(&set, view_str(chain), deadline_in(CERTIFICATES_ORDER_MS), &start, &end) != RC_OK)
+        return;
+    if (k->renew_s < start || k->renew_s >= end)
+        k->renew_s = start + (int64_t)(random_u64() % (uint64_t)(end - start));
+}
+
+static bool is_due(struct certificates *c, struct keeping *k, const char *const *chains)
+{
+    struct acme_certificate facts;
+    const char *chain = find_chain(chains, k->name, &facts);
+    int64_t now = clock_real_s();
+    if (!chain)
+        return true;
+    if (k->until_s != facts.until_s) { /* another one since */
+        k->until_s = facts.until_s;
+        k->renew_s = 0;
+        k->next_suggestion_ms = 0;
+    }
+    ask_when(c, k, chain);
+    int64_t third = facts.until_s - (facts.until_s - facts.from_s) / 3;
+    return now >= (k->renew_s > 0 ? k->renew_s : third);
+}
+
+/* True: there is a new certificate. */
+static bool obtain(struct certificates *c, struct keeping *k)
+{
+    const struct acme_settings set = acme_settings_of(c);
+    const struct view name = view_str(k->name);
+    struct acme_result result;
+    enum rc rc = acme_obtain(&set, view_str(k->key), &name, 1, deadline_in(CERTIFICATES_ORDER_MS), &result);
+    if (rc == RC_OK) {
+        log_info("acme.certificate.new", F_CSTR("name", k->name), F_CSTR("directory", c->set.directory));
+        k->failures = 0;
+        return true;
+    }
+    if (atomic_load(&c->stop))
+        return false;
+    int64_t wait = CERTIFICATES_RETRY_S;
+    for (unsigned i = 0; i < k->failures && wait < CERTIFICATES_RETRY_MAX_S; i++)
+        wait *= 2;
+    if (wait < result.retry_after_s)
+        wait = result.retry_after_s;
+    if (wait > CERTIFICATES_RETRY_MAX_S)
+        wait = CERTIFICATES_RETRY_MAX_S;
+    k->failures++;
+    k->next_try_ms = deadline_in(wait * 1000);
+    log_error("acme.certificate.failed", F_CSTR("name", k->name), F_CSTR("reason", result.why), F_INT("again_s", wait));
+    return false;
+}
+
+/* --- which names --- */
+
+static struct keeping *keep_name(struct certificates *c, const char *key, const char *name)
+{
+    struct keeping *k = c->names;
+    while (k && strcmp(k->name, name) != 0)
+        k = k->next;
+    if (!k && strlen(name) < NAME_MAX_N && (k = calloc(1, sizeof *k))) {
+        memcpy(k->name, name, strlen(name));
+        snprintf(k->key, sizeof k->key, "%s %s", key, name);
+        k->next = c->names;
+        c->names = k;
+    }
+    return k;
+}
+
+static bool has_address(struct certificates *c, const char *name, struct arena *a)
+{
+    struct dns_answer answer;
+    struct addr *addrs;
+    size_t n;
+    dns_addrs(c->set.dns, view_str(name), 0, deadline_in(10000), a, &answer, &addrs, &n);
+    return n > 0;
+}
+
+/* Names sort by their keys in the vault, and the first chain is for clients that name no host: "cert" goes before "name". */
+static bool look_at(struct certificates *c, const char *key, const char *name, const char *const *chains)
+{
+    struct keeping *k = keep_name(c, key, name);
+    return k && !atomic_load(&c->stop) && clock_mono_ms() >= k->next_try_ms && is_due(c, k, chains) && obtain(c, k);
+}
+
+static void look_at_all(struct certificates *c)
+{
+    const char *const *chains;
+    struct view *domains;
+    struct arena a;
+    size_t n = 0;
+    bool any;
+    arena_init(&a, MEMORY);
+    enum rc rc = vault_tls_chains(c->set.vault, &a, &chains);
+    if (rc == RC_OK)
+        rc = directory_domains(c->set.store, &a, &domains, &n);
+    if (rc != RC_OK) { /* next time */
+        arena_clear(&a);
+        return;
+    }
+    any = look_at(c, "cert", c->set.hostname, chains);
+    for (size_t i = 0; c->set.policy_hosts && i < n; i++) {
+        const char *name = arena_printf(&a, "mta-sts.%.*s", VIEW_FMT(domains[i]));
+        if (name && has_address(c, name, &a))
+            any |= look_at(c, "name", name, chains);
+    }
+    arena_clear(&a);
+    if (any)
+        c->set.changed(c->set.ctx);
+}
+
+static void run(void *arg)
+{
+    struct certificates *c = arg;
+    while (!atomic_load(&c->stop)) {
+        look_at_all(c);
+        const int64_t next = deadline_in(CERTIFICATES_LOOK_MS);
+        pthread_mutex_lock(&c->lock);
+        while (!atomic_load(&c->stop) && thread_cond_wait(&c->changed, &c->lock, next))
+            ;
+        pthread_mutex_unlock(&c->lock);
+    }
+}
+
+/* --- life --- */
+
+static enum rc copy_settings(struct certificates *c, const struct certificates_settings *set)
+{
+    const char *texts[] = {set->directory, set->contact, set->eab_key_id, set->hostname};
+    const char **to[] = {&c->set.directory, &c->set.contact, &c->set.eab_key_id, &c->set.hostname};
+    c->set = *set;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i] && !(*to[i] = arena_printf(&c->texts, "%s", texts[i])))
+            return RC_TEMP;
+    return view_dup(&c->texts, set->eab_key, &c->set.eab_key);
+}
+
+static enum rc begin(struct certificates *c)
+{
+    if (!c->set.directory)
+        return RC_OK;
+    atomic_store(&c->stop, false);
+    c->has_thread = thread_start("acme", run, c, &c->thread) == RC_OK;
+    return c->has_thread ? RC_OK : RC_TEMP;
+}
+
+static void end(struct certificates *c)
+{
+    if (!c->has_thread)
+        return;
+    pthread_mutex_lock(&c->lock);
+    atomic_store(&c->stop, true);
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    c->has_thread = false;
+}
+
+enum rc certificates_new(const struct certificates_settings *set, struct certificates **out)
+{
+    struct certificates *c = calloc(1, sizeof *c);
+    if (!c)
+        return RC_TEMP;
+    pthread_mutex_init(&c->lock, NULL);
+    thread_cond_init(&c->changed);
+    arena_init(&c->texts, 1 << 20);
+    enum rc rc = copy_settings(c, set);
+    if (rc == RC_OK)
+        rc = begin(c);
+    if (rc != RC_OK)
+        certificates_free(c);
+    else
+        *out = c;
+    return rc;
+}
+
+/* What was put off is tried at once: perhaps the new settings are why it works now. */
+enum rc certificates_reload(struct certificates *c, const struct certificates_settings *set)
+{
+    end(c);
+    for (struct keeping *k = c->names; k; k = k->next) {
+        k->next_try_ms = 0;
+        k->failures = 0;
+    }
+    arena_reset(&c->texts);
+    enum rc rc = copy_settings(c, set);
+    return rc == RC_OK ? begin(c) : rc;
+}
+
+void certificates_free(struct certificates *c)
+{
+    if (!c)
+        return;
+    end(c);
+    for (struct keeping *k; (k = c->names);) {
+        c->names = k->next;
+        free(k);
+    }
+    arena_clear(&c->texts);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
+    free(c);
+}

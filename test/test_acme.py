@@ -1,0 +1,217 @@
+"""Certificates by ACME, from Pebble: an authority that refuses every second nonce."""
+import imaplib
+import json
+import os
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from lab import BIN, DNS_PORT, IS_ROOT, PORTS, SERVICES, SLOW, wait_for
+
+PEBBLE_PORT = 14000
+EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+
+
+class Pebble:
+    def __init__(self, lab, name, **settings):
+        self.lab, self.ip, self.name = lab, lab.ip(), name
+        self.dir = os.path.join(lab.dir, name)
+        os.makedirs(self.dir)
+        cert, key = os.path.join(self.dir, "cert.pem"), os.path.join(self.dir, "key.pem")
+        lab.certificate(cert, key, name)
+        lab.dns.set(name + ".", "A " + self.ip)
+        self.conf = os.path.join(self.dir, "pebble.json")
+        with open(self.conf, "w") as f:
+            json.dump({"pebble": {"listenAddress": "%s:%d" % (self.ip, PEBBLE_PORT), "managementListenAddress": "",
+                                  "certificate": cert, "privateKey": key, "httpPort": PORTS["http"], "tlsPort": PORTS["https"],
+                                  "ocspResponderURL": "", **settings}}, f)
+        env = dict(os.environ, PEBBLE_VA_NOSLEEP="1", PEBBLE_WFE_NONCEREJECT="50", PEBBLE_AUTHZREUSE="0")
+        self.log = os.path.join(self.dir, "log")
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(["pebble", "-config", self.conf, "-dnsserver", "%s:%d" % (lab.dns.ip, DNS_PORT), "-strict"],
+                                            env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_for("pebble", self.answers, 30)
+
+    def answers(self):
+        try:
+            socket.create_connection((self.ip, PEBBLE_PORT), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def directory(self):
+        return "https://%s:%d/dir" % (self.name, PEBBLE_PORT)
+
+    def log_text(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def pebble(lab):
+    made = Pebble(lab, "acme.lab.test")
+    yield made
+    made.stop()
+
+
+def certificate(server, port, name=None, starttls=False):
+    """What is served to a client that asks for this name: (issuer, names, whole)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if starttls:
+        s = smtplib.SMTP(server.ip, PORTS["smtp"], timeout=20 * SLOW)
+        s.starttls(context=context)
+        der = s.sock.getpeercert(True)
+        s.close()
+    else:
+        with socket.create_connection((server.ip, PORTS[port]), timeout=20 * SLOW) as plain, \
+                context.wrap_socket(plain, server_hostname=name) as s:
+            der = s.getpeercert(True)
+    out = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-issuer", "-ext", "subjectAltName"], input=der, capture_output=True,
+                         check=True).stdout.decode()
+    return out.split("\n")[0], out, der
+
+
+def reload(server):
+    since = len(server.log_text())
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log(r"\breloaded\b", since=since)
+
+
+def is_pebbles(server, port, name, **kw):
+    try:
+        issuer, text, _ = certificate(server, port, name, **kw)
+    except OSError:
+        return False
+    return "Pebble" in issuer and "DNS:" + name in text
+
+
+def serve(lab, domain, directory, extra="", **kw):
+    server = lab.facteur(domain, 'acme {\n    directory = "%s"\n    contact = "mailto:postmaster@%s"\n%s}\n' % (directory, domain, extra),
+                         listen=SERVICES + ["http", "https"], start=False, **kw)
+    lab.dns.set("mta-sts.%s." % domain, "CNAME mx.%s." % domain)
+    # what quickstart makes: good for the first minute
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+                    "/CN=first day", "-addext", "subjectAltName=DNS:mx." + domain, "-keyout", os.path.join(server.dir, "key.pem"), "-out",
+                    os.path.join(server.dir, "cert.pem")], check=True, capture_output=True)
+    return server
+
+
+def test_certificates_are_had_and_kept(lab, pebble):
+    server = serve(lab, "ici.test", pebble.directory(), accounts=("anne",))
+    server.start()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    session = imaplib.IMAP4_SSL(server.ip, PORTS["imaps"], ssl_context=context, timeout=20 * SLOW)
+    session.login("anne@ici.test", "secret")
+    wait_for("the host's certificate", lambda: is_pebbles(server, "imaps", "mx.ici.test"), 60)
+    wait_for("the policy host's", lambda: is_pebbles(server, "https", "mta-sts.ici.test"), 60)
+    wait_for("SMTP too", lambda: is_pebbles(server, "smtp", "mx.ici.test", starttls=True))
+    assert "DNS:mx.ici.test" in certificate(server, "imaps")[1]  # clients that name no host
+    assert session.noop()[0] == "OK"  # nobody was thrown out
+    session.logout()
+    # the keys are where the vault alone reads
+    for folder, _, files in os.walk(os.path.join(server.dir, "data")):
+        for f in files:
+            if not folder.endswith(("/vault", "/run")):
+                with open(os.path.join(folder, f), "rb") as data:
+                    assert b"PRIVATE KEY" not in data.read(), f
+    if IS_ROOT:
+        assert os.stat(os.path.join(server.dir, "data", "vault")).st_mode & 0o077 == 0
+    # a restart serves the same, and orders nothing
+    before = certificate(server, "imaps", "mx.ici.test")[2]
+    orders = pebble.log_text().count("Added order")
+    assert orders == 2
+    server.stop()
+    server.start()
+    assert certificate(server, "imaps", "mx.ici.test")[2] == before
+    reload(server)
+    assert certificate(server, "imaps", "mx.ici.test")[2] == before
+    assert pebble.log_text().count("Added order") == orders
+    server.stop()
+
+
+def test_name_that_is_not_ours_harms_no_other(lab, pebble):
+    """The policy host leads elsewhere: its order fails, in words that help; the host itself has its certificate."""
+    server = serve(lab, "labas.test", pebble.directory())
+    lab.dns.set("mta-sts.labas.test.", "A %s" % lab.ip())  # nobody there
+    server.start()
+    wait_for("the host's certificate", lambda: is_pebbles(server, "imaps", "mx.labas.test"), 60)
+    line = server.wait_log("acme.certificate.failed.*", 60).group(0)
+    assert "mta-sts.labas.test" in line and "port 80" in line
+    # mended: the next try is soon
+    lab.dns.set("mta-sts.labas.test.", "CNAME mx.labas.test.")
+    reload(server)
+    wait_for("the policy host's certificate", lambda: is_pebbles(server, "https", "mta-sts.labas.test"), 60)
+    server.stop()
+
+
+def test_authority_that_is_away(lab):
+    lab.dns.set("nobody.lab.test.", "A %s" % lab.ip())
+    server = serve(lab, "ailleurs.test", "https://nobody.lab.test:14000/dir")
+    server.start()
+    assert "nobody.lab.test" in server.wait_log("acme.certificate.failed.*", 60).group(0)
+    assert "first day" in certificate(server, "imaps")[0]  # the file's still serves
+    begin = time.monotonic()
+    server.stop()
+    assert time.monotonic() - begin < 15 * SLOW
+
+
+def test_external_account(lab):
+    pebble = Pebble(lab, "eab.lab.test", externalAccountBindingRequired=True, externalAccountMACKeys={"kid-1": EAB_KEY})
+    try:
+        server = serve(lab, "lie.test", pebble.directory())
+        server.start()
+        assert "eab-key-id" in server.wait_log("acme.certificate.failed.*", 60).group(0)
+        secret = os.path.join(server.dir, "eab.secret")
+        with open(secret, "w") as f:
+            f.write(EAB_KEY + "\n")
+        os.chmod(secret, 0o600)
+        server.write(server.text.replace("acme {", 'acme {\n    eab-key-id = "kid-1"\n    eab-key-file = "eab.secret"'))
+        reload(server)
+        wait_for("a certificate", lambda: is_pebbles(server, "imaps", "mx.lie.test"), 60)
+        with open(server.log) as f:
+            assert EAB_KEY not in f.read()
+        server.stop()
+    finally:
+        pebble.stop()
+
+
+def test_certificate_of_a_file_that_is_good_stays(lab, pebble):
+    """Somebody else's authority vouches for it, and it lives long enough: nothing is ordered."""
+    server = serve(lab, "rien.test", pebble.directory())
+    lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), "mx.rien.test")
+    server.start()
+    wait_for("the policy host's certificate", lambda: is_pebbles(server, "https", "mta-sts.rien.test"), 60)
+    assert "Pebble" not in certificate(server, "imaps", "mx.rien.test")[0]
+    server.stop()
+
+
+def test_challenges_are_answered_by_name_only(lab, pebble):
+    server = serve(lab, "nulle.test", pebble.directory())
+    server.start()
+    with socket.create_connection((server.ip, PORTS["http"]), timeout=20) as s:
+        s.sendall(b"GET /.well-known/acme-challenge/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b" 404 " in s.recv(4096)
+    server.stop()
+
+
+@pytest.mark.parametrize("text,words", [
+    ('acme {\n directory = "http://x.test/"\n}\n', "https://"),
+    ('acme {\n contact = "mailto:a@b.test"\n}\n', "needs a 'directory'"),
+    ('acme {\n directory = "https://x.test/"\n eab-key-id = "k"\n}\n', "go together"),
+])
+def test_mistakes_are_named(text, words, tmp_path):
+    conf = tmp_path / "facteur.conf"
+    conf.write_text('hostname = "mx.x.test"\nlisten {\n http = "127.0.0.1:80"\n}\n' + text)
+    r = subprocess.run([BIN, "-c", str(conf), "config", "check"], capture_output=True, text=True)
+    assert r.returncode == 1 and words in r.stderr + r.stdout
