@@ -65,7 +65,10 @@ class Client:
         self.step(b"H", helo.encode() + b"\0", 2, 0x2000)
 
     def message(self, message, sender="sender@example.com", recipient="rcpt@receiver.test", number="AAAA1"):
-        """(verdict, fields that it inserts as bytes "Name: value", reply). The message has CRLF line ends."""
+        """(verdict, fields that it inserts as bytes "Name: value", reply). The message has CRLF line ends; the last line gets one where it has none, as
+        SMTP would give it."""
+        if not message.endswith(b"\r\n"):
+            message += b"\r\n"
         self.macros(b"M", "i", number)
         self.step(b"M", b"<" + sender.encode() + b">\0", 4, 0x4000)
         self.step(b"R", b"<" + recipient.encode() + b">\0", 8, 0x8000)

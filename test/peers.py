@@ -155,15 +155,14 @@ def opendkim_verdicts(fields):
 
 
 def opendkim_verify(client, message):
-    """OpenDKIM's results field has room for few signatures, and none covers another: three at a time."""
+    """OpenDKIM's results field has room for few signatures, and one that it cannot read takes others with it; none covers another: ours
+    and our peers' three at a time, others alone."""
     header, end, body = message.partition(b"\r\n\r\n")
-    if not message.endswith(b"\r\n"):
-        body += b"\r\n"  # as SMTP would; both canonicalisations do the same
     fields = re.split(rb"\r\n(?![ \t])", header)
     signatures = [i for i, f in enumerate(fields) if re.match(rb"(?i)dkim-signature[ \t]*:", f)]
+    own = [i for i in signatures if re.search(rb"\bd=(ours|dkimpy|mailauth|opendkim)\.test\b", fields[i])]
     out = []
-    for at in range(0, len(signatures), 3):
-        left_out = set(signatures) - set(signatures[at:at + 3])
-        part = b"\r\n".join(f for i, f in enumerate(fields) if i not in left_out) + end + body
+    for kept in [own[at:at + 3] for at in range(0, len(own), 3)] + [[i] for i in signatures if i not in own]:
+        part = b"\r\n".join(f for i, f in enumerate(fields) if i in kept or i not in signatures) + end + body
         out += opendkim_verdicts(client.message(part)[1])
     return out
