@@ -72,6 +72,7 @@ void smtp_judging_finish(struct smtp_session *s)
     j->set.time_ms = patience_ms(s->set, atomic_fetch_add(&s->srv->waiting, 1), &hurried);
     enum rc rc = judge_finish(j->judge, &j->found);
     atomic_fetch_sub(&s->srv->waiting, 1);
+    conn_deadline(s->c, deadline_in(s->set->line_ms)); /* for the reply: the client's own time was not running */
     j->done = rc == RC_OK;
     if (!j->done || (hurried && j->found.dmarc.result == DMARC_TEMPERROR)) /* haste lets nothing in */
         smtp_intake_refuse(s, 451, "4.7.0", busy);
