@@ -457,6 +457,7 @@ def test_dane(world):
     tlsa(world, "d1.test", "3 1 1 " + spki(cert))
     world.send("d1.test")
     assert arrives(peer) == "TLSv1.3"
+    world.server.wait_log(r"queue\.mx\.connected route=d1.test mx=mx.d1.test tls=TLSv1.3 policy=tlsa")
     assert world.results("d1.test") == {"tlsa": {"success": 1}}
 
 

@@ -183,8 +183,12 @@ static enum rc try_host(struct delivery_run *d, struct search *s, const struct r
             continue;
         }
         s->tries++;
-        if (open_one(d, &s->route, host, &host->addrs[k], &report, &why) == RC_OK)
+        if (open_one(d, &s->route, host, &host->addrs[k], &report, &why) == RC_OK) {
+            log_info("queue.mx.connected", F_VIEW("route", d->job->route), F_VIEW("mx", host->name),
+                     F_CSTR("tls", smtp_client_tls_version(d->job->client)), F_CSTR("policy", tlsrpt_type_name(host->policy.type)),
+                     F_CSTR("reason", host->why));
             return RC_OK;
+        }
         take_failure(s, host, &report, &why);
         log_info("queue.mx.failed", F_VIEW("route", d->job->route), F_VIEW("mx", host->name), F_CSTR("reason", why.text));
         if (is_lost(&why))
