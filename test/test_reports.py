@@ -274,7 +274,8 @@ def test_a_stopped_server_keeps_what_it_owes(lab, there):
 
 
 def test_failure_reports(lab, there):
-    server = lab.facteur("echec.test", accounts=("anne",), extra="reports {\n    failure = yes\n    failures-per-domain = 2\n}\n")
+    server = lab.facteur("echec.test", accounts=("anne",), extra="reports {\n    failure = yes\n    from = \"nobody@echec.test\"\n    failures-per-domain = 2\n}\n")
+    server.wait_log(r"report\.from\.unusable address=nobody@echec\.test")
     lab.dns.load(server.run("dns", "echec.test"))
     record(lab.dns, "forged.test", "v=DMARC1; p=none; ruf=mailto:other@labas.test,mailto:victim@labas.test!1")
     lab.dns.set("forged.test.", 'TXT "v=spf1 -all"')

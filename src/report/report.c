@@ -8,6 +8,7 @@
 #include "report/bounce.h"
 #include "report/collect.h"
 #include "report/failing.h"
+#include "store/directory.h"
 #include "sys/thread.h"
 
 #define NOTE_ARENA   (256u << 10)
@@ -220,9 +221,27 @@ static void answer(struct report *r, const struct report_settings *set)
         log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", "an operator waits for an answer"));
 }
 
+/* Said once for each set of settings; that it goes on all the same is the operator's choice. */
+static void check_from(struct report *r, const struct report_settings *set)
+{
+    struct arena a;
+    struct directory_target *targets;
+    size_t n;
+    if (!set->from || (!set->aggregate && !set->failure))
+        return;
+    arena_init(&a, NOTE_ARENA);
+    enum rc rc = directory_route(r->store, view_str(set->from), &a, &targets, &n);
+    if (rc == RC_DENIED || rc == RC_NOTFOUND)
+        log_warn("report.from.unusable", F_CSTR("address", set->from),
+                 F_CSTR("reason", rc == RC_DENIED ? "its domain is not hosted here: reports go unsigned, and bounces elsewhere"
+                                                  : "there is no such mailbox: bounces and questions cannot come back"));
+    arena_clear(&a);
+}
+
 static void run(void *arg)
 {
     struct report *r = arg;
+    const struct snapshot *checked = NULL;
     int64_t look_at = 0, forget_at = deadline_in(FORGET_MS / 60);
     pthread_mutex_lock(&r->lock);
     while (!r->stop) {
@@ -230,6 +249,9 @@ static void run(void *arg)
         r->asked = false;
         pthread_mutex_unlock(&r->lock);
         struct snapshot *snap = take_snapshot(r);
+        if (checked != snap)
+            check_from(r, &snap->set);
+        checked = snap;
         collect_flush(r->collect, r->store);
         pause_returned(r);
         failing_send(r->failing, r->store, r->dns, &snap->set, &r->stop);
