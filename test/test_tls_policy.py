@@ -21,7 +21,8 @@ from test_queue import submit, waiting
 TOOL = os.path.join(os.path.dirname(BIN), "src", "policy", "mta_sts_tool")
 DATA = SHARED / "data" / "mta-sts"
 SECRET = b"the secret of this message"
-pytestmark = [pytest.mark.skipif(not IS_ROOT, reason="policies are fetched from port 443, and TLSA records name port 25"),
+pytestmark = [pytest.mark.sanitize,
+              pytest.mark.skipif(not IS_ROOT, reason="policies are fetched from port 443, and TLSA records name port 25"),
               pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")]
 
 
