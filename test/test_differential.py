@@ -242,8 +242,8 @@ def has_blank_before_colon(facts):
 
 
 def has_odd_line(facts):
-    """A header line that is no field: no colon, or not in its first line."""
-    return any(b":" not in f.partition(b"\r\n")[0] for f in re.split(rb"\r\n(?![ \t])", header_of(facts["message"])))
+    """A header line that is no field: no name, or no colon behind it."""
+    return any(not re.match(rb"[!-9;-~]+[ \t]*:", f) for f in re.split(rb"\r\n(?![ \t])", header_of(facts["message"])))
 
 
 def has_open_blanks(facts):
@@ -324,8 +324,12 @@ SPF_KNOWN = [
     ("An include of oneself", "pyspf", says("words", "trivial recursion")),
     ("exists without a domain", "pyspf", says("record", r"(?i) [-+~?]?exists( |$)")),
     ("exists without a domain", "pyspf", says("reason", r"exists.*it needs a domain")),
-    ("Explanations", "pyspf explanation", lambda f: f["words"].startswith("SPF fail") or "postmaster" in f["ours"]),
+    ("Explanations", "pyspf explanation", lambda f: f["words"].startswith("SPF fail") or "postmaster" in f["ours"] or "%{p}" in f["why"] or
+     f["words"].lower() == f["ours"].lower()),
+    ("Networks and names that mailauth reads differently", "mailauth", says("words", "invalid CIDR|Invalid")),
+    ("Networks and names that mailauth reads differently", "mailauth", says("record", r"(?i)ip[46]:\S+/0|%\{p")),
     ("mailauth reads only as far as it must", "mailauth", lambda f: f["ours"] == "permerror" and "record of" in f["reason"]),
+    ("A macro that keeps no part", "pyspf", says("record", r"%\{[a-zA-Z]0")),
     ("Which look-ups found nothing", "mailauth", says("reason", "look-ups found nothing")),
     ("Which look-ups found nothing", "mailauth", says("words", "void|lookups")),
 ]
@@ -355,7 +359,7 @@ def test_spf(tmp_path, monkeypatch, seeds):
                 wrong.append("seed %d %s: we say %s (%s), pyspf %s (%s): %s" % (seed, question, result, reason, theirs, words, record))
             if result == theirs == "fail" and explanation and "%{t}" not in str(made.zone["why.test"]):
                 explained += 1
-                facts.update(ours=explanation)
+                facts.update(ours=explanation, why=str(made.zone["why.test"]))
                 if explanation != words and not known.explains("pyspf explanation", facts):
                     wrong.append("seed %d %s: we explain %r, pyspf %r: %s" % (seed, question, explanation, words, made.zone["why.test"]))
             facts.update(ours=result, theirs=third.get("result"), words=third.get("comment") or third.get("error"))
@@ -512,7 +516,7 @@ def test_arc(tmp_path, every):
     for (name, by, kind, message), third in zip(cases, mailauth):
         result, at, _, reason = peers.tool("arc-verify", chains.script, message=message).decode().split("\n")[0].split("\t")
         count[len(by), result] += 1
-        if not kind and result != "pass":
+        if not kind and result != "pass" and not ("mailauth" in by and b"\xa0" in header_of(message)):
             wrong.append("%s by %s should pass: %s at %s" % (name, by, reason, at))
         for peer, said in (("dkimpy", dkimpy.arc(message)), ("mailauth", (third.get("arc"), third.get("arcComment") or third.get("error")))):
             facts = {"name": name, "by": by, "kind": kind, "ours": result, "theirs": said[0], "words": str(said[1]), "reason": reason, "message": message}
