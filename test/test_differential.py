@@ -289,7 +289,7 @@ def test_dkim(lab, tmp_path, every):
             wrong.append("%s: %s should pass: %s" % (name, signer, ours))
         for peer, theirs in found.items():
             facts = {"name": name, "message": message, "ours": ours, "theirs": theirs, "all": others[peer]}
-            if (theirs is not None and (theirs[3] == "pass") == passes) or known.explains(peer, facts):
+            if (theirs is not None and theirs[3] == "pass") == passes or known.explains(peer, facts):
                 continue
             wrong.append("%s: we say %s, %s says %s" % (name, ours, peer, theirs or others[peer]))
     print(dict(count), dict(matrix.unsigned), dict(known.met))
