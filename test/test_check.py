@@ -68,7 +68,11 @@ def test_the_action_and_why(conf):
     got = judge(conf, SPOOFED, "--ip", "192.0.2.1", "--helo", "mx.bank.test", "--mail-from", "a@bank.test")
     assert (got["action"], got["action_reason"], got["helo"]["note"]) == ("accept", None, "")
     assert got["iprev"] == {"result": "pass", "reason": "the address has a name that leads back to it", "name": "mx.bank.test"}
+    assert "'ip4:192.0.2.1' of bank.test" in got["authentication_results"]
+    assert got["arc"]["reason"] == "the message has no ARC sets"
     assert judge(conf, b"From: a@soft.test\n\nx\n")["action"] == "junk"
+    in_brackets = judge(conf, SPOOFED, "--ip", "192.0.2.1", "--helo", "mx.bank.test", "--mail-from", "<a@bank.test>")
+    assert (in_brackets["spf"]["result"], in_brackets["spf"]["domain"]) == ("pass", "bank.test")
 
 
 def test_the_settings_of_the_door_count(server, tmp_path):

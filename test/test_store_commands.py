@@ -150,6 +150,15 @@ def test_dns_loads_in_a_name_server(ici, tmp_path):
     assert r.returncode == 0 and "rror" not in r.stdout + r.stderr, r.stdout + r.stderr + text
 
 
+def test_dns_of_an_international_domain_is_in_a_labels(ici):
+    ici.run("domain", "add", "b\u00fccher.test")
+    text = ici.run("dns", "b\u00fccher.test")
+    ici.run("domain", "remove", "b\u00fccher.test")
+    assert text.isascii() and "rua=mailto:postmaster@xn--bcher-kva.test" in text
+    for line in text.splitlines():
+        assert re.match(r"([\w-]+\.)*xn--bcher-kva\.test\. 3600 IN ", line), line
+
+
 def test_apply(ici, tmp_path):
     before = ici.run("apply", "--export")
     path = tmp_path / "people"

@@ -63,13 +63,25 @@ static json_t *field_json(const struct judge_settings *set, const struct judgeme
     return out;
 }
 
+static const char *dkim_reason(const struct dkim_verdict *v)
+{
+    return v->reason[0] || v->result != DKIM_PASS ? v->reason : "what was signed is unchanged";
+}
+
+static const char *arc_reason(const struct arc_verdict *v)
+{
+    if (v->reason[0])
+        return v->reason;
+    return v->n_sets > 0 ? "the seals are unbroken" : "the message has no ARC sets";
+}
+
 static json_t *dkim_json(const struct dkim_list *l)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < l->n; i++) {
         const struct dkim_verdict *v = &l->verdicts[i];
         json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:b}", "result", dkim_result_name(v->result),
-                                              "reason", v->reason, "domain", json_or_null(v->domain), "selector",
+                                              "reason", dkim_reason(v), "domain", json_or_null(v->domain), "selector",
                                               json_or_null(v->selector), "identity", json_or_null(v->identity), "algorithm",
                                               dkim_algorithm_name(v->algorithm), "bits", (int)v->bits, "partial", (int)v->is_partial,
                                               "testing", (int)v->is_testing));
@@ -82,7 +94,7 @@ static json_t *arc_json(const struct arc_verdict *v)
     json_t *sealers = json_array();
     for (size_t i = 0; i < v->n_sets; i++)
         json_array_append_new(sealers, app_json(v->sets[i].seal_domain));
-    return json_pack("{s:s, s:s, s:i, s:i, s:o}", "result", arc_result_name(v->result), "reason", v->reason, "sets",
+    return json_pack("{s:s, s:s, s:i, s:i, s:o}", "result", arc_result_name(v->result), "reason", arc_reason(v), "sets",
                      (int)v->last_instance, "failed_at", (int)v->failed_at, "sealers", sealers);
 }
 
@@ -126,8 +138,8 @@ static void print_dkim(const struct dkim_list *list)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct dkim_verdict *v = &list->verdicts[i];
-        printf("dkim   %s: d=%.*s s=%.*s %s%s%s\n", dkim_result_name(v->result), VIEW_FMT(v->domain), VIEW_FMT(v->selector),
-               dkim_algorithm_name(v->algorithm), v->reason[0] ? ": " : "", v->reason);
+        printf("dkim   %s: d=%.*s s=%.*s %s: %s\n", dkim_result_name(v->result), VIEW_FMT(v->domain), VIEW_FMT(v->selector),
+               dkim_algorithm_name(v->algorithm), dkim_reason(v));
     }
     if (list->n_skipped > 0)
         printf("dkim   %zu further signature%s not looked at\n", list->n_skipped, PLURAL(list->n_skipped));
@@ -156,8 +168,7 @@ void check_print(const struct judgement *v)
     if (v->facts.helo.n > 0 && v->helo_note[0])
         printf("       %s\n", v->helo_note);
     print_dkim(&v->dkim);
-    printf("arc    %s: %s\n", arc_result_name(v->arc.result),
-           v->arc.n_sets > 0 || v->arc.reason[0] ? v->arc.reason : "the message has no ARC sets");
+    printf("arc    %s: %s\n", arc_result_name(v->arc.result), arc_reason(&v->arc));
     print_dmarc(&v->dmarc);
     printf("action %s", action_name(v->action));
     if (v->action == JUDGE_REJECT)

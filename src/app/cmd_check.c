@@ -353,8 +353,8 @@ int cmd_check(struct app *app, int argc, char **argv)
             goto done;
         }
     }
-    if (view_eq(c.facts.mail_from, VIEW("<>")))
-        c.facts.mail_from = (struct view){0};
+    if (view_starts(c.facts.mail_from, VIEW("<")) && view_ends(c.facts.mail_from, VIEW(">"))) /* as it stands in MAIL */
+        c.facts.mail_from = view_slice(c.facts.mail_from, 1, c.facts.mail_from.n - 2);
     if (c.n == 0 && !c.is_list)
         code = app_usage(app);
     else if (open_check(&c))

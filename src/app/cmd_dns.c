@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/domain_keys.h"
+#include "dns/dns.h"
 #include "store/directory.h"
 
 struct records {
@@ -152,8 +153,7 @@ int cmd_dns(struct app *app, int argc, char **argv)
 {
     struct records r = {.app = app};
     bool ours;
-    struct view *domains, domain = {0};
-    size_t n;
+    struct view domain;
 
     if (argc != 2)
         return app_usage(app);
@@ -164,14 +164,9 @@ int cmd_dns(struct app *app, int argc, char **argv)
     if (rc == RC_OK && !ours)
         return app_fail("%s is not hosted here: `facteur domain add %s` first", argv[1], argv[1]);
     if (rc == RC_OK)
-        rc = directory_domains(app->store, &app->arena, &domains, &n);
-    if (rc != RC_OK && rc != RC_SYNTAX)
-        return app_fail_rc(rc, "read the domains");
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        if (view_ieq(domains[i], view_str(argv[1])))
-            domain = domains[i];
-    if (domain.n == 0) /* given as a U-label, kept as an A-label */
-        domain = view_str(argv[1]);
+        rc = dns_domain_ascii(view_str(argv[1]), &app->arena, &domain); /* name servers know A-labels alone */
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "read the domain");
     const char *owner = arena_printf(&app->arena, "%.*s.", VIEW_FMT(domain));
     const char *mx = arena_printf(&app->arena, "10 %s.", c->hostname);
     if (!owner || !mx)

@@ -241,8 +241,8 @@ static void test_written_results(void **state)
     authres_property(&r, "header", "i", VIEW("\"a b\"@c;d"));
     assert_int_equal(authres_end(&r, &out), RC_OK);
     assert_true(view_eq(buf_view(&out), VIEW("Authentication-Results: mx.ici.test; spf=pass smtp.mailfrom=a@b.test;\r\n"
-                                             " dkim=fail (2048? ?bits) reason=\"a ?b???Evil: 1\" header.b=\"ab/c==\"\r\n"
-                                             " header.i=\"?a b?@c,d\"\r\n")));
+                                             " dkim=fail (2048? ?bits) reason=\"a 'b'??Evil: 1\" header.b=\"ab/c==\"\r\n"
+                                             " header.i=\"'a b'@c,d\"\r\n")));
     authres_begin(&r, VIEW("mx.ici.test; dkim=pass"));
     assert_int_equal(authres_end(&r, &out), RC_SYNTAX);
     buf_clear(&out);
@@ -261,6 +261,11 @@ static void test_forged_results(void **state)
         {" mx.ici.test=pass; dkim=pass", true}, /* cannot be read, but has the name */
         {" (never ends mx.ici.test; dkim=pass", true},
         {" mx.ici.test.; dkim=pass", true},
+        {" mx(c).ici (d) . test; dkim=pass", true}, /* no authserv-id, but who drops comments first reads one */
+        {" \"mx\".ici.test; dkim=pass", true},
+        {" \"mx.ici.\r\n test\"; dkim=pass", true},
+        {"\xc2\xa0mx.ici.test; dkim=pass", true},
+        {" mx.ici . example; dkim=pass reason=\"x\"", false},
         {" other.test; dkim=pass", false},
         {" other.test; dkim=pass reason=\"mx.ici.test\"", false},
         {" notmx.ici.test; dkim=pass", false},

@@ -109,7 +109,8 @@ static void put_safe(struct buf *out, struct view text, const char *not_allowed)
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
         bool is_bad = c < 0x20 || c >= 0x7f || view_chr(view_str(not_allowed), (char)c) != VIEW_NONE;
-        buf_chr(out, is_bad ? '?' : c == ';' ? ',' : (char)c); /* some readers split at each ";" and know no quotes */
+        /* some readers split at each ";" and know no quotes; "?" around a term of SPF would read as its qualifier */
+        buf_chr(out, c == '"' ? '\'' : is_bad ? '?' : c == ';' ? ',' : (char)c);
     }
 }
 
@@ -217,13 +218,29 @@ enum rc authres_id(struct view *value, struct arena *a, struct view *id)
     return RC_OK;
 }
 
+/* What stands before the first ";" without all that a careless reader may take for nothing: comments, white space, quoting, bytes
+ * beyond ASCII. */
+static struct view squeeze(struct view value, struct arena *a)
+{
+    struct view in = view_slice(value, 0, AUTHRES_FIELD_MAX);
+    char *p = arena_alloc(a, in.n + 1);
+    size_t n = 0;
+    for (int c; p && skip_cfws(&in) && (c = view_next(&in)) >= 0 && c != ';';)
+        if (c > ' ' && c < 0x7f && c != '"' && c != '\\')
+            p[n++] = (char)c;
+    return view_of(p, n);
+}
+
 bool authres_is_ours(struct view value, struct view authserv_id)
 {
     struct view rest = value, id;
     struct arena a;
-    arena_init(&a, 2 * AUTHRES_FIELD_MAX);
-    bool is_read = authres_id(&rest, &a, &id) == RC_OK;
-    bool is_ours = is_read ? ids_are_equal(id, authserv_id, &a) : view_ifind(value, authserv_id) != VIEW_NONE;
+    arena_init(&a, 4 * AUTHRES_FIELD_MAX);
+    bool is_ours;
+    if (authres_id(&rest, &a, &id) == RC_OK)
+        is_ours = ids_are_equal(id, authserv_id, &a) || view_ieq(squeeze(id, &a), authserv_id);
+    else
+        is_ours = view_ifind(value, authserv_id) != VIEW_NONE || view_ifind(squeeze(value, &a), authserv_id) != VIEW_NONE;
     arena_clear(&a);
     return is_ours;
 }
