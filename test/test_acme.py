@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lab import BIN, DNS_PORT, IS_ROOT, PORTS, SERVICES, SLOW, wait_for
+from lab import BIN, DNS_PORT, IS_ROOT, Lab, PORTS, SERVICES, SLOW, wait_for
 
 PEBBLE_PORT = 14000
 EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
@@ -95,6 +95,14 @@ def is_pebbles(server, port, name, **kw):
     return "Pebble" in issuer and "DNS:" + name in text
 
 
+def wait_certificate(server, port, name, **kw):
+    try:
+        wait_for("the certificate for " + name, lambda: is_pebbles(server, port, name, **kw), 100)
+    except AssertionError as e:
+        told = [line for line in server.log_text().splitlines() if " imap." not in line]
+        raise AssertionError("%s; the log ends:\n%s" % (e, "\n".join(told[-20:])))
+
+
 def serve(lab, domain, directory, extra="", **kw):
     server = lab.facteur(domain, 'acme {\n    directory = "%s"\n    contact = "mailto:postmaster@%s"\n%s}\n' % (directory, domain, extra),
                          listen=SERVICES + ["http", "https"], start=False, **kw)
@@ -113,9 +121,9 @@ def test_certificates_are_had_and_kept(lab, pebble):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     session = imaplib.IMAP4_SSL(server.ip, PORTS["imaps"], ssl_context=context, timeout=20 * SLOW)
     session.login("anne@ici.test", "secret")
-    wait_for("the host's certificate", lambda: is_pebbles(server, "imaps", "mx.ici.test"), 60)
-    wait_for("the policy host's", lambda: is_pebbles(server, "https", "mta-sts.ici.test"), 60)
-    wait_for("SMTP too", lambda: is_pebbles(server, "smtp", "mx.ici.test", starttls=True))
+    wait_certificate(server, "imaps", "mx.ici.test")
+    wait_certificate(server, "https", "mta-sts.ici.test")
+    wait_certificate(server, "smtp", "mx.ici.test", starttls=True)
     assert "DNS:mx.ici.test" in certificate(server, "imaps")[1]  # clients that name no host
     assert session.noop()[0] == "OK"  # nobody was thrown out
     session.logout()
@@ -145,13 +153,13 @@ def test_name_that_is_not_ours_harms_no_other(lab, pebble):
     server = serve(lab, "labas.test", pebble.directory())
     lab.dns.set("mta-sts.labas.test.", "A %s" % lab.ip())  # nobody there
     server.start()
-    wait_for("the host's certificate", lambda: is_pebbles(server, "imaps", "mx.labas.test"), 60)
+    wait_certificate(server, "imaps", "mx.labas.test")
     line = server.wait_log("acme.certificate.failed.*", 60).group(0)
     assert "mta-sts.labas.test" in line and "port 80" in line
     # mended: the next try is soon
     lab.dns.set("mta-sts.labas.test.", "CNAME mx.labas.test.")
     reload(server)
-    wait_for("the policy host's certificate", lambda: is_pebbles(server, "https", "mta-sts.labas.test"), 60)
+    wait_certificate(server, "https", "mta-sts.labas.test")
     server.stop()
 
 
@@ -178,7 +186,7 @@ def test_external_account(lab):
         os.chmod(secret, 0o600)
         server.write(server.text.replace("acme {", 'acme {\n    eab-key-id = "kid-1"\n    eab-key-file = "eab.secret"'))
         reload(server)
-        wait_for("a certificate", lambda: is_pebbles(server, "imaps", "mx.lie.test"), 60)
+        wait_certificate(server, "imaps", "mx.lie.test")
         with open(server.log) as f:
             assert EAB_KEY not in f.read()
         server.stop()
@@ -191,9 +199,40 @@ def test_certificate_of_a_file_that_is_good_stays(lab, pebble):
     server = serve(lab, "rien.test", pebble.directory())
     lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), "mx.rien.test")
     server.start()
-    wait_for("the policy host's certificate", lambda: is_pebbles(server, "https", "mta-sts.rien.test"), 60)
+    wait_certificate(server, "https", "mta-sts.rien.test")
     assert "Pebble" not in certificate(server, "imaps", "mx.rien.test")[0]
     server.stop()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="the authority asks at port 80")
+def test_tlsa_records_stay_right(lab):
+    """A host that is bound to a key by DNSSEC gets its certificate for the next key only once that is published."""
+    signed = Lab(signed=True)
+    try:
+        pebble = Pebble(signed, "acme.lab.test")
+        server = serve(signed, "ici.test", pebble.directory())
+        records = [r for r in server.run("dns", "ici.test").splitlines() if " TLSA " in r]
+        assert len(records) == 2 and all(r.startswith("_25._tcp.mx.ici.test. ") for r in records), records
+        spki = subprocess.run("openssl x509 -in %s -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum"
+                              % os.path.join(server.dir, "cert.pem"), shell=True, capture_output=True, text=True).stdout.split()[0]
+        now, after = ([r for r in records if (spki in r) == wanted][0] for wanted in (True, False))
+        signed.dns.load(now)  # the next one is forgotten
+        server.start()
+        server.wait_log("acme.tlsa.awaited", 30)
+        assert "first day" in certificate(server, "imaps", "mx.ici.test")[0]
+        signed.dns.load(after)
+        reload(server)
+        wait_certificate(server, "imaps", "mx.ici.test")
+        records = [r for r in server.run("dns", "ici.test").splitlines() if " TLSA " in r]
+        assert len(records) == 2 and after in records and now not in records
+        der = certificate(server, "imaps", "mx.ici.test")[2]
+        spki = subprocess.run("openssl x509 -inform DER -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum", input=der, shell=True,
+                              capture_output=True).stdout.decode().split()[0]
+        assert spki in after
+        server.stop()
+        pebble.stop()
+    finally:
+        signed.close()
 
 
 def test_challenges_are_answered_by_name_only(lab, pebble):

@@ -15,6 +15,7 @@
 struct order {
     struct acme_session *s;
     struct view key_name;
+    enum tls_key_which which;
     const struct view *names;
     size_t n;
     char url[LOCATION_MAX];
@@ -152,16 +153,15 @@ static enum rc prove_all(struct order *o)
 static enum rc sign_by_vault(void *ctx, struct view digest, struct buf *der)
 {
     struct order *o = ctx;
-    return vault_key_sign(o->s->set->vault, o->key_name, digest, der);
+    return vault_key_sign(o->s->set->vault, o->key_name, o->which, digest, der);
 }
 
-/* A key of its own each time: an old one that leaked is worth nothing after the renewal. */
 static enum rc write_csr(struct order *o, struct buf *out)
 {
     struct buf spki, der;
     buf_init(&spki, 1024);
     buf_init(&der, 65536);
-    enum rc rc = vault_key_make(o->s->set->vault, o->key_name, false, &spki);
+    enum rc rc = vault_key_public(o->s->set->vault, o->key_name, o->which, &spki);
     if (rc == RC_OK)
         rc = acme_request_write(buf_view(&spki), o->names, o->n, sign_by_vault, o, &der);
     if (rc == RC_OK)
@@ -226,11 +226,11 @@ static enum rc install(struct order *o)
     return rc;
 }
 
-enum rc acme_obtain(const struct acme_settings *set, struct view key_name, const struct view *names, size_t n,
-                    int64_t deadline_ms, struct acme_result *result)
+enum rc acme_obtain(const struct acme_settings *set, struct view key_name, enum tls_key_which which, const struct view *names,
+                    size_t n, int64_t deadline_ms, struct acme_result *result)
 {
     struct acme_session s;
-    struct order o = {.s = &s, .key_name = key_name, .names = names, .n = n};
+    struct order o = {.s = &s, .key_name = key_name, .which = which, .names = names, .n = n};
     enum rc rc = acme_session_open(&s, set, deadline_ms, result);
     if (rc == RC_OK)
         rc = acme_session_login(&s);

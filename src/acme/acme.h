@@ -16,7 +16,7 @@
 
 #define ACME_REPLY_MAX  (256u << 10) /* bytes of one reply, the chain among them */
 #define ACME_NAMES_MAX  100          /* of one certificate */
-#define ACME_NONCES_MAX 10           /* a request is repeated so often for a better nonce (RFC 8555 §6.5) */
+#define ACME_NONCES_MAX 30           /* a request is repeated so often for a better nonce (RFC 8555 §6.5) */
 #define ACME_POLL_MS    1000         /* between looks, where the authority says nothing */
 #define ACME_WHY_MAX    600
 #define ACME_URL_MAX    FETCH_FIELD_MAX
@@ -41,9 +41,10 @@ struct acme_result {
     bool is_ours;           /* a mistake of ours or the configuration's: trying again soon is no use */
 };
 /* A certificate for these names (A-labels, the first one counts most), installed in the vault under `key_name` (vault_key_install).
+ * which: TLS_KEY_NEXT, a key of its own for each certificate, so that an old one that leaked is worth nothing; or TLS_KEY_SERVING.
  * What is there stays until the new chain is whole. RC_DENIED: the authority refuses. RC_TEMP: try again later. */
-enum rc acme_obtain(const struct acme_settings *set, struct view key_name, const struct view *names, size_t n,
-                    int64_t deadline_ms, struct acme_result *result);
+enum rc acme_obtain(const struct acme_settings *set, struct view key_name, enum tls_key_which which, const struct view *names,
+                    size_t n, int64_t deadline_ms, struct acme_result *result);
 /* When the authority suggests to renew this certificate (PEM): a window in seconds since 1970. RC_NOTFOUND: it suggests nothing. */
 enum rc acme_renewal_window(const struct acme_settings *set, struct view pem, int64_t deadline_ms, int64_t *start_s, int64_t *end_s);
 
@@ -55,5 +56,7 @@ struct acme_certificate {
 enum rc acme_certificate_read(struct view pem, struct acme_certificate *out);
 /* Whether it is for this host, by its DNS names alone (RFC 9525). */
 bool acme_certificate_covers(struct view pem, const char *name);
+/* SHA-256 of its SubjectPublicKeyInfo: data of a TLSA record 3 1 1 (RFC 6698). RC_SYNTAX. */
+enum rc acme_certificate_key(struct view pem, uint8_t out[32]);
 
 #endif

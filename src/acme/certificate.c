@@ -129,6 +129,18 @@ bool acme_certificate_covers(struct view pem, const char *name)
     return yes;
 }
 
+enum rc acme_certificate_key(struct view pem, uint8_t out[SHA256_SIZE])
+{
+    X509 *cert = read_first(pem);
+    unsigned char *der = NULL;
+    int n = cert ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der) : 0;
+    enum rc rc = n > 0 ? sha256(view_of(der, (size_t)n), out) : RC_SYNTAX;
+    OPENSSL_free(der);
+    X509_free(cert);
+    ERR_clear_error();
+    return rc;
+}
+
 enum rc acme_certificate_id(struct view pem, struct buf *out)
 {
     X509 *cert = read_first(pem);

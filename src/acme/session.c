@@ -138,7 +138,7 @@ static enum rc fresh_nonce(struct acme_session *s)
 static enum rc sign_by_vault(void *ctx, struct view digest, struct buf *der)
 {
     struct acme_session *s = ctx;
-    return vault_key_sign(s->set->vault, view_str(s->account_key), digest, der);
+    return vault_key_sign(s->set->vault, view_str(s->account_key), TLS_KEY_LATEST, digest, der);
 }
 
 static enum rc write_request(struct acme_session *s, const char *url, const json_t *payload, struct buf *out)
@@ -265,7 +265,7 @@ enum rc acme_session_open(struct acme_session *s, const struct acme_settings *se
     if (!s->new_nonce[0] || !s->new_account[0] || !s->new_order[0])
         return acme_fail(s, RC_DENIED, "%s is not an ACME directory", set->directory);
     buf_init(&spki, 1024);
-    rc = vault_key_make(set->vault, view_str(s->account_key), true, &spki);
+    rc = vault_key_public(set->vault, view_str(s->account_key), TLS_KEY_LATEST, &spki);
     if (rc == RC_OK)
         rc = jose_jwk(buf_view(&spki), &s->jwk);
     buf_clear(&spki);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "crypto/digest.h"
 #include "crypto/random.h"
 #include "store/challenge.h"
 #include "store/directory.h"
@@ -11,6 +12,8 @@
 
 #define MEMORY      (64u << 20)
 #define NAME_MAX_N  256
+#define TLSA_ASK_MS 10000
+#define LAST_PART   12 /* of a certificate's life: then it is renewed whatever the DNS shows */
 
 /* What is known of one name between looks. */
 struct keeping {
@@ -18,8 +21,12 @@ struct keeping {
     char name[NAME_MAX_N], key[NAME_MAX_N + 8];
     int64_t next_try_ms, next_suggestion_ms; /* monotonic */
     int64_t renew_s;                         /* suggested; 0: not asked yet, or nothing was suggested */
-    int64_t until_s;                         /* of the certificate that renew_s is about */
+    int64_t from_s, until_s;                 /* of the certificate in use; 0: none */
+    bool is_own;                             /* its key is in the vault, not in a file */
     unsigned failures;
+    uint8_t tlsa_key[SHA256_SIZE];           /* whose record was seen since... */
+    int64_t tlsa_seen_ms;                    /* 0: not yet */
+    int64_t tell_ms;                         /* when to log again that it is awaited */
 };
 struct certificates {
     struct certificates_settings set;
@@ -90,6 +97,15 @@ static void ask_when(struct certificates *c, struct keeping *k, const char *chai
         k->renew_s = start + (int64_t)(random_u64() % (uint64_t)(end - start));
 }
 
+static bool has_serving_key(struct certificates *c, const struct keeping *k)
+{
+    struct buf spki;
+    buf_init(&spki, 1024);
+    enum rc rc = vault_key_public(c->set.vault, view_str(k->key), TLS_KEY_SERVING, &spki);
+    buf_clear(&spki);
+    return rc == RC_OK;
+}
+
 static bool is_due(struct certificates *c, struct keeping *k, const char *const *chains)
 {
     struct acme_certificate facts;
@@ -98,7 +114,9 @@ static bool is_due(struct certificates *c, struct keeping *k, const char *const 
     if (!chain)
         return true;
     if (k->until_s != facts.until_s) { /* another one since */
+        k->from_s = facts.from_s;
         k->until_s = facts.until_s;
+        k->is_own = has_serving_key(c, k);
         k->renew_s = 0;
         k->next_suggestion_ms = 0;
     }
@@ -107,16 +125,96 @@ static bool is_due(struct certificates *c, struct keeping *k, const char *const 
     return now >= (k->renew_s > 0 ? k->renew_s : third);
 }
 
+/* --- TLSA records (RFC 7671 §8.1): the next key is published before it serves --- */
+
+/* Makes it when there is none, so that `facteur dns` can tell it long before. */
+static enum rc next_key(struct certificates *c, const struct keeping *k, uint8_t out[SHA256_SIZE])
+{
+    struct buf spki;
+    buf_init(&spki, 1024);
+    enum rc rc = vault_key_public(c->set.vault, view_str(k->key), TLS_KEY_NEXT, &spki);
+    if (rc == RC_OK)
+        rc = sha256(buf_view(&spki), out);
+    buf_clear(&spki);
+    return rc;
+}
+
+/* A record that the next certificate will fit: its key, or an authority's (usage 2), which is the operator's to choose. */
+static bool fits_next(const struct dns_tlsa *t, const uint8_t next[SHA256_SIZE])
+{
+    bool is_next = t->usage == 3 && t->selector == 1 && t->matching == 1 && view_eq(t->data, view_of(next, SHA256_SIZE));
+    return is_next || t->usage == 2;
+}
+
+/* The DNS tells nobody to hold us to another key, and has not for two lives of what caches keep. */
+static bool dns_is_ready(struct certificates *c, struct keeping *k, const uint8_t next[SHA256_SIZE])
+{
+    struct dns_answer answer;
+    struct dns_tlsa *tlsa;
+    struct arena a;
+    size_t n;
+    bool fits = false;
+    arena_init(&a, 1 << 20);
+    const char *name = arena_printf(&a, "_25._tcp.%s", k->name);
+    dns_tlsa(c->set.dns, view_str(name ? name : ""), deadline_in(TLSA_ASK_MS), &a, &answer, &tlsa, &n);
+    bool asked = answer.status == DNS_OK || answer.status == DNS_NODATA || answer.status == DNS_NXDOMAIN;
+    bool bound = !asked || (n > 0 && answer.secure);
+    for (size_t i = 0; i < n; i++)
+        fits |= fits_next(&tlsa[i], next);
+    uint32_t ttl = answer.ttl_s;
+    arena_clear(&a);
+    if (!bound)
+        return true;
+    if (!asked || !fits) {
+        int64_t wait_ms = 1000 * ((int64_t)ttl + 1); /* then the resolver may know better */
+        k->tlsa_seen_ms = 0;
+        k->next_try_ms = deadline_in(wait_ms < CERTIFICATES_LOOK_MS ? wait_ms : CERTIFICATES_LOOK_MS);
+        return false;
+    }
+    if (k->tlsa_seen_ms == 0 || memcmp(k->tlsa_key, next, SHA256_SIZE) != 0) {
+        memcpy(k->tlsa_key, next, SHA256_SIZE);
+        k->tlsa_seen_ms = clock_mono_ms();
+    }
+    k->next_try_ms = k->tlsa_seen_ms + 2000 * (int64_t)ttl;
+    return clock_mono_ms() >= k->next_try_ms;
+}
+
+/* With which key; false: not now. A certificate about to end is renewed with the key that everybody knows. */
+static bool choose_key(struct certificates *c, struct keeping *k, enum tls_key_which *which)
+{
+    uint8_t next[SHA256_SIZE];
+    *which = TLS_KEY_NEXT;
+    if (next_key(c, k, next) != RC_OK)
+        return false;
+    if (dns_is_ready(c, k, next))
+        return true;
+    *which = TLS_KEY_SERVING;
+    if (k->is_own && k->until_s > 0 && clock_real_s() > k->until_s - (k->until_s - k->from_s) / LAST_PART)
+        return true;
+    if (k->tlsa_seen_ms == 0 && clock_mono_ms() >= k->tell_ms) {
+        k->tell_ms = deadline_in(CERTIFICATES_TELL_MS);
+        log_warn("acme.tlsa.awaited", F_CSTR("name", k->name),
+                 F_CSTR("reason", "the TLSA records do not show the next key: see `facteur dns`"));
+    }
+    return false;
+}
+
 /* True: there is a new certificate. */
 static bool obtain(struct certificates *c, struct keeping *k)
 {
     const struct acme_settings set = acme_settings_of(c);
     const struct view name = view_str(k->name);
     struct acme_result result;
-    enum rc rc = acme_obtain(&set, view_str(k->key), &name, 1, deadline_in(CERTIFICATES_ORDER_MS), &result);
+    enum tls_key_which which;
+    uint8_t next[SHA256_SIZE];
+    if (!choose_key(c, k, &which))
+        return false;
+    enum rc rc = acme_obtain(&set, view_str(k->key), which, &name, 1, deadline_in(CERTIFICATES_ORDER_MS), &result);
     if (rc == RC_OK) {
         log_info("acme.certificate.new", F_CSTR("name", k->name), F_CSTR("directory", c->set.directory));
         k->failures = 0;
+        if (next_key(c, k, next) != RC_OK) /* made at the next look then */
+            log_warn("acme.key.failed", F_CSTR("name", k->name));
         return true;
     }
     if (atomic_load(&c->stop))
@@ -192,12 +290,22 @@ static void look_at_all(struct certificates *c)
         c->set.changed(c->set.ctx);
 }
 
+/* When something may be due: what waits for the DNS does not wait for long. */
+static int64_t next_look(const struct certificates *c)
+{
+    int64_t next = deadline_in(CERTIFICATES_LOOK_MS), now = clock_mono_ms();
+    for (const struct keeping *k = c->names; k; k = k->next)
+        if (k->next_try_ms > now && k->next_try_ms < next)
+            next = k->next_try_ms;
+    return next;
+}
+
 static void run(void *arg)
 {
     struct certificates *c = arg;
     while (!atomic_load(&c->stop)) {
         look_at_all(c);
-        const int64_t next = deadline_in(CERTIFICATES_LOOK_MS);
+        const int64_t next = next_look(c);
         pthread_mutex_lock(&c->lock);
         while (!atomic_load(&c->stop) && thread_cond_wait(&c->changed, &c->lock, next))
             ;

@@ -10,6 +10,7 @@
 
 #define CERTIFICATES_LOOK_MS    (60 * 1000)       /* between looks at what is due */
 #define CERTIFICATES_SUGGEST_MS (6 * 3600 * 1000) /* between questions when to renew (RFC 9773 §4.3.2) */
+#define CERTIFICATES_TELL_MS    (3600 * 1000)     /* between log lines about records that are awaited */
 #define CERTIFICATES_ORDER_MS   (5 * 60 * 1000)   /* for one certificate */
 #define CERTIFICATES_RETRY_S    60                /* after the first failure; then twice as long each time */
 #define CERTIFICATES_RETRY_MAX_S 86400

@@ -1,12 +1,17 @@
 /* facteur dns DOMAIN: the records that DOMAIN should publish, as zone-file lines (RFC 1035 §5) that a DNS server loads
- * unchanged: MX, SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), MTA-STS (RFC 8461), TLS-RPT (RFC 8460), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
+ * unchanged: MX, SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 9989), MTA-STS (RFC 8461), TLS-RPT (RFC 8460), TLSA (RFC 7672), the services' SRV (RFC 6186, 8314), and the address of our host where it lies in DOMAIN. */
 #include <netinet/in.h>
 #include <stdio.h>
 
 #include "app/commands.h"
 #include "app/domain_keys.h"
+#include "app/resolver.h"
+#include "app/tlsa.h"
+#include "crypto/hex.h"
 #include "dns/dns.h"
 #include "store/directory.h"
+
+#define DNS_ASK_MS 3000
 
 struct records {
     struct app *app;
@@ -127,6 +132,37 @@ static void tlsrpt_record(struct records *r, struct view domain)
         record(r, name, "TXT", value);
 }
 
+/* Only where DNSSEC proves the host's address, and so the records: elsewhere nobody may believe them (RFC 7672 §2.2). One for the key that
+ * serves, one for the next, so that no sender is ever without the right one (RFC 7671 §8.1). */
+static int tlsa_records(struct records *r, const struct config *c, struct view domain)
+{
+    struct app *app = r->app;
+    struct dns_answer answer;
+    struct addr *addrs;
+    struct tlsa_keys keys;
+    size_t n;
+    struct view host = view_str(c->hostname);
+    if (!view_iends(host, domain) || (host.n > domain.n && host.p[host.n - domain.n - 1] != '.'))
+        return EXIT_DONE;
+    struct dns *dns = app_resolver(app);
+    if (!dns)
+        return EXIT_FAILED;
+    dns_addrs(dns, host, 0, deadline_in(DNS_ASK_MS), &app->arena, &answer, &addrs, &n);
+    bool serves = n > 0 && answer.secure;
+    dns_free(dns);
+    if (!serves)
+        return EXIT_DONE;
+    if (tlsa_keys_find(app, &keys) != EXIT_DONE)
+        return EXIT_FAILED;
+    const char *name = arena_printf(&app->arena, "_25._tcp.%s.", c->hostname);
+    for (size_t i = 0; name && i < keys.n; i++) {
+        char value[6 + 2 * SHA256_SIZE + 1] = "3 1 1 ";
+        hex_write(view_of(keys.key[i], SHA256_SIZE), &value[6]);
+        record(r, name, "TLSA", value);
+    }
+    return EXIT_DONE;
+}
+
 static void service_records(struct records *r, const struct config *c, const char *owner)
 {
     static const struct {
@@ -186,6 +222,10 @@ int cmd_dns(struct app *app, int argc, char **argv)
         return app_fail_rc(rc, "read the domain");
     }
     tlsrpt_record(&r, domain);
+    if (tlsa_records(&r, c, domain) != EXIT_DONE) {
+        json_decref(r.json);
+        return EXIT_FAILED;
+    }
     service_records(&r, c, owner);
     return app->json ? app_print_json(r.json) : EXIT_DONE;
 }

@@ -285,8 +285,14 @@ void vault_server_answer(struct vault_server *s, const struct vault_request *r, 
     case VAULT_OP_TLS_CHAIN: answer_tls_chain(s, r, a, out); break;
     case VAULT_OP_DKIM_SIGN: answer_dkim_sign(s, r, a, out); break;
     case VAULT_OP_DKIM_FORGET: answer_dkim_forget(s, r, a); break;
-    case VAULT_OP_KEY_MAKE: a->rc = tls_keys_make(s->tls, r->a, r->n == 1, out); break;
-    case VAULT_OP_KEY_SIGN: a->rc = tls_keys_sign(s->tls, r->a, view_of(r->key, sizeof r->key), out); break;
+    case VAULT_OP_KEY_PUBLIC:
+        a->rc = r->n <= TLS_KEY_SERVING ? tls_keys_public(s->tls, r->a, (enum tls_key_which)r->n, out) : RC_SYNTAX;
+        break;
+    case VAULT_OP_KEY_SIGN:
+        a->rc = r->n <= TLS_KEY_SERVING
+                    ? tls_keys_sign(s->tls, r->a, (enum tls_key_which)r->n, view_of(r->key, sizeof r->key), out)
+                    : RC_SYNTAX;
+        break;
     case VAULT_OP_KEY_INSTALL: answer_key_install(s, r, a); break;
     }
     if (a->rc == RC_OK)

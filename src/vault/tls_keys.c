@@ -140,10 +140,17 @@ static enum rc step(struct tls_keys *k, sqlite3_stmt *st, const char *doing)
     return got == SQLITE_DONE ? RC_NOTFOUND : vault_db_rc(k->db, got, doing);
 }
 
-static enum rc newest(struct tls_keys *k, struct view name, EVP_PKEY **out)
+static enum rc find_key(struct tls_keys *k, struct view name, enum tls_key_which which, EVP_PKEY **out)
 {
+    static const char *const sql[] = {
+        [TLS_KEY_LATEST] = "SELECT private FROM tls_key WHERE name = ?1 ORDER BY id DESC LIMIT 1",
+        /* one older than the serving key was given up */
+        [TLS_KEY_NEXT] = "SELECT private FROM tls_key t WHERE name = ?1 AND chain IS NULL AND NOT EXISTS (SELECT 1 FROM tls_key s"
+                         " WHERE s.name = t.name AND s.chain IS NOT NULL AND s.id > t.id) ORDER BY id DESC LIMIT 1",
+        [TLS_KEY_SERVING] = "SELECT private FROM tls_key WHERE name = ?1 AND chain IS NOT NULL ORDER BY id DESC LIMIT 1",
+    };
     sqlite3_stmt *st = NULL;
-    enum rc rc = prepare(k, "SELECT private FROM tls_key WHERE name = ?1 ORDER BY id DESC LIMIT 1", name, &st);
+    enum rc rc = prepare(k, sql[which], name, &st);
     if (rc == RC_OK)
         rc = step(k, st, "read a key");
     if (rc == RC_OK && !(*out = read_private(sqlite3_column_blob(st, 0), sqlite3_column_bytes(st, 0))))
@@ -205,7 +212,7 @@ static enum rc find_owner(struct tls_keys *k, struct view name, X509 *cert, int6
 static enum rc keep_chain(struct tls_keys *k, struct view name, int64_t id, struct view pem)
 {
     sqlite3_stmt *st = NULL;
-    enum rc rc = prepare(k, "UPDATE tls_key SET chain = ?2 WHERE name = ?1 AND id = ?3", name, &st);
+    enum rc rc = prepare(k, "UPDATE tls_key SET chain = CASE WHEN id = ?3 THEN ?2 ELSE NULL END WHERE name = ?1", name, &st);
     if (rc == RC_OK) {
         sqlite3_bind_text(st, 2, pem.p, (int)pem.n, SQLITE_STATIC);
         sqlite3_bind_int64(st, 3, id);
@@ -214,7 +221,7 @@ static enum rc keep_chain(struct tls_keys *k, struct view name, int64_t id, stru
     sqlite3_finalize(st);
     st = NULL;
     if (rc == RC_OK)
-        rc = prepare(k, "DELETE FROM tls_key WHERE name = ?1 AND id <> ?2", name, &st);
+        rc = prepare(k, "DELETE FROM tls_key WHERE name = ?1 AND id < ?2", name, &st);
     if (rc == RC_OK) {
         sqlite3_bind_int64(st, 2, id);
         rc = vault_db_rc(k->db, sqlite3_step(st), "forget a key");
@@ -271,16 +278,14 @@ static void keep_old(struct tls_keys *k, struct serving *old)
 
 /* --- what others call --- */
 
-enum rc tls_keys_make(struct tls_keys *k, struct view name, bool reuse, struct buf *public_key)
+enum rc tls_keys_public(struct tls_keys *k, struct view name, enum tls_key_which which, struct buf *public_key)
 {
     EVP_PKEY *pkey = NULL;
-    enum rc rc = RC_NOTFOUND;
     if (!is_name(name))
         return RC_SYNTAX;
     pthread_mutex_lock(&k->lock);
-    if (reuse)
-        rc = newest(k, name, &pkey);
-    if (rc == RC_NOTFOUND) {
+    enum rc rc = find_key(k, name, which, &pkey);
+    if (rc == RC_NOTFOUND && which != TLS_KEY_SERVING) {
         pkey = EVP_EC_gen("P-256");
         rc = pkey ? insert_key(k, name, pkey) : RC_TEMP;
     }
@@ -291,13 +296,13 @@ enum rc tls_keys_make(struct tls_keys *k, struct view name, bool reuse, struct b
     return rc;
 }
 
-enum rc tls_keys_sign(struct tls_keys *k, struct view name, struct view digest, struct buf *signature)
+enum rc tls_keys_sign(struct tls_keys *k, struct view name, enum tls_key_which which, struct view digest, struct buf *signature)
 {
     EVP_PKEY *pkey = NULL;
     if (!is_name(name) || digest.n != SHA256_SIZE)
         return RC_SYNTAX;
     pthread_mutex_lock(&k->lock);
-    enum rc rc = newest(k, name, &pkey);
+    enum rc rc = find_key(k, name, which, &pkey);
     pthread_mutex_unlock(&k->lock);
     if (rc == RC_OK)
         rc = sign_digest(pkey, digest, signature);

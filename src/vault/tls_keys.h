@@ -16,12 +16,17 @@ struct tls_keys;
 enum rc tls_keys_open(const char *path, struct tls_keys **out, const char **why);
 void tls_keys_close(struct tls_keys *k); /* accepts NULL; no signature may be under way */
 
-/* A new key under this name, durable on RC_OK; with `reuse` the newest that is there. SubjectPublicKeyInfo (DER) is appended. A
- * name's earlier keys stay until one of the later has a chain. RC_SYNTAX: not a name. RC_LIMIT: too many names. */
-enum rc tls_keys_make(struct tls_keys *k, struct view name, bool reuse, struct buf *public_key);
-/* ECDSA over a digest of 32 bytes by the newest key of the name; DER. RC_NOTFOUND. */
-enum rc tls_keys_sign(struct tls_keys *k, struct view name, struct view digest, struct buf *signature);
-/* The chain issued for one of the name's keys, which becomes the one that serves; its others go. RC_SYNTAX: not certificates in
+/* Which of a name's keys. The next one is made long before it serves, so that what is published of it (TLSA) can be. */
+enum tls_key_which {
+    TLS_KEY_LATEST,  /* made last; made when there is none */
+    TLS_KEY_NEXT,    /* made last, and without a certificate yet; made when there is none */
+    TLS_KEY_SERVING, /* has the certificate that is in use; RC_NOTFOUND where there is none */
+};
+/* Its SubjectPublicKeyInfo (DER) is appended; a key that is made is durable on RC_OK. RC_SYNTAX: not a name. RC_LIMIT: too many keys. */
+enum rc tls_keys_public(struct tls_keys *k, struct view name, enum tls_key_which which, struct buf *public_key);
+/* ECDSA over a digest of 32 bytes; DER. Nothing is made. RC_NOTFOUND. */
+enum rc tls_keys_sign(struct tls_keys *k, struct view name, enum tls_key_which which, struct view digest, struct buf *signature);
+/* The chain issued for one of the name's keys, which becomes the one that serves; older ones go. RC_SYNTAX: not certificates in
  * PEM, or for none of these keys. RC_NOTFOUND: no such name. */
 enum rc tls_keys_install(struct tls_keys *k, struct view name, struct view pem);
 /* Chain i of those that serve, by name; appended. RC_NOTFOUND beyond the last. */

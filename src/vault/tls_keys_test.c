@@ -92,9 +92,9 @@ static void keys_serve_once_they_have_a_certificate(void **state)
     buf_init(&pem, TLS_CHAIN_MAX);
     buf_init(&out, TLS_CHAIN_MAX);
 
-    assert_int_equal(tls_keys_sign(l->keys, name, d, &out), RC_NOTFOUND);
-    assert_int_equal(tls_keys_make(l->keys, name, false, &first), RC_OK);
-    assert_int_equal(tls_keys_sign(l->keys, name, d, &out), RC_OK);
+    assert_int_equal(tls_keys_sign(l->keys, name, TLS_KEY_LATEST, d, &out), RC_NOTFOUND);
+    assert_int_equal(tls_keys_public(l->keys, name, TLS_KEY_NEXT, &first), RC_OK);
+    assert_int_equal(tls_keys_sign(l->keys, name, TLS_KEY_NEXT, d, &out), RC_OK);
     assert_signed(&first, d, &out);
     sha256(buf_view(&first), id);
     assert_int_equal(tls_keys_sign_tls(l->keys, id, d, &out), RC_NOTFOUND); /* nobody has vouched for it yet */
@@ -107,7 +107,22 @@ static void keys_serve_once_they_have_a_certificate(void **state)
     assert_signed(&first, d, &out);
 
     /* The next key is made while this one serves; once it has its certificate, the old one goes. */
-    assert_int_equal(tls_keys_make(l->keys, name, false, &second), RC_OK);
+    assert_int_equal(tls_keys_public(l->keys, name, TLS_KEY_NEXT, &second), RC_OK);
+    assert_false(view_eq(buf_view(&first), buf_view(&second)));
+    buf_reset(&out);
+    assert_int_equal(tls_keys_public(l->keys, name, TLS_KEY_NEXT, &out), RC_OK);
+    assert_true(view_eq(buf_view(&out), buf_view(&second))); /* made once */
+    buf_reset(&out);
+    assert_int_equal(tls_keys_public(l->keys, name, TLS_KEY_SERVING, &out), RC_OK);
+    assert_true(view_eq(buf_view(&out), buf_view(&first)));
+    buf_reset(&out);
+    assert_int_equal(tls_keys_sign(l->keys, name, TLS_KEY_SERVING, d, &out), RC_OK);
+    assert_signed(&first, d, &out);
+    issue(&first, &pem); /* renewed with the same key: the next one stays what it is */
+    assert_int_equal(tls_keys_install(l->keys, name, buf_view(&pem)), RC_OK);
+    buf_reset(&out);
+    assert_int_equal(tls_keys_public(l->keys, name, TLS_KEY_NEXT, &out), RC_OK);
+    assert_true(view_eq(buf_view(&out), buf_view(&second)));
     buf_reset(&out);
     assert_int_equal(tls_keys_chain(l->keys, 0, &out), RC_OK);
     assert_true(view_eq(buf_view(&out), buf_view(&pem)));
@@ -139,19 +154,22 @@ static void what_does_not_fit_is_refused(void **state)
     buf_init(&pem, TLS_CHAIN_MAX);
     buf_init(&out, TLS_CHAIN_MAX);
     memset(longest, 'x', sizeof longest);
-    assert_int_equal(tls_keys_make(l->keys, VIEW(""), false, &a), RC_SYNTAX);
-    assert_int_equal(tls_keys_make(l->keys, view_of(longest, sizeof longest), false, &a), RC_SYNTAX);
-    assert_int_equal(tls_keys_make(l->keys, VIEW("a\nb"), false, &a), RC_SYNTAX);
-    assert_int_equal(tls_keys_make(l->keys, VIEW("a"), false, &a), RC_OK);
-    assert_int_equal(tls_keys_make(l->keys, VIEW("a"), true, &b), RC_OK);
+    assert_int_equal(tls_keys_public(l->keys, VIEW(""), TLS_KEY_NEXT, &a), RC_SYNTAX);
+    assert_int_equal(tls_keys_public(l->keys, view_of(longest, sizeof longest), TLS_KEY_NEXT, &a), RC_SYNTAX);
+    assert_int_equal(tls_keys_public(l->keys, VIEW("a\nb"), TLS_KEY_NEXT, &a), RC_SYNTAX);
+    assert_int_equal(tls_keys_public(l->keys, VIEW("a"), TLS_KEY_LATEST, &a), RC_OK);
+    assert_int_equal(tls_keys_public(l->keys, VIEW("a"), TLS_KEY_LATEST, &b), RC_OK);
     assert_true(view_eq(buf_view(&a), buf_view(&b))); /* the same again */
     buf_reset(&b);
-    assert_int_equal(tls_keys_make(l->keys, VIEW("b"), true, &b), RC_OK);
+    assert_int_equal(tls_keys_public(l->keys, VIEW("b"), TLS_KEY_NEXT, &b), RC_OK);
     issue(&b, &pem);
     assert_int_equal(tls_keys_install(l->keys, VIEW("a"), buf_view(&pem)), RC_SYNTAX); /* another's */
     assert_int_equal(tls_keys_install(l->keys, VIEW("c"), buf_view(&pem)), RC_NOTFOUND);
     assert_int_equal(tls_keys_install(l->keys, VIEW("b"), VIEW("nonsense")), RC_SYNTAX);
-    assert_int_equal(tls_keys_sign(l->keys, VIEW("a"), VIEW("short"), &out), RC_SYNTAX);
+    assert_int_equal(tls_keys_sign(l->keys, VIEW("a"), TLS_KEY_LATEST, VIEW("short"), &out), RC_SYNTAX);
+    assert_int_equal(tls_keys_public(l->keys, VIEW("a"), TLS_KEY_SERVING, &out), RC_NOTFOUND);
+    assert_int_equal(tls_keys_sign(l->keys, VIEW("a"), TLS_KEY_SERVING, VIEW("12345678901234567890123456789012"), &out), RC_NOTFOUND);
+    assert_int_equal(tls_keys_sign(l->keys, VIEW("a"), TLS_KEY_LATEST, VIEW("short"), &out), RC_SYNTAX);
     assert_int_equal(tls_keys_chain(l->keys, 0, &out), RC_NOTFOUND);
     buf_clear(&a);
     buf_clear(&b);

@@ -330,14 +330,14 @@ static enum rc call_key(struct vault *v, const struct vault_request *r, struct b
     return rc;
 }
 
-enum rc vault_key_make(struct vault *v, struct view name, bool reuse, struct buf *public_key)
+enum rc vault_key_public(struct vault *v, struct view name, enum tls_key_which which, struct buf *public_key)
 {
-    return call_key(v, &(struct vault_request){.op = VAULT_OP_KEY_MAKE, .n = reuse, .a = name}, public_key);
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_KEY_PUBLIC, .n = which, .a = name}, public_key);
 }
 
-enum rc vault_key_sign(struct vault *v, struct view name, struct view digest, struct buf *signature)
+enum rc vault_key_sign(struct vault *v, struct view name, enum tls_key_which which, struct view digest, struct buf *signature)
 {
-    struct vault_request r = {.op = VAULT_OP_KEY_SIGN, .a = name};
+    struct vault_request r = {.op = VAULT_OP_KEY_SIGN, .n = which, .a = name};
     bug_if(digest.n != sizeof r.key);
     memcpy(r.key, digest.p, sizeof r.key);
     return call_key(v, &r, signature);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "vault/tls_keys.h"
 
 #define VAULT_TIMEOUT_MS 20000
 #define VAULT_PASSWORD_MAX 1024 /* longer ones are refused */
@@ -52,8 +53,8 @@ enum rc vault_dkim_sign(struct vault *v, struct view domain, struct view selecto
 enum rc vault_dkim_forget(struct vault *v, struct view domain, struct view selector);
 
 /* Keys that the vault makes for ACME and for the certificates that it gets (vault/tls_keys.h has what they mean). */
-enum rc vault_key_make(struct vault *v, struct view name, bool reuse, struct buf *public_key);
-enum rc vault_key_sign(struct vault *v, struct view name, struct view digest, struct buf *signature);
+enum rc vault_key_public(struct vault *v, struct view name, enum tls_key_which which, struct buf *public_key);
+enum rc vault_key_sign(struct vault *v, struct view name, enum tls_key_which which, struct view digest, struct buf *signature);
 enum rc vault_key_install(struct vault *v, struct view name, struct view pem);
 
 #endif

@@ -16,8 +16,8 @@ enum vault_op {
     VAULT_OP_TLS_CHAIN,    /* n: which */
     VAULT_OP_DKIM_SIGN,    /* a: selector SP domain; key: the digest; n: enum pkey_kind */
     VAULT_OP_DKIM_FORGET,  /* a: selector SP domain */
-    VAULT_OP_KEY_MAKE,     /* a: name; n: 1 to reuse (vault/tls_keys.h), as the next two */
-    VAULT_OP_KEY_SIGN,     /* a: name; key: the digest */
+    VAULT_OP_KEY_PUBLIC,   /* a: name; n: enum tls_key_which (vault/tls_keys.h), as in the next */
+    VAULT_OP_KEY_SIGN,     /* a: name; key: the digest; n */
     VAULT_OP_KEY_INSTALL,  /* a: name LF chain in PEM */
 };
 struct vault_request {
