@@ -214,6 +214,7 @@ static void answer(struct report *r, const struct report_settings *set)
     size_t n = REPORT_SEND_MAX;
     if (seen_asked(r->store, &asked, &day_s, &answered) != RC_OK || asked == answered)
         return;
+    collect_flush(r->collect, r->store); /* everything that was noted before the question */
     enum rc rc = seen_seal(r->store, day_s, now_s, &sealed);
     for (int rounds = 0; rc == RC_OK && n == REPORT_SEND_MAX && rounds < REPORT_DAY_MAX / REPORT_SEND_MAX; rounds++)
         rc = report_round(r->store, r->dns, set, now_s, &r->stop, &n);
