@@ -23,6 +23,9 @@ static const struct dkim_sign_name signed_names[] = {
     {VIEW_INIT("Content-Disposition"), false},
     {VIEW_INIT("Content-ID"), false},
     {VIEW_INIT("Content-Description"), false},
+    {VIEW_INIT("TLS-Report-Domain"), false}, /* RFC 8460 §5.3 */
+    {VIEW_INIT("TLS-Report-Submitter"), false},
+    {VIEW_INIT("TLS-Required"), false},
     {VIEW_INIT("Sender"), false},
     {VIEW_INIT("Resent-From"), false},
     {VIEW_INIT("Resent-Sender"), false},

@@ -228,6 +228,8 @@ static enum rc open_client(struct delivery_run *d)
     enum rc rc = route_decide(&ask, &d->arena, &s.route);
     if (rc != RC_OK)
         return rc;
+    /* RFC 8460 §3: else two servers could report on each other's reports for ever. */
+    s.route.reported = s.route.reported && d->m.lane != LANE_REPORTS;
     tls_note_route(d->env, job->route, &s.route);
     if (s.route.verdict != ROUTE_OK) {
         all_outcomes(d, s.route.verdict == ROUTE_FAIL ? OUTCOME_FAILED : OUTCOME_DEFERRED, s.route.status, s.route.why, 0);

@@ -24,7 +24,7 @@ enum route_wish { ROUTE_AS_PUBLISHED, ROUTE_TLS_REQUIRED, ROUTE_TLS_OPTIONAL };
 /* A policy as TLS-RPT names it. */
 struct route_policy {
     enum tlsrpt_type type;
-    struct view text, mx; /* an element a line */
+    struct view text, mx; /* an element a line; mx of TLSA: the base domain */
 };
 struct route_host {
     struct view name;   /* lower case, no final dot; the literal's text for an address literal */

@@ -142,7 +142,7 @@ static enum rc ask_dane(struct routing *r, struct route_host *host, const struct
         return rc;
     *done = d.verdict != DANE_NONE;
     if (*done)
-        host->policy = (struct route_policy){.type = TLSRPT_TLSA, .text = join_lines(d.texts, d.n_texts, r->a)};
+        host->policy = (struct route_policy){.type = TLSRPT_TLSA, .text = join_lines(d.texts, d.n_texts, r->a), .mx = d.base};
     switch (d.verdict) {
     case DANE_NONE: return RC_OK;
     case DANE_TEMP: bar(host, d.bogus ? "4.7.5" : "4.4.3", TLSRPT_DNSSEC_INVALID, d.why); return RC_OK;
