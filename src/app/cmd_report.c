@@ -1,4 +1,4 @@
-/* facteur report list|send: the DMARC reports that we owe. `list` looks at the store and asks the DNS as the server would; `send`
+/* facteur report list|send: the DMARC and TLS reports that we owe. `list` looks at the store and asks the DNS as the server would; `send`
  * leaves the work to a running server, whose memory has the last messages and whose vault signs. */
 #include <stdio.h>
 #include <time.h>
@@ -8,9 +8,12 @@
 #include "app/resolver.h"
 #include "app/target.h"
 #include "base/clock.h"
+#include "report/tls.h"
+#include "store/tlsrpt.h"
 
 #define LIST_PAGE   100
 #define LIST_ARENA  (64u << 20)
+#define LIST_OPEN_MAX    1000 /* domains whose TLS is still counted */
 #define SEND_WAIT_MS 60000
 #define SEND_LOOK_MS 50
 
@@ -47,10 +50,16 @@ static const char *state_of(const struct seen_report *r)
 static json_t *report_json(const struct seen_report *r)
 {
     char begin[32], end[32], due[32];
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "domain", app_json(r->domain), "state", state_of(r), "begin",
-                     time_text(r->begin_s, begin), "end", time_text(r->end_s, end), "due", r->finished_s > 0 ? "" : time_text(r->due_s, due),
-                     "messages", (json_int_t)r->messages, "spam", (json_int_t)r->bad, "rows", (json_int_t)r->rows, "dropped",
-                     (json_int_t)r->dropped, "note", app_json(r->note));
+    json_t *j = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s, s:o}", "kind", r->kind == SEEN_TLS ? "tls" : "dmarc", "domain", app_json(r->domain),
+                          "state", state_of(r), "begin", time_text(r->begin_s, begin), "end", time_text(r->end_s, end), "due",
+                          r->finished_s > 0 ? "" : time_text(r->due_s, due), "note", app_json(r->note));
+    json_t *counts = r->kind == SEEN_TLS
+                         ? json_pack("{s:I, s:I}", "sessions", (json_int_t)r->messages, "failures", (json_int_t)r->bad)
+                         : json_pack("{s:I, s:I, s:I, s:I}", "messages", (json_int_t)r->messages, "spam", (json_int_t)r->bad, "rows",
+                                     (json_int_t)r->rows, "dropped", (json_int_t)r->dropped);
+    json_object_update(j, counts);
+    json_decref(counts);
+    return j;
 }
 
 /* --- list --- */
@@ -80,8 +89,13 @@ static void add_entry_json(json_t *list, const struct plan_entry *e)
 static void print_report(const struct seen_report *r)
 {
     char begin[32], due[32];
-    printf("%.*s  %.10s  %llu message%s in %llu row%s  %s", VIEW_FMT(r->domain), time_text(r->begin_s, begin), (unsigned long long)r->messages,
-           PLURAL(r->messages), (unsigned long long)r->rows, PLURAL(r->rows), state_of(r));
+    printf("%.*s  %.10s  ", VIEW_FMT(r->domain), time_text(r->begin_s, begin));
+    if (r->kind == SEEN_TLS)
+        printf("TLS of %llu session%s, %llu failed  %s", (unsigned long long)r->messages, PLURAL(r->messages), (unsigned long long)r->bad,
+               state_of(r));
+    else
+        printf("%llu message%s in %llu row%s  %s", (unsigned long long)r->messages, PLURAL(r->messages), (unsigned long long)r->rows,
+               PLURAL(r->rows), state_of(r));
     if (r->finished_s == 0)
         printf(", goes %s", time_text(r->due_s, due));
     if (r->note.n > 0)
@@ -92,7 +106,7 @@ static void print_report(const struct seen_report *r)
 static void print_plan(const struct plan *p)
 {
     if (p->why)
-        printf("    goes to nobody: %s\n", p->why);
+        printf("    %s: %s\n", p->later ? "waits" : "goes to nobody", p->why);
     for (size_t i = 0; i < p->n; i++) {
         const struct plan_entry *e = &p->entries[i];
         printf("    %s %.*s%s%s%s\n", e->go ? "to    " : e->later ? "later " : "not to", VIEW_FMT(e->to.address.n > 0 ? e->to.address : e->to.uri),
@@ -109,7 +123,7 @@ static enum rc list_one(struct lister *l, const struct seen_report *r)
         plan.why = "its policy cannot be read";
         rc = RC_OK;
     }
-    if (rc != RC_OK)
+    if (rc != RC_OK || plan.unwanted)
         return rc;
     l->n++;
     if (!l->list) {
@@ -145,6 +159,27 @@ static enum rc list_all(struct lister *l)
     return rc;
 }
 
+/* What deliveries counted for reports that are not made yet. What the server has in memory is written every few seconds. */
+static enum rc list_open(struct lister *l)
+{
+    struct arena a;
+    struct tlsrpt_open *open;
+    size_t n = 0;
+    arena_init(&a, LIST_ARENA);
+    enum rc rc = tlsrpt_open(l->app->store, 0, clock_real_s() / SEEN_DAY_S, LIST_OPEN_MAX, &a, &open, &n);
+    for (size_t i = 0; i < n && rc == RC_OK; i++)
+        tls_prefetch(l->dns, open[i].domain);
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
+        const int64_t day_s = open[i].day * SEEN_DAY_S;
+        const struct seen_report r = {.kind = SEEN_TLS, .domain = open[i].domain, .begin_s = day_s, .bad = open[i].failures,
+                                      .messages = open[i].successes + open[i].failures, .note = VIEW(""),
+                                      .due_s = plan_due(view_str(l->set.hostname), open[i].domain, day_s)};
+        rc = list_one(l, &r);
+    }
+    arena_clear(&a);
+    return rc;
+}
+
 static int list_reports(struct app *app)
 {
     struct lister l = {.app = app};
@@ -157,6 +192,8 @@ static int list_reports(struct app *app)
     l.list = app->json ? json_array() : NULL;
     arena_init(&l.arena, LIST_ARENA);
     enum rc rc = list_all(&l);
+    if (rc == RC_OK && l.set.tls)
+        rc = list_open(&l);
     arena_clear(&l.arena);
     dns_free(l.dns);
     psl_list_free(psl);
@@ -226,7 +263,10 @@ static int send_reports(struct app *app, int64_t day_s)
     if (!target_has_server(app, &served) || !app_store(app))
         return EXIT_FAILED;
     if (!served) { /* what it had in memory is written: it ended */
+        const struct report_settings set = reporting_settings(app->config, NULL);
         rc = seen_seal(app->store, day_s, clock_real_s(), &sealed);
+        if (rc == RC_OK && set.tls)
+            rc = tls_seal(app->store, &set, day_s, clock_real_s());
         return rc == RC_OK ? app_done(app, "the server is not running: %llu report%s when it does", (unsigned long long)sealed,
                                       sealed == 1 ? " goes" : "s go")
                            : app_fail_rc(rc, "close the day");

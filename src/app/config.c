@@ -110,6 +110,7 @@ static const struct key keys[] = {
     {"authentication", "organizational-domain", KIND_DMARC_METHOD, false, AT(authentication.organizational_domain)},
     {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
     {"reports", "failure", KIND_FLAG, false, AT(reports.failure)},
+    {"reports", "tls", KIND_FLAG, false, AT(reports.tls)},
     {"reports", "from", KIND_ADDRESS, false, AT(reports.from)},
     {"reports", "organization", KIND_LINE, false, AT(reports.organization)},
     {"reports", "contact", KIND_LINE, false, AT(reports.contact)},
@@ -628,6 +629,7 @@ static void set_defaults(struct config *c)
     c->authentication.check = c->authentication.enforce = c->authentication.arc = true;
     c->authentication.time_limit = 20000; /* RFC 7208 §4.6.4 */
     c->reports.aggregate = true;
+    c->reports.tls = true;
     c->reports.per_day = REPORT_PER_DAY;
     c->reports.per_destination = REPORT_PER_DESTINATION;
     c->reports.failures_per_domain = REPORT_FAILURES;

@@ -122,7 +122,7 @@ struct config {
         enum dmarc_method organizational_domain;
     } authentication;
     struct {
-        bool aggregate, failure;
+        bool aggregate, failure, tls;
         const char *from;         /* NULL: postmaster */
         const char *organization; /* NULL: the domain of `from` */
         const char *contact;

@@ -33,7 +33,7 @@ static const struct command commands[] = {
      "queue list [--json]\nqueue show ID [--json]\nqueue flush [ID|DOMAIN]\nqueue hold ID\nqueue release ID\nqueue remove ID",
      "mail that waits: for another server, or to be let go"},
     {"report", cmd_report, "report list [--json]\nreport send [--day YYYY-MM-DD] [--json]",
-     "DMARC reports that we owe other domains: what would go out; send them now"},
+     "DMARC and TLS reports that we owe other domains: what would go out; send them now"},
     {"backup", cmd_backup, "backup DIR [--json]", "a consistent copy of a running server; again: what is new"},
     {"restore", cmd_restore, "restore DIR [--json]\nrestore DIR ADDRESS [--json]\nrestore DIR ADDRESS FOLDER UID|MESSAGE-ID [--json]",
      "everything, what an account lacks, or one message back from a backup"},

@@ -162,6 +162,8 @@ static struct report_settings report_settings_of(const struct mta *m, const stru
     set.dmarc.method = judge->method;
     set.sign = sign_report;
     set.sign_ctx = signing_signer(m->signing);
+    set.trust = m->trust;
+    set.outcomes = m->outcomes;
     return set;
 }
 
@@ -246,7 +248,7 @@ static enum rc reload(void *ctx, struct child *c)
     struct arena a;
     const struct judge_settings judge = find_judge_settings(m);
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
-    const struct report_settings report = report_settings_of(m, &judge);
+    struct report_settings report = report_settings_of(m, &judge);
     struct tls_client *trust = load_trust(c);
 
     arena_init(&a, QUEUE_SETTINGS_ARENA);
@@ -255,6 +257,7 @@ static enum rc reload(void *ctx, struct child *c)
     enum rc rc = smtp_server_reload(m->smtp, &smtp);
     if (rc == RC_OK)
         rc = queue_reload(m->queue, &queue, trust ? trust : m->trust);
+    report.trust = trust ? trust : m->trust;
     if (rc == RC_OK)
         rc = report_reload(m->report, &report);
     arena_clear(&a);
@@ -307,7 +310,8 @@ static bool begin(struct mta *m)
     struct arena a;
 
     if (!(m->dns = open_dns(&m->child)) || !(m->trust = load_trust(&m->child)) ||
-        signing_new(m->child.vault, m->child.store, m->dns, m->child.config->queue.expire, &m->signing) != RC_OK)
+        signing_new(m->child.vault, m->child.store, m->dns, m->child.config->queue.expire, &m->signing) != RC_OK ||
+        tls_outcomes_new(m->child.store, &m->outcomes) != RC_OK)
         return false;
     const struct judge_settings judge = find_judge_settings(m);
     const struct report_settings report = report_settings_of(m, &judge);
@@ -321,7 +325,7 @@ static bool begin(struct mta *m)
     for (enum smtp_kind k = SMTP_MTA; k <= SMTP_SUBMISSIONS; k++)
         smtp_service(m->smtp, k, &m->services[k]);
     const struct sts_settings sts = {.store = m->child.store, .dns = m->dns, .trust = m->trust};
-    if (sts_cache_new(&sts, &m->sts) != RC_OK || tls_outcomes_new(m->child.store, &m->outcomes) != RC_OK)
+    if (sts_cache_new(&sts, &m->sts) != RC_OK)
         return false;
     arena_init(&a, QUEUE_SETTINGS_ARENA);
     const struct queue_settings queue = queue_settings_of(m, &a);

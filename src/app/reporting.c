@@ -4,6 +4,7 @@ struct report_settings reporting_settings(const struct config *f, const struct p
 {
     return (struct report_settings){.aggregate = f->reports.aggregate,
                                     .failure = f->reports.failure,
+                                    .tls = f->reports.tls,
                                     .hostname = f->hostname,
                                     .from = f->reports.from,
                                     .organization = f->reports.organization,

@@ -234,7 +234,7 @@ static void sessions_are_counted(void **state)
         tls_outcomes_note(t, &o);
     }
     tls_outcomes_free(t);
-    assert_int_equal(tlsrpt_read(c->f->s, day, VIEW("labas.test"), &c->f->a, &back, &n), RC_OK);
+    assert_int_equal(tlsrpt_read(c->f->s, day, VIEW("labas.test"), 0, &c->f->a, &back, &n), RC_OK);
     uint64_t failed = 0;
     for (size_t i = 1; i < n; i++)
         failed += back[i].sessions;

@@ -18,6 +18,7 @@ struct destination {
     struct view uri;        /* as the record has it */
     struct view address;    /* "local@domain", domain as A-labels; also for REFUSED and UNKNOWN */
     struct view domain;
+    bool web;               /* not by mail: `address` is the URI, `domain` its host */
     uint64_t max_size;      /* bytes of a mail; 0: any */
     bool external, replaced; /* replaced: the address is the one that the destination's own record names */
     const char *why;        /* words for all but OK; static or in the arena */

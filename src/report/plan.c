@@ -1,7 +1,8 @@
 #include "report/plan.h"
 
 #include "base/clock.h"
-#include "report/row.h"
+#include "report/report.h"
+#include "report/tls.h"
 #include "store/directory.h"
 
 /* --- who we are --- */
@@ -55,7 +56,10 @@ bool plan_is_never(const struct report_settings *set, struct view what)
 
 enum rc plan_caps(const struct report_settings *set, struct view address, struct arena *a, struct seen_cap caps[PLAN_CAPS])
 {
-    char *name = arena_printf(a, "to %.*s", VIEW_FMT(address));
+    struct tls_uri web;
+    /* A web host counts as one, whatever the paths there. */
+    bool is_web = view_istarts(address, VIEW("https:")) && tls_uri_read(address, a, &web) == RC_OK;
+    char *name = arena_printf(a, "to %.*s", VIEW_FMT(is_web ? view_str(web.host) : address));
     caps[0] = (struct seen_cap){VIEW("mails"), set->per_day ? set->per_day : REPORT_PER_DAY};
     caps[1] = (struct seen_cap){view_str(name), set->per_destination ? set->per_destination : REPORT_PER_DESTINATION};
     return name ? RC_OK : RC_TEMP;
@@ -67,7 +71,7 @@ static const char *day_text(int64_t s, struct arena *a)
     return text ? text : "it bounced";
 }
 
-static enum rc look_at(struct store *s, const struct report_settings *set, int64_t now_s, struct arena *a, struct plan_entry *e)
+enum rc plan_look_at(struct store *s, const struct report_settings *set, int64_t now_s, struct arena *a, struct plan_entry *e)
 {
     int64_t until;
     struct view why;
@@ -76,7 +80,7 @@ static enum rc look_at(struct store *s, const struct report_settings *set, int64
         e->later = true;
     if (e->to.state != DESTINATION_OK)
         return RC_OK;
-    if (plan_is_never(set, e->to.address)) {
+    if (plan_is_never(set, e->to.address) || plan_is_never(set, e->to.domain)) {
         e->why = "the setting `never` names it";
         return RC_OK;
     }
@@ -89,6 +93,16 @@ static enum rc look_at(struct store *s, const struct report_settings *set, int64
     else
         e->go = true;
     return RC_OK;
+}
+
+int64_t plan_due(struct view seed, struct view domain, int64_t time_s)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < seed.n; i++)
+        h = (h ^ (unsigned char)seed.p[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < domain.n; i++)
+        h = (h ^ (unsigned char)domain.p[i]) * 0x100000001b3u;
+    return time_s - time_s % SEEN_DAY_S + SEEN_DAY_S + REPORT_START_S + (int64_t)((h ^ h >> 32) % REPORT_SPREAD_S);
 }
 
 /* --- the policy beside the rows --- */
@@ -115,6 +129,8 @@ enum rc plan_make(struct store *s, struct dns *dns, const struct report_settings
     struct destination *list;
     const int64_t now_s = clock_real_s();
     *out = (struct plan){0};
+    if (r->kind == SEEN_TLS)
+        return tls_plan(s, dns, set, r, a, out);
     enum rc rc = read_policy(r->policy, a, out);
     if (rc == RC_TEMP)
         return rc;
@@ -139,7 +155,7 @@ enum rc plan_make(struct store *s, struct dns *dns, const struct report_settings
         return RC_TEMP;
     for (size_t i = 0; i < out->n && rc == RC_OK; i++) {
         out->entries[i].to = list[i];
-        rc = look_at(s, set, now_s, a, &out->entries[i]);
+        rc = plan_look_at(s, set, now_s, a, &out->entries[i]);
     }
     return rc;
 }

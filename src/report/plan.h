@@ -4,6 +4,8 @@
 #define REPORT_PLAN_H
 
 #include "report/destination.h"
+#include "net/tls.h"
+#include "policy/tls_outcomes.h"
 #include "report/mail.h"
 #include "store/seen.h"
 
@@ -16,7 +18,7 @@
 #define REPORT_TIME_MS         8000  /* for the look-ups of one report */
 
 struct report_settings {
-    bool aggregate, failure;
+    bool aggregate, failure, tls;
     const char *hostname;
     const char *from;          /* address; NULL: postmaster at report_from's choice */
     const char *organization;  /* NULL: the domain of `from` */
@@ -26,6 +28,8 @@ struct report_settings {
     uint64_t per_day, per_destination, failures; /* 0: the values above */
     struct dmarc_settings dmarc;
     const uint8_t *bounce_key; /* BOUNCE_KEY_SIZE bytes; set by report_new; NULL: mail leaves in the name of `from` itself */
+    struct tls_client *trust;      /* for POSTs; a reference is taken. May be NULL where nothing is sent */
+    struct tls_outcomes *outcomes; /* what is counted in memory, borrowed; NULL: nothing */
     mail_sign_fn sign;         /* NULL: reports go unsigned */
     void *sign_ctx;
 };
@@ -47,10 +51,17 @@ struct plan {
     struct plan_entry *entries;
     size_t n;
     const char *why; /* the whole report is left out: words; else NULL */
+    bool later;      /* only for now */
+    bool unwanted;   /* nobody ever asked for it, and nobody need hear of that */
 };
-/* RC_SYNTAX: the policy cannot be read. */
+/* Of either kind. RC_SYNTAX: the policy cannot be read. */
 enum rc plan_make(struct store *s, struct dns *dns, const struct report_settings *set, const struct seen_report *r, struct arena *a,
                   struct plan *out);
+
+/* Fills in what our own rules say of entry->to. */
+enum rc plan_look_at(struct store *s, const struct report_settings *set, int64_t now_s, struct arena *a, struct plan_entry *e);
+/* When the report about a domain may go: after the day of time_s, each at its own time; `seed` makes it another one. */
+int64_t plan_due(struct view seed, struct view domain, int64_t time_s);
 
 /* A policy as it is kept beside rows: the method and the record. */
 void plan_policy_write(enum dmarc_method method, const struct dmarc_record *r, struct buf *out);

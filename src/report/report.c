@@ -8,6 +8,7 @@
 #include "report/bounce.h"
 #include "report/collect.h"
 #include "report/failing.h"
+#include "report/tls.h"
 #include "store/directory.h"
 #include "sys/thread.h"
 
@@ -65,12 +66,20 @@ static enum rc make_snapshot(const struct report *r, const struct report_setting
         rc = *texts[i] ? RC_OK : RC_TEMP;
     }
     if (rc == RC_OK) {
+        n->set.trust = set->trust ? tls_client_ref(set->trust) : NULL;
         *out = n;
         return RC_OK;
     }
     arena_clear(&n->arena);
     free(n);
     return rc;
+}
+
+static void free_snapshot(struct snapshot *n)
+{
+    tls_client_free(n->set.trust);
+    arena_clear(&n->arena);
+    free(n);
 }
 
 static struct snapshot *take_snapshot(struct report *r)
@@ -87,10 +96,8 @@ static void drop_snapshot(struct report *r, struct snapshot *n)
     pthread_mutex_lock(&r->lock);
     bool last = --n->refs == 0;
     pthread_mutex_unlock(&r->lock);
-    if (!last)
-        return;
-    arena_clear(&n->arena);
-    free(n);
+    if (last)
+        free_snapshot(n);
 }
 
 enum rc report_reload(struct report *r, const struct report_settings *set)
@@ -109,15 +116,6 @@ enum rc report_reload(struct report *r, const struct report_settings *set)
 
 /* --- gathering --- */
 
-/* Each domain has its own time after the end of the day. */
-static int64_t due_of(struct view domain, int64_t now_s)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < domain.n; i++)
-        h = (h ^ (unsigned char)domain.p[i]) * 0x100000001b3u;
-    return now_s - now_s % SEEN_DAY_S + SEEN_DAY_S + REPORT_START_S + (int64_t)((h ^ h >> 32) % REPORT_SPREAD_S);
-}
-
 static void note_row(struct report *r, const struct judgement *j, const struct report_facts *facts, const struct report_row *row)
 {
     struct buf bytes, policy;
@@ -129,7 +127,7 @@ static void note_row(struct report *r, const struct judgement *j, const struct r
     if (buf_rc(&bytes) == RC_OK && buf_rc(&policy) == RC_OK && sha256(buf_view(&bytes), digest) == RC_OK) {
         struct seen_add add = {.domain = j->dmarc.policy_domain, .policy = buf_view(&policy), .row = buf_view(&bytes), .n = 1,
                                .n_bad = facts->is_bad, .time_s = j->facts.now_s,
-                               .due_s = due_of(j->dmarc.policy_domain, j->facts.now_s)};
+                               .due_s = plan_due(VIEW(""), j->dmarc.policy_domain, j->facts.now_s)};
         memcpy(add.key, digest, sizeof add.key);
         collect_add(r->collect, &add); /* what is lost is counted there */
     }
@@ -206,18 +204,31 @@ static void pause_returned(struct report *r)
     arena_clear(&a);
 }
 
+static bool sends(const struct report_settings *set, enum seen_kind kind)
+{
+    return kind == SEEN_TLS ? set->tls : set->aggregate;
+}
+
 /* What an operator asked for: that day's reports, as far as it goes. */
 static void answer(struct report *r, const struct report_settings *set)
 {
     uint64_t asked, answered, sealed;
     int64_t day_s, now_s = clock_real_s();
-    size_t n = REPORT_SEND_MAX;
+    size_t n;
     if (seen_asked(r->store, &asked, &day_s, &answered) != RC_OK || asked == answered)
         return;
     collect_flush(r->collect, r->store); /* everything that was noted before the question */
     enum rc rc = seen_seal(r->store, day_s, now_s, &sealed);
-    for (int rounds = 0; rc == RC_OK && n == REPORT_SEND_MAX && rounds < REPORT_DAY_MAX / REPORT_SEND_MAX; rounds++)
-        rc = report_round(r->store, r->dns, set, now_s, &r->stop, &n);
+    if (rc == RC_OK && set->tls) {
+        if (set->outcomes)
+            tls_outcomes_flush(set->outcomes);
+        rc = tls_seal(r->store, set, day_s, now_s);
+    }
+    for (enum seen_kind kind = SEEN_DMARC; kind <= SEEN_TLS; kind++) {
+        n = sends(set, kind) ? REPORT_SEND_MAX : 0;
+        for (int rounds = 0; rc == RC_OK && n == REPORT_SEND_MAX && rounds < REPORT_DAY_MAX / REPORT_SEND_MAX; rounds++)
+            rc = report_round(r->store, r->dns, set, kind, now_s, &r->stop, &n);
+    }
     if (seen_answer(r->store, asked) != RC_OK)
         log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", "an operator waits for an answer"));
 }
@@ -257,11 +268,15 @@ static void run(void *arg)
         pause_returned(r);
         failing_send(r->failing, r->store, r->dns, &snap->set, &r->stop);
         if (asked || clock_mono_ms() >= look_at) {
-            size_t n = 0;
+            size_t more = 0;
             answer(r, &snap->set);
-            if (snap->set.aggregate)
-                (void)report_round(r->store, r->dns, &snap->set, clock_real_s(), &r->stop, &n); /* has logged */
-            look_at = deadline_in(n == REPORT_SEND_MAX ? 0 : REPORT_LOOK_MS);
+            for (enum seen_kind kind = SEEN_DMARC; kind <= SEEN_TLS; kind++) {
+                size_t n = 0;
+                if (sends(&snap->set, kind))
+                    (void)report_round(r->store, r->dns, &snap->set, kind, clock_real_s(), &r->stop, &n); /* has logged */
+                more += n == REPORT_SEND_MAX;
+            }
+            look_at = deadline_in(more > 0 ? 0 : REPORT_LOOK_MS);
         }
         if (clock_mono_ms() >= forget_at) {
             if (seen_forget(r->store, clock_real_s() - REPORT_KEPT_S) != RC_OK)
@@ -333,10 +348,8 @@ void report_free(struct report *r)
         collect_flush(r->collect, r->store);
     collect_free(r->collect);
     failing_free(r->failing);
-    if (r->now) {
-        arena_clear(&r->now->arena);
-        free(r->now);
-    }
+    if (r->now)
+        free_snapshot(r->now);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->wake);
     free(r);

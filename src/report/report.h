@@ -1,6 +1,6 @@
-/* report: the reports that we owe to the domains whose names others use at our door: DMARC aggregate reports (RFC 9990), one a
- * policy domain and UTC day, and, where the operator wants it, failure reports (RFC 9991, RFC 6591). Gathers verdicts, keeps
- * them in the store, and sends when a day is over, spread over hours. What may go out is plan.h's to say; mails leave by the
+/* report: the reports that we owe. To the domains whose names others use at our door: DMARC aggregate reports (RFC 9990), one a
+ * policy domain and UTC day, and, where the operator wants it, failure reports (RFC 9991, RFC 6591). To the domains that we send
+ * mail to: what came of TLS on the way (RFC 8460, tls.h). Gathers verdicts, keeps them in the store, and sends when a day is over, spread over hours. What may go out is plan.h's to say; mails leave by the
  * queue, in a lane of their own.
  * One thread of its own for the store, the DNS and the mails; report_note never waits for any of them. */
 #ifndef REPORT_REPORT_H
@@ -37,8 +37,8 @@ void report_wake(struct report *r);
 void report_drain(struct report *r);
 void report_free(struct report *r); /* accepts NULL */
 
-/* Sends what is due at now_s, until *stop (NULL: to the end); *n: reports looked at. For the thread, and for tests. */
-enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, const atomic_bool *stop,
-                     size_t *n);
+/* Sends what is due of a kind at now_s, until *stop (NULL: to the end); *n: reports looked at. For the thread, and for tests. */
+enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, enum seen_kind kind, int64_t now_s,
+                     const atomic_bool *stop, size_t *n);
 
 #endif

@@ -499,9 +499,9 @@ static void reports_go_to_whom_they_may(void **state)
     note(f, c, "sub.blocked.test", "v=DMARC1; p=none; rua=mailto:x@sub.blocked.test", row_text, 1, 0);
     note(f, c, "me.test", "v=DMARC1; p=none; rua=mailto:not@me.test", row_text, 1, 0);
     collect_flush(c, f->s);
-    assert_int_equal(report_round(f->s, dns, &set, DAY + 80000, NULL, &n), RC_OK);
+    assert_int_equal(report_round(f->s, dns, &set, SEEN_DMARC, DAY + 80000, NULL, &n), RC_OK);
     assert_int_equal(n, 0); /* the day is not over */
-    assert_int_equal(report_round(f->s, dns, &set, DAY + 90001, NULL, &n), RC_OK);
+    assert_int_equal(report_round(f->s, dns, &set, SEEN_DMARC, DAY + 90001, NULL, &n), RC_OK);
     assert_int_equal(n, 4);
     queued(f, to, sizeof to, &mail);
     assert_string_equal(to, "x@a.test z@b.test");
@@ -512,7 +512,7 @@ static void reports_go_to_whom_they_may(void **state)
         assert_true(view_starts(r[i].note, sent ? VIEW("sent to 2") : VIEW("not sent: ")));
         assert_int_equal(r[i].finished_s, DAY + 90001);
     }
-    assert_int_equal(report_round(f->s, dns, &set, DAY + 90002, NULL, &n), RC_OK);
+    assert_int_equal(report_round(f->s, dns, &set, SEEN_DMARC, DAY + 90002, NULL, &n), RC_OK);
     assert_int_equal(n, 0);
 
     struct view m = buf_view(&mail), header = header_of(m);
@@ -559,13 +559,13 @@ static void caps_and_pauses_hold(void **state)
     note(f, c, "two.a.test", "v=DMARC1; p=none; rua=mailto:x@c.test", row_text, 1, 0);
     note(f, c, "slow.test", "v=DMARC1; p=none; rua=mailto:x@d.test", row_text, 1, 0);
     collect_flush(c, f->s);
-    assert_int_equal(report_round(f->s, dns, &set, DAY + 90001, NULL, &n), RC_OK);
+    assert_int_equal(report_round(f->s, dns, &set, SEEN_DMARC, DAY + 90001, NULL, &n), RC_OK);
     assert_int_equal(n, 4);
     queued(f, to, sizeof to, &mail);
     assert_string_equal(to, "x@c.test");
-    assert_int_equal(report_round(f->s, dns, &set, DAY + 90001 + REPORT_RETRY_S, NULL, &n), RC_OK);
+    assert_int_equal(report_round(f->s, dns, &set, SEEN_DMARC, DAY + 90001 + REPORT_RETRY_S, NULL, &n), RC_OK);
     assert_int_equal(n, 1); /* the one whose name servers were silent */
-    assert_int_equal(report_round(f->s, dns, &set, DAY + 2 * 86400 + REPORT_START_S, NULL, &n), RC_OK);
+    assert_int_equal(report_round(f->s, dns, &set, SEEN_DMARC, DAY + 2 * 86400 + REPORT_START_S, NULL, &n), RC_OK);
     queued(f, to, sizeof to, &mail);
     assert_string_equal(to, "x@c.test x@c.test"); /* the next day */
     collect_free(c);

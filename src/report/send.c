@@ -1,4 +1,4 @@
-/* Makes and queues the aggregate reports that are due. */
+/* Makes the aggregate and TLS reports that are due, queues their mails, and posts what goes by HTTPS. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -8,6 +8,8 @@
 #include "report/aggregate.h"
 #include "report/bounce.h"
 #include "report/report.h"
+#include "report/tls.h"
+#include "store/tlsrpt.h"
 
 #define ROUND_ARENA (8u << 20)
 #define ROWS_ARENA  (32u << 20)
@@ -24,6 +26,8 @@ struct sending {
     struct view from, submitter; /* our address, and its domain */
     struct view report_id;       /* without <> */
     struct buf gzip;
+    const atomic_bool *stop;
+    int64_t *post_ms;            /* what is left for POSTs in this round */
     size_t n_sent, n_later;
     int64_t later_s;
     const char *why;             /* why the last one did not go */
@@ -77,6 +81,8 @@ static enum rc add_rows(struct sending *x, struct aggregate *g)
 
 static enum rc write_document(struct sending *x)
 {
+    if (x->r->kind == SEEN_TLS)
+        return tls_document(x->s, x->set, x->r, x->from, x->report_id, &x->gzip);
     struct aggregate *g = NULL;
     const struct report_settings *set = x->set;
     const struct aggregate_meta meta = {
@@ -94,31 +100,67 @@ static enum rc write_document(struct sending *x)
     return rc;
 }
 
-/* RFC 9990, "Email": subject, media type, file name. */
+/* What differs between the kinds. RC_TEMP. */
+struct form {
+    const char *text, *file; /* what a person reads; the ending of the file's name */
+    struct view fields, type, part;
+};
+
+static enum rc describe(struct sending *x, struct form *out)
+{
+    if (x->r->kind == SEEN_TLS) {
+        /* RFC 8460 §5.3, RFC 8689 §5: a report about broken TLS must not wait for good TLS. */
+        out->fields = view_str(arena_printf(&x->arena, "TLS-Report-Domain: %.*s\r\nTLS-Report-Submitter: %.*s\r\nTLS-Required: No\r\n",
+                                            VIEW_FMT(x->r->domain), VIEW_FMT(x->submitter)));
+        out->text = arena_printf(&x->arena,
+                                 "This is an aggregate TLS report (RFC 8460) about mail to\r\n"
+                                 "    %.*s\r\n"
+                                 "as it was delivered by\r\n"
+                                 "    %.*s\r\n"
+                                 "Sessions: %llu, failures of TLS: %llu. The attached file has the details, for a program to read.\r\n"
+                                 "It was sent because the TLS-RPT record of that domain asks for such reports (rua).\r\n",
+                                 VIEW_FMT(x->r->domain), VIEW_FMT(x->submitter), (unsigned long long)x->r->messages,
+                                 (unsigned long long)x->r->bad);
+        out->file = "json";
+        out->type = VIEW("multipart/report; report-type=\"tlsrpt\"");
+        out->part = VIEW("application/tlsrpt+gzip");
+        return out->text && out->fields.n > 0 ? RC_OK : RC_TEMP;
+    }
+    out->text = arena_printf(&x->arena,
+                             "This is a DMARC aggregate report (RFC 9990) about mail that named\r\n"
+                             "    %.*s\r\n"
+                             "or a domain below it as its author, as it was seen at\r\n"
+                             "    %.*s\r\n"
+                             "Messages: %llu. The attached file has the details, for a program to read.\r\n"
+                             "It was sent because the DMARC record of that domain asks for such reports (rua).\r\n",
+                             VIEW_FMT(x->r->domain), VIEW_FMT(x->submitter), (unsigned long long)x->r->messages);
+    out->file = "xml";
+    out->type = VIEW("multipart/mixed");
+    out->part = VIEW("application/gzip");
+    return out->text ? RC_OK : RC_TEMP;
+}
+
+/* RFC 9990, "Email", and RFC 8460 §5.1, §5.3: subject, media type, file name. */
 static enum rc write_mail(struct sending *x, const struct destination *to, struct buf *out)
 {
     const char *tag = tag_of(to->address, &x->arena);
     size_t at = view_rchr(x->report_id, '@');
     const struct report_settings *set = x->set;
+    struct form form = {0};
     char *subject = arena_printf(&x->arena, "Report Domain: %.*s Submitter: %.*s Report-ID: <%.*s>", VIEW_FMT(x->r->domain),
                                  VIEW_FMT(x->submitter), VIEW_FMT(x->report_id));
     char *id = arena_printf(&x->arena, "%.*s.%s@%.*s", (int)at, x->report_id.p, tag ? tag : "", VIEW_FMT(x->submitter));
-    char *name = arena_printf(&x->arena, "%.*s!%.*s!%lld!%lld.xml.gz", VIEW_FMT(x->submitter), VIEW_FMT(x->r->domain),
-                              (long long)x->r->begin_s, (long long)x->r->end_s);
-    char *text = arena_printf(&x->arena,
-                              "This is a DMARC aggregate report (RFC 9990) about mail that named\r\n"
-                              "    %.*s\r\n"
-                              "or a domain below it as its author, as it was seen at\r\n"
-                              "    %.*s\r\n"
-                              "Messages: %llu. The attached file has the details, for a program to read.\r\n"
-                              "It was sent because the DMARC record of that domain asks for such reports (rua).\r\n",
-                              VIEW_FMT(x->r->domain), VIEW_FMT(x->submitter), (unsigned long long)x->r->messages);
-    if (!subject || !tag || !id || !name || !text)
+    if (!subject || !tag || !id || describe(x, &form) != RC_OK)
         return RC_TEMP;
-    const struct mail_part parts[] = {{.type = VIEW("text/plain; charset=us-ascii"), .bytes = view_str(text)},
-                                      {.type = VIEW("application/gzip"), .filename = view_str(name), .bytes = buf_view(&x->gzip), .base64 = true}};
+    char *name = arena_printf(&x->arena, "%.*s!%.*s!%lld!%lld.%s.gz", VIEW_FMT(x->submitter), VIEW_FMT(x->r->domain),
+                              (long long)x->r->begin_s, (long long)x->r->end_s, form.file);
+    if (!name)
+        return RC_TEMP;
+    const struct mail_part parts[] = {{.type = VIEW("text/plain; charset=us-ascii"), .bytes = view_str(form.text)},
+                                      {.type = form.part, .filename = view_str(name), .bytes = buf_view(&x->gzip), .base64 = true}};
     const struct mail m = {.name = view_str(set->organization), .from = x->from, .to = to->address, .subject = view_str(subject),
-                           .message_id = view_str(id), .type = VIEW("multipart/mixed"), .parts = parts, .n_parts = 2, .now_s = x->now_s};
+                           .message_id = view_str(id), .fields = form.fields, .type = form.type, .parts = parts, .n_parts = 2,
+                           .now_s = x->now_s};
     return mail_write(&m, out);
 }
 
@@ -141,43 +183,96 @@ static int64_t next_day(int64_t now_s)
     return now_s - now_s % SEEN_DAY_S + SEEN_DAY_S + REPORT_START_S;
 }
 
+/* RFC 8460 §3: nobody reads a TLS report without a signature, so it waits for one. */
+static enum rc sign_surely(void *ctx, struct view message, struct buf *out)
+{
+    const struct report_settings *set = ctx;
+    enum rc rc = set->sign(set->sign_ctx, message, out);
+    return rc == RC_NOTFOUND ? RC_TEMP : rc;
+}
+
+static enum rc sign_and_queue(struct sending *x, struct view message, struct view sender, struct view to, uint64_t *id)
+{
+    const struct report_settings *set = x->set;
+    if (x->r->kind == SEEN_TLS && set->sign) {
+        struct report_settings copy = *set;
+        return mail_queue(x->s, sign_surely, &copy, message, sender, to, clock_real_ms(), id);
+    }
+    return mail_queue(x->s, set->sign, set->sign_ctx, message, sender, to, clock_real_ms(), id);
+}
+
+/* False: it went earlier, or has to wait. */
+static bool count_one(struct sending *x, const struct plan_entry *e, struct seen_cap caps[PLAN_CAPS])
+{
+    size_t which = 0;
+    enum rc rc = plan_caps(x->set, e->to.address, &x->arena, caps);
+    if (rc == RC_OK)
+        rc = seen_count_mail(x->s, x->r->id, e->to.address, x->now_s, caps, PLAN_CAPS, &which);
+    if (rc == RC_EXISTS) /* it went in an earlier round */
+        x->n_sent++;
+    else if (rc == RC_LIMIT)
+        note_later(x, next_day(x->now_s), which == 0 ? "as many mails as one day allows have gone" : "it got as many mails as one day allows");
+    else if (rc != RC_OK)
+        note_later(x, x->now_s + REPORT_RETRY_S, "the store failed");
+    return rc == RC_OK;
+}
+
+static void uncount_one(struct sending *x, const struct plan_entry *e, const struct seen_cap caps[PLAN_CAPS])
+{
+    if (seen_uncount_mail(x->s, x->r->id, e->to.address, x->now_s, caps, PLAN_CAPS) != RC_OK)
+        log_warn("report.failed", F_VIEW("domain", x->r->domain), F_CSTR("reason", "a mail stays counted that did not go"));
+}
+
+/* RFC 8460 §5.4, §5.5 */
+static void post(struct sending *x, const struct plan_entry *e)
+{
+    struct seen_cap caps[PLAN_CAPS];
+    const char *why = "";
+    if (*x->post_ms <= 0) {
+        note_later(x, x->now_s + REPORT_LOOK_MS / 1000, "other web hosts are slow");
+        return;
+    }
+    if (!count_one(x, e, caps))
+        return;
+    const int64_t begin_ms = clock_mono_ms();
+    enum rc rc = tls_post(x->dns, x->set, e->to.uri, buf_view(&x->gzip), x->stop, &x->arena, &why);
+    *x->post_ms -= clock_mono_ms() - begin_ms;
+    if (rc == RC_OK) {
+        x->n_sent++;
+        log_info("report.posted", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address), F_VIEW("report", x->report_id),
+                 F_INT("sessions", x->r->messages), F_INT("failures", x->r->bad), F_INT("size", x->gzip.n));
+        return;
+    }
+    uncount_one(x, e, caps);
+    if (x->r->tries >= TLS_TRIES_MAX)
+        skip(x, e, why);
+    else
+        note_later(x, x->now_s + tls_retry_s(x->r->tries), why);
+}
+
 static void queue_mail(struct sending *x, const struct plan_entry *e, struct view message)
 {
     struct seen_cap caps[PLAN_CAPS];
-    size_t which = 0;
     uint64_t id = 0;
+    enum rc rc = RC_OK;
     if (e->to.max_size > 0 && message.n > e->to.max_size) { /* RFC 7489 §7.2.1.1; RFC 9990 dropped the size, domains have not */
         skip(x, e, "the report is larger than its address asks for");
         return;
     }
-    enum rc rc = plan_caps(x->set, e->to.address, &x->arena, caps);
-    if (rc == RC_OK)
-        rc = seen_count_mail(x->s, x->r->id, e->to.address, x->now_s, caps, PLAN_CAPS, &which);
-    if (rc == RC_EXISTS) { /* it went in an earlier round */
-        x->n_sent++;
+    if (!count_one(x, e, caps))
         return;
-    }
-    if (rc == RC_LIMIT) {
-        note_later(x, next_day(x->now_s), which == 0 ? "as many mails as one day allows have gone" : "it got as many mails as one day allows");
-        return;
-    }
-    if (rc != RC_OK) {
-        note_later(x, x->now_s + REPORT_RETRY_S, "the store failed");
-        return;
-    }
     struct view sender = x->from;
     if (x->set->bounce_key)
         rc = bounce_sender(x->set->bounce_key, x->from, e->to.address, &x->arena, &sender);
     if (rc == RC_OK)
-        rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, message, sender, e->to.address, clock_real_ms(), &id);
+        rc = sign_and_queue(x, message, sender, e->to.address, &id);
     if (rc == RC_OK) {
         x->n_sent++;
         log_info("report.queued", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address), F_ID("id", id),
                  F_VIEW("report", x->report_id), F_INT("messages", x->r->messages), F_INT("rows", x->r->rows), F_INT("size", message.n));
         return;
     }
-    if (seen_uncount_mail(x->s, x->r->id, e->to.address, x->now_s, caps, PLAN_CAPS) != RC_OK)
-        log_warn("report.failed", F_VIEW("domain", x->r->domain), F_CSTR("reason", "a mail stays counted that did not go"));
+    uncount_one(x, e, caps);
     if (rc == RC_NOTFOUND)
         skip(x, e, "there is no such mailbox here");
     else
@@ -200,6 +295,10 @@ static enum rc send_all(struct sending *x)
         const struct plan_entry *e = &x->plan.entries[i];
         if (!e->go)
             continue;
+        if (e->to.web) {
+            post(x, e);
+            continue;
+        }
         buf_init(&message, MAIL_MAX);
         rc = write_mail(x, &e->to, &message);
         if (rc == RC_OK)
@@ -235,7 +334,11 @@ static enum rc send_report(struct sending *x)
     enum rc rc = plan_make(x->s, x->dns, x->set, x->r, &x->arena, &x->plan);
     if (rc == RC_SYNTAX)
         x->why = "its policy cannot be read";
-    if (rc == RC_OK && x->plan.why)
+    if (rc == RC_OK && x->plan.unwanted)
+        return tlsrpt_drop(x->s, x->r);
+    if (rc == RC_OK && x->plan.later)
+        note_later(x, x->now_s + REPORT_RETRY_S, x->plan.why);
+    else if (rc == RC_OK && x->plan.why)
         x->why = x->plan.why;
     for (size_t i = 0; rc == RC_OK && i < x->plan.n; i++) {
         const struct plan_entry *e = &x->plan.entries[i];
@@ -250,19 +353,22 @@ static enum rc send_report(struct sending *x)
     return settle(x, rc);
 }
 
-enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, int64_t now_s, const atomic_bool *stop,
-                     size_t *n)
+enum rc report_round(struct store *s, struct dns *dns, const struct report_settings *set, enum seen_kind kind, int64_t now_s,
+                     const atomic_bool *stop, size_t *n)
 {
     struct arena a;
+    int64_t post_ms = TLS_ROUND_MS;
     struct seen_report *due;
     uint64_t sealed;
     *n = 0;
     arena_init(&a, ROUND_ARENA);
-    enum rc rc = seen_seal(s, 0, now_s, &sealed);
+    enum rc rc = kind == SEEN_TLS ? tls_seal(s, set, 0, now_s) : seen_seal(s, 0, now_s, &sealed);
     if (rc == RC_OK)
-        rc = seen_due(s, now_s, REPORT_SEND_MAX, &a, &due, n);
+        rc = seen_due(s, kind, now_s, REPORT_SEND_MAX, &a, &due, n);
+    for (size_t i = 0; rc == RC_OK && kind == SEEN_TLS && i < *n; i++)
+        tls_prefetch(dns, due[i].domain);
     for (size_t i = 0; rc == RC_OK && i < *n && !(stop && atomic_load(stop)); i++) {
-        struct sending x = {.s = s, .dns = dns, .set = set, .now_s = now_s, .r = &due[i]};
+        struct sending x = {.s = s, .dns = dns, .set = set, .now_s = now_s, .r = &due[i], .stop = stop, .post_ms = &post_ms};
         arena_init(&x.arena, ROUND_ARENA);
         buf_init(&x.gzip, AGGREGATE_MAX);
         rc = send_report(&x);

@@ -59,13 +59,15 @@ static const char *const domain_2[] = {
     "CREATE INDEX sts_policy_refresh ON sts_policy (refresh_s)",
     "CREATE TABLE tls_host (host TEXT NOT NULL PRIMARY KEY, seen_s BIGINT NOT NULL)" CLUSTERED,
     /* What TLS-RPT reports: sessions of a UTC day by the policy that was in force, and those that failed by their reasons.
-     * type and result: enums of tlsrpt.h. digest: of the policy, which is too long for a key. */
-    "CREATE TABLE tls_policy (day BIGINT NOT NULL, domain TEXT NOT NULL, type INTEGER NOT NULL, digest TEXT NOT NULL,"
-    " policy TEXT NOT NULL, mx TEXT NOT NULL, successes BIGINT NOT NULL, failures BIGINT NOT NULL,"
-    " PRIMARY KEY (day, domain, type, digest))" CLUSTERED,
-    "CREATE TABLE tls_failure (day BIGINT NOT NULL, domain TEXT NOT NULL, type INTEGER NOT NULL, digest TEXT NOT NULL,"
-    " result INTEGER NOT NULL, mx TEXT NOT NULL, sent_from TEXT NOT NULL, sent_to TEXT NOT NULL, reason TEXT NOT NULL,"
-    " sessions BIGINT NOT NULL, PRIMARY KEY (day, domain, type, digest, result, mx, sent_from, sent_to, reason))" CLUSTERED,
+     * report: the seen_report that tells of them; 0: still counting. type and result: enums of tlsrpt.h. digest: of the policy,
+     * which is too long for a key. */
+    "CREATE TABLE tls_policy (day BIGINT NOT NULL, domain TEXT NOT NULL, report BIGINT NOT NULL, type INTEGER NOT NULL,"
+    " digest TEXT NOT NULL, policy TEXT NOT NULL, mx TEXT NOT NULL, successes BIGINT NOT NULL, failures BIGINT NOT NULL,"
+    " PRIMARY KEY (day, domain, report, type, digest))" CLUSTERED,
+    "CREATE TABLE tls_failure (day BIGINT NOT NULL, domain TEXT NOT NULL, report BIGINT NOT NULL, type INTEGER NOT NULL,"
+    " digest TEXT NOT NULL, result INTEGER NOT NULL, mx TEXT NOT NULL, sent_from TEXT NOT NULL, sent_to TEXT NOT NULL,"
+    " reason TEXT NOT NULL, sessions BIGINT NOT NULL,"
+    " PRIMARY KEY (day, domain, report, type, digest, result, mx, sent_from, sent_to, reason))" CLUSTERED,
     /* What is owed to other domains (seen.c). end_s 0: still collecting; finished_s 0: owed. Rows by a digest of themselves. */
     "CREATE TABLE seen_report (id " ROW_ID ", kind INTEGER NOT NULL, day_s BIGINT NOT NULL, domain TEXT NOT NULL,"
     " policy TEXT NOT NULL, begin_s BIGINT NOT NULL, end_s BIGINT NOT NULL, messages BIGINT NOT NULL, bad BIGINT NOT NULL,"

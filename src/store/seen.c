@@ -190,6 +190,7 @@ enum rc seen_seal(struct store *s, int64_t day_s, int64_t now_s, uint64_t *n)
 
 struct listing {
     bool due;
+    enum seen_kind kind;
     int64_t now_s;
     uint64_t after;
     size_t max, n;
@@ -228,7 +229,7 @@ static enum rc list_reports(struct db *db, void *ctx)
     x->n = 0;
     if (x->due)
         rc = db_query(db, &q, "SELECT " REPORT_COLUMNS " FROM seen_report WHERE finished_s = 0 AND end_s > 0 AND due_s <= $1"
-                              " ORDER BY due_s, id LIMIT $2", DB_N(x->now_s), DB_N(x->max));
+                              " AND kind = $2 ORDER BY due_s, id LIMIT $3", DB_N(x->now_s), DB_N(x->kind), DB_N(x->max));
     else
         rc = db_query(db, &q, "SELECT " REPORT_COLUMNS " FROM seen_report WHERE id > $1 ORDER BY id LIMIT $2", DB_N(x->after),
                       DB_N(x->max));
@@ -249,9 +250,9 @@ static enum rc ask_reports(struct store *s, struct listing *x, struct seen_repor
     return rc;
 }
 
-enum rc seen_due(struct store *s, int64_t now_s, size_t max, struct arena *a, struct seen_report **out, size_t *n)
+enum rc seen_due(struct store *s, enum seen_kind kind, int64_t now_s, size_t max, struct arena *a, struct seen_report **out, size_t *n)
 {
-    struct listing x = {.due = true, .now_s = now_s, .max = max, .a = a};
+    struct listing x = {.due = true, .kind = kind, .now_s = now_s, .max = max, .a = a};
     return ask_reports(s, &x, out, n);
 }
 

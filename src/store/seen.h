@@ -13,7 +13,7 @@
 #define SEEN_KEY_SIZE 16
 #define SEEN_DAY_S    86400
 
-enum seen_kind { SEEN_DMARC };
+enum seen_kind { SEEN_DMARC, SEEN_TLS }; /* TLS: its rows are store/tlsrpt.h's */
 
 struct seen_add {
     struct view domain;         /* who is owed the report */
@@ -43,7 +43,7 @@ struct seen_report {
 /* Those that are not sealed though their day is over, or (day_s > 0) any of the day that begins then. *n: how many. */
 enum rc seen_seal(struct store *s, int64_t day_s, int64_t now_s, uint64_t *n);
 /* Sealed and owed, due at now_s, up to max, the longest due first. */
-enum rc seen_due(struct store *s, int64_t now_s, size_t max, struct arena *a, struct seen_report **out, size_t *n);
+enum rc seen_due(struct store *s, enum seen_kind kind, int64_t now_s, size_t max, struct arena *a, struct seen_report **out, size_t *n);
 /* All that are kept, by day and domain, with an id above `after`, up to max. */
 enum rc seen_reports(struct store *s, uint64_t after, size_t max, struct arena *a, struct seen_report **out, size_t *n);
 /* Rows by key, after `after` (NULL: from the first), up to max. */

@@ -56,7 +56,8 @@ static void sessions_add_up(void **state)
     const struct tlsrpt_outcome good = {.day = 20000, .domain = VIEW("labas.test"), .type = TLSRPT_STS, .policy = VIEW("version: STSv1\nmode: enforce"),
                                         .mx = VIEW("*.labas.test"), .sessions = 3};
     struct tlsrpt_outcome bad = good, plain = {.day = 20000, .domain = VIEW("labas.test"), .sessions = 1}, other = plain, *back;
-    struct view *domains;
+    struct tlsrpt_open *open;
+    struct seen_report *reports;
     size_t n;
     bad.result = TLSRPT_CERTIFICATE_EXPIRED;
     bad.host = VIEW("mx.labas.test");
@@ -69,18 +70,51 @@ static void sessions_add_up(void **state)
     assert_int_equal(tlsrpt_add(f->s, all, 4), RC_OK);
     assert_int_equal(tlsrpt_add(f->s, all, 2), RC_OK);
     assert_int_equal(tlsrpt_add(f->s, NULL, 0), RC_OK);
-    assert_int_equal(tlsrpt_domains(f->s, 20000, &f->a, &domains, &n), RC_OK);
+    assert_int_equal(tlsrpt_open(f->s, 0, 19999, 10, &f->a, &open, &n), RC_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(tlsrpt_open(f->s, 0, 20000, 10, &f->a, &open, &n), RC_OK);
     assert_int_equal(n, 2);
-    assert_true(view_eq(domains[0], VIEW("ailleurs.test")));
-    assert_int_equal(tlsrpt_read(f->s, 20000, VIEW("labas.test"), &f->a, &back, &n), RC_OK);
+    assert_true(view_eq(open[0].domain, VIEW("ailleurs.test")));
+    assert_int_equal(open[1].successes, 7);
+    assert_int_equal(open[1].failures, 4);
+    assert_int_equal(tlsrpt_read(f->s, 20000, VIEW("labas.test"), 0, &f->a, &back, &n), RC_OK);
     assert_int_equal(n, 3);
     assert_true(back[0].type == TLSRPT_NO_POLICY && back[0].result == TLSRPT_SUCCESS && back[0].sessions == 1);
     assert_true(back[1].type == TLSRPT_STS && back[1].result == TLSRPT_SUCCESS && back[1].sessions == 6);
     assert_true(view_eq(back[1].policy, good.policy) && view_eq(back[1].mx, good.mx));
     assert_true(back[2].result == TLSRPT_CERTIFICATE_EXPIRED && back[2].sessions == 4);
     assert_true(view_eq(back[2].host, bad.host) && view_eq(back[2].sent_to, bad.sent_to) && view_eq(back[2].reason, bad.reason));
+
+    /* A report takes what there is; what comes later goes into a further one, and periods do not overlap. */
+    const int64_t day_s = 20000 * (int64_t)SEEN_DAY_S;
+    assert_int_equal(tlsrpt_seal(f->s, &open[1], day_s + 3600, day_s + 9999), RC_OK);
+    assert_int_equal(tlsrpt_add(f->s, &bad, 1), RC_OK);
+    assert_int_equal(tlsrpt_open(f->s, 20000, 20000, 10, &f->a, &open, &n), RC_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(open[1].failures, 2);
+    assert_int_equal(tlsrpt_seal(f->s, &open[1], day_s + SEEN_DAY_S - 1, day_s + 9999), RC_OK);
+    assert_int_equal(seen_due(f->s, SEEN_DMARC, day_s + 9999, 10, &f->a, &reports, &n), RC_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(seen_due(f->s, SEEN_TLS, day_s + 9999, 10, &f->a, &reports, &n), RC_OK);
+    assert_int_equal(n, 2);
+    assert_true(reports[0].begin_s == day_s && reports[0].end_s == day_s + 3600 && reports[0].messages == 11 && reports[0].bad == 4);
+    assert_true(reports[1].begin_s == day_s + 3601 && reports[1].end_s == day_s + SEEN_DAY_S - 1 && reports[1].bad == 2);
+    struct seen_report second = reports[1];
+    assert_int_equal(tlsrpt_read(f->s, 20000, VIEW("labas.test"), reports[0].id, &f->a, &back, &n), RC_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(tlsrpt_read(f->s, 20000, VIEW("labas.test"), second.id, &f->a, &back, &n), RC_OK);
+    assert_int_equal(n, 2);
+    assert_true(back[0].sessions == 0 && back[1].sessions == 2);
+    assert_int_equal(tlsrpt_add(f->s, &bad, 1), RC_OK); /* a clock that goes back after the day's last report */
+    assert_int_equal(tlsrpt_open(f->s, 20000, 20000, 10, &f->a, &open, &n), RC_OK);
+    assert_int_equal(tlsrpt_seal(f->s, &open[1], day_s + SEEN_DAY_S - 1, 0), RC_OK);
+    assert_int_equal(tlsrpt_drop(f->s, &second), RC_OK);
+    assert_int_equal(seen_due(f->s, SEEN_TLS, day_s + 9999, 10, &f->a, &reports, &n), RC_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(tlsrpt_read(f->s, 20000, VIEW("labas.test"), second.id, &f->a, &back, &n), RC_OK);
+    assert_int_equal(n, 0);
     assert_int_equal(tlsrpt_forget(f->s, 20001), RC_OK);
-    assert_int_equal(tlsrpt_domains(f->s, 20000, &f->a, &domains, &n), RC_OK);
+    assert_int_equal(tlsrpt_open(f->s, 0, 30000, 10, &f->a, &open, &n), RC_OK);
     assert_int_equal(n, 0);
 }
 
@@ -93,7 +127,7 @@ static void made_up_failures_end_somewhere(void **state)
         o[i] = (struct tlsrpt_outcome){.day = 1, .domain = VIEW("x.test"), .result = TLSRPT_VALIDATION_FAILURE, .sessions = 1,
                                        .reason = view_str(arena_printf(&f->a, "%zu", i))};
     assert_int_equal(tlsrpt_add(f->s, o, TLSRPT_FAILURES_MAX + 100), RC_OK);
-    assert_int_equal(tlsrpt_read(f->s, 1, VIEW("x.test"), &f->a, &back, &n), RC_OK);
+    assert_int_equal(tlsrpt_read(f->s, 1, VIEW("x.test"), 0, &f->a, &back, &n), RC_OK);
     assert_int_equal(n, 1 + TLSRPT_FAILURES_MAX + 1);
     assert_int_equal(back[1].sessions, 100);
     free(o);

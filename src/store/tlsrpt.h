@@ -4,7 +4,7 @@
 #ifndef STORE_TLSRPT_H
 #define STORE_TLSRPT_H
 
-#include "store/store.h"
+#include "store/seen.h"
 
 #define TLSRPT_KEEP_DAYS    14
 #define TLSRPT_FAILURES_MAX 1000 /* different ones of a domain and day; further ones are counted without host and reason */
@@ -29,10 +29,10 @@ const char *tlsrpt_result_name(enum tlsrpt_result result);
 
 struct tlsrpt_outcome {
     int64_t day;         /* since 1970, UTC */
-    struct view domain;  /* policy domain in A-labels */
+    struct view domain;  /* next hop in A-labels, which is asked for its TLS-RPT record */
     enum tlsrpt_type type;
     struct view policy;  /* policy-string, an element a line */
-    struct view mx;      /* mx-host patterns of an STS policy, one a line */
+    struct view mx;      /* mx-host patterns of an STS policy, one a line; of TLSA the base domain (RFC 7672 §2.2.3) */
     enum tlsrpt_result result;
     struct view host, sent_from, sent_to, reason; /* of a failure: MX host, addresses, failure-reason-code */
     uint64_t sessions;
@@ -40,10 +40,21 @@ struct tlsrpt_outcome {
 /* Adds them up, all in one transaction. */
 enum rc tlsrpt_add(struct store *s, const struct tlsrpt_outcome *o, size_t n);
 
-/* Domains of which there is anything for this day. */
-enum rc tlsrpt_domains(struct store *s, int64_t day, struct arena *a, struct view **domains, size_t *n);
-/* All of one domain and day, policy by policy: for each a TLSRPT_SUCCESS with what succeeded (perhaps 0), then its failures. */
-enum rc tlsrpt_read(struct store *s, int64_t day, struct view domain, struct arena *a, struct tlsrpt_outcome **out, size_t *n);
+/* What no report tells of yet, by day and domain, up to max. */
+struct tlsrpt_open {
+    int64_t day;
+    struct view domain;
+    uint64_t successes, failures;
+};
+enum rc tlsrpt_open(struct store *s, int64_t from_day, int64_t to_day, size_t max, struct arena *a, struct tlsrpt_open **out, size_t *n);
+/* Makes a report (store/seen.h, SEEN_TLS) of it, from the end of the day's last one to end_s. What is counted from now on is for a
+ * further one. */
+enum rc tlsrpt_seal(struct store *s, const struct tlsrpt_open *o, int64_t end_s, int64_t due_s);
+/* Nobody wants that report: it goes, and all that it would tell. */
+enum rc tlsrpt_drop(struct store *s, const struct seen_report *r);
+/* All of one report (0: of none yet), policy by policy: for each a TLSRPT_SUCCESS with what succeeded (perhaps 0), then its failures. */
+enum rc tlsrpt_read(struct store *s, int64_t day, struct view domain, uint64_t report, struct arena *a, struct tlsrpt_outcome **out,
+                    size_t *n);
 enum rc tlsrpt_forget(struct store *s, int64_t before_day);
 
 #endif
