@@ -10,7 +10,7 @@
 #include "base/buf.h"
 
 #define HEADER_MAX        (1u << 20) /* bytes of one section that are looked at for fields */
-#define HEADER_FIELDS_MAX 10000      /* fields that are looked at */
+#define HEADER_FIELDS_MAX 12000      /* fields that are looked at: 10,000 of one name beside what a message has anyhow */
 #define HEADER_LINE_FOLD  78         /* RFC 5322 §2.1.1: where we fold what we write */
 
 struct header_field {
