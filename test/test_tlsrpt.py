@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab import IS_ROOT, Lab, wait_for
+from lab import IS_ROOT, SHARED, Lab, wait_for
 from test_tls_policy import SECRET, World, arrives
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="policies are fetched from port 443")
@@ -96,6 +96,21 @@ def parse(mail):
     return part.get_filename(), json.loads(gzip.decompress(part.get_payload(decode=True)))
 
 
+def shape(value, at=""):
+    """The paths of all names in it, each with the kind of value there."""
+    if isinstance(value, dict):
+        return set().union(*[shape(v, at + "/" + k) for k, v in value.items()], {at + " object"})
+    if isinstance(value, list):
+        return set().union(*[shape(v, at + "/*") for v in value], {at + " list"})
+    return {at + " " + type(value).__name__}
+
+
+def has_the_shape_of_others(report):
+    samples = sorted((SHARED / "data" / "tlsrpt" / "reports").glob("*/*.json")) if SHARED.exists() else []
+    known = set().union(*[shape(json.loads(p.read_text())) for p in samples])
+    assert not samples or shape(report) <= known, shape(report) - known
+
+
 def test_report_by_mail(lab, world, there):
     """A destination under MTA-STS testing with a self-signed certificate; the report's own destination has TLS that fails its policy."""
     peer = world.peer("s31.test", tls=world.cert("mx.s31.test", self_signed=True)[0])
@@ -141,6 +156,7 @@ def test_report_by_mail(lab, world, there):
                                     "end-datetime": time.strftime(stamp, time.gmtime(end))}
     assert report["organization-name"] == "ici.test" and report["contact-info"] == "postmaster@ici.test" and report["report-id"] == report_id
     assert list(report) == ["organization-name", "date-range", "contact-info", "report-id", "policies"]
+    has_the_shape_of_others(report)
     (entry,) = report["policies"]
     assert entry["policy"] == {"policy-type": "sts", "policy-domain": "s31.test", "mx-host": ["mx.s31.test"],
                                "policy-string": ["version: STSv1", "mode: testing", "mx: mx.s31.test", "max_age: 3600"]}
@@ -175,6 +191,7 @@ def test_dane_is_told_by_its_base_domain(lab, world, there):
         assert send_reports(world)["s33.test"]["state"] == "sent"
         mails = there.wait_messages("other@labas.test", n)
         report = [parse(email.message_from_bytes(m, policy=email.policy.default))[1] for m in mails][-1]
+        has_the_shape_of_others(report)
         (entry,) = report["policies"]
         assert entry["policy"]["policy-type"] == "tlsa" and entry["policy"]["policy-domain"] == "mx.s33.test" and "mx-host" not in entry["policy"]
         assert sorted(s.upper() for s in entry["policy"]["policy-string"]) == sorted(["3 0 1 " + good, "3 0 1 " + "AB" * 32])

@@ -64,6 +64,7 @@ static const char *const domain_2[] = {
     "CREATE TABLE tls_policy (day BIGINT NOT NULL, domain TEXT NOT NULL, report BIGINT NOT NULL, type INTEGER NOT NULL,"
     " digest TEXT NOT NULL, policy TEXT NOT NULL, mx TEXT NOT NULL, successes BIGINT NOT NULL, failures BIGINT NOT NULL,"
     " PRIMARY KEY (day, domain, report, type, digest))" CLUSTERED,
+    "CREATE INDEX tls_policy_open ON tls_policy (day, domain) WHERE report = 0",
     "CREATE TABLE tls_failure (day BIGINT NOT NULL, domain TEXT NOT NULL, report BIGINT NOT NULL, type INTEGER NOT NULL,"
     " digest TEXT NOT NULL, result INTEGER NOT NULL, mx TEXT NOT NULL, sent_from TEXT NOT NULL, sent_to TEXT NOT NULL,"
     " reason TEXT NOT NULL, sessions BIGINT NOT NULL,"
