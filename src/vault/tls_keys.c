@@ -140,17 +140,21 @@ static enum rc step(struct tls_keys *k, sqlite3_stmt *st, const char *doing)
     return got == SQLITE_DONE ? RC_NOTFOUND : vault_db_rc(k->db, got, doing);
 }
 
+static const char *question_of(enum tls_key_which which)
+{
+    switch (which) {
+    case TLS_KEY_NEXT: /* one older than the serving key was given up */
+        return "SELECT private FROM tls_key t WHERE name = ?1 AND chain IS NULL AND NOT EXISTS (SELECT 1 FROM tls_key s"
+               " WHERE s.name = t.name AND s.chain IS NOT NULL AND s.id > t.id) ORDER BY id DESC LIMIT 1";
+    case TLS_KEY_SERVING: return "SELECT private FROM tls_key WHERE name = ?1 AND chain IS NOT NULL ORDER BY id DESC LIMIT 1";
+    default: return "SELECT private FROM tls_key WHERE name = ?1 ORDER BY id DESC LIMIT 1";
+    }
+}
+
 static enum rc find_key(struct tls_keys *k, struct view name, enum tls_key_which which, EVP_PKEY **out)
 {
-    static const char *const sql[] = {
-        [TLS_KEY_LATEST] = "SELECT private FROM tls_key WHERE name = ?1 ORDER BY id DESC LIMIT 1",
-        /* one older than the serving key was given up */
-        [TLS_KEY_NEXT] = "SELECT private FROM tls_key t WHERE name = ?1 AND chain IS NULL AND NOT EXISTS (SELECT 1 FROM tls_key s"
-                         " WHERE s.name = t.name AND s.chain IS NOT NULL AND s.id > t.id) ORDER BY id DESC LIMIT 1",
-        [TLS_KEY_SERVING] = "SELECT private FROM tls_key WHERE name = ?1 AND chain IS NOT NULL ORDER BY id DESC LIMIT 1",
-    };
     sqlite3_stmt *st = NULL;
-    enum rc rc = prepare(k, sql[which], name, &st);
+    enum rc rc = prepare(k, question_of(which), name, &st);
     if (rc == RC_OK)
         rc = step(k, st, "read a key");
     if (rc == RC_OK && !(*out = read_private(sqlite3_column_blob(st, 0), sqlite3_column_bytes(st, 0))))
