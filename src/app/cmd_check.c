@@ -10,6 +10,7 @@
 #include "app/judge_settings.h"
 #include "app/mbox.h"
 #include "app/progress.h"
+#include "app/resolver.h"
 #include "message/header.h"
 #include "sys/file.h"
 #include "sys/thread.h"
@@ -281,32 +282,12 @@ static int check_many(struct check *c)
 
 /* --- settings --- */
 
-/* Without a configuration the system's name servers are asked, and nobody is trusted. */
-static bool open_dns(struct check *c, const struct config *f)
-{
-    struct app *app = c->app;
-    const char *why = NULL;
-    size_t n = f ? f->dns.servers.n : 0;
-    const char **servers = arena_new_array(&app->arena, n + 1, const char *);
-    for (size_t i = 0; servers && i < n; i++) {
-        char *text = arena_alloc(&app->arena, ADDR_TEXT_MAX);
-        if (!text)
-            return app_fail("out of memory"), false;
-        addr_write(&f->dns.servers.v[i], text);
-        servers[i] = text;
-    }
-    const struct dns_settings set = {.servers = servers, .n_servers = n, .trust_anchor = f ? f->dns.trust_anchor : NULL};
-    if (!servers || dns_new(&set, &c->dns, &why) != RC_OK)
-        return app_fail("cannot ask the DNS: %s", why ? why : "out of memory"), false;
-    return true;
-}
-
+/* Without a configuration nobody is trusted. */
 static bool open_check(struct check *c)
 {
     struct app *app = c->app;
-    const struct config *f = NULL;
-    bool has_config = strcmp(app->config_path, CONFIG_DEFAULT) != 0 || access(app->config_path, F_OK) == 0;
-    if (has_config && !(f = app_config(app)))
+    const struct config *f;
+    if (!app_config_if_any(app, &f))
         return false;
     if (psl_list_open(NULL, &c->psl) != RC_OK)
         c->psl = NULL; /* then nothing is compared */
@@ -316,7 +297,7 @@ static bool open_check(struct check *c)
     if (method == DMARC_PSL)
         c->set.method = method;
     c->set.compare = true;
-    return open_dns(c, f);
+    return (c->dns = app_resolver(app)) != NULL;
 }
 
 static bool add_what_was_named(struct check *c, const char *name)

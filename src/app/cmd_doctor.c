@@ -153,15 +153,14 @@ static int look(struct app *app, struct health_settings *set, struct view domain
 
 int cmd_doctor(struct app *app, int argc, char **argv)
 {
-    bool has_config = strcmp(app->config_path, CONFIG_DEFAULT) != 0 || access(app->config_path, F_OK) == 0;
-    const struct config *c = NULL;
+    const struct config *c;
     struct view one = {0}, *domains = &one;
     size_t n = 1;
     int code = EXIT_DONE;
 
     if (argc > 2)
         return app_usage(app);
-    if (has_config && (!(c = app_config(app)) || !app_store(app)))
+    if (!app_config_if_any(app, &c) || (c && !app_store(app)))
         return EXIT_FAILED;
     if (argc == 2) {
         one = view_str(argv[1]);

@@ -6,6 +6,7 @@
 #include "app/judge_settings.h"
 #include "app/process.h"
 #include "app/reporting.h"
+#include "app/resolver.h"
 #include "app/signing.h"
 #include "base/clock.h"
 #include "fetch/fetch.h"
@@ -178,27 +179,10 @@ static struct tls_client *load_trust(const struct child *c)
 
 static struct dns *open_dns(const struct child *c)
 {
-    const struct config *f = c->config;
     struct dns *dns = NULL;
-    const char *why = NULL;
-    struct arena a;
-
-    arena_init(&a, 65536);
-    const char **servers = arena_new_array(&a, f->dns.servers.n + 1, const char *);
-    enum rc rc = servers ? RC_OK : RC_TEMP;
-    for (size_t i = 0; rc == RC_OK && i < f->dns.servers.n; i++) {
-        char *text = arena_alloc(&a, ADDR_TEXT_MAX);
-        if (text)
-            addr_write(&f->dns.servers.v[i], text);
-        servers[i] = text;
-        rc = text ? RC_OK : RC_TEMP;
-    }
-    const struct dns_settings set = {.servers = servers, .n_servers = f->dns.servers.n, .trust_anchor = f->dns.trust_anchor};
-    if (rc == RC_OK)
-        rc = dns_new(&set, &dns, &why);
-    if (rc != RC_OK)
-        log_error("dns.failed", F_CSTR("reason", why ? why : rc_name(rc)));
-    arena_clear(&a);
+    const char *why;
+    if (resolver_open(c->config, &dns, &why) != RC_OK)
+        log_error("dns.failed", F_CSTR("reason", why));
     return dns;
 }
 

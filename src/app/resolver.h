@@ -1,11 +1,15 @@
-/* app/resolver: the resolver that the configuration describes, for commands. */
+/* app/resolver: the resolver that the configuration describes. */
 #ifndef APP_RESOLVER_H
 #define APP_RESOLVER_H
 
 #include "app/app.h"
 #include "dns/dns.h"
 
-/* Without a configuration file the system's name servers are asked. NULL: the reason is on stderr. To be freed by dns_free. */
+/* f NULL: the system's name servers are asked. *out is to be freed by dns_free. On failure *why is a text that lives for ever. */
+enum rc resolver_open(const struct config *f, struct dns **out, const char **why);
+/* For commands, which may run without a configuration file: *out is NULL then. False: the reason is on stderr. */
+bool app_config_if_any(struct app *app, const struct config **out);
+/* resolver_open for commands. NULL: the reason is on stderr. */
 struct dns *app_resolver(struct app *app);
 
 #endif
