@@ -116,12 +116,3 @@ void buf_line_part(struct buf *b, struct view v)
         }
     buf_add(b, v);
 }
-
-void buf_eat(struct buf *b, size_t n)
-{
-    if (n > b->n)
-        n = b->n;
-    b->n -= n;
-    if (b->n > 0)
-        memmove(b->p, b->p + n, b->n);
-}

@@ -33,8 +33,6 @@ void buf_line_part(struct buf *b, struct view v);
 /* Room for n more bytes at the end, not yet counted; NULL on failure. Then count them by buf_grew. */
 char *buf_room(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t n);
-/* Removes n bytes at the front. */
-void buf_eat(struct buf *b, size_t n);
 /* RC_OK, or the first failure. */
 static inline enum rc buf_rc(const struct buf *b)
 {

@@ -8,7 +8,6 @@
 
 #define SHA1_SIZE       20
 #define SHA256_SIZE     32
-#define SHA512_SIZE     64
 #define DIGEST_SIZE_MAX 64
 
 enum digest_kind { DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512 };

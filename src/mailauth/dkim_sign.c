@@ -6,8 +6,12 @@
 #define SIGNATURE_BYTES_MAX (DKIM_RSA_BITS_MAX / 8)
 
 /* RFC 6376 §5.4.1, and what readers show or act on today. Oversigned: what a reader would believe if somebody added
- * it. Not oversigned: what mailing lists and forwarders rightly add (List-*, Sender, Resent-*). */
-static const struct dkim_sign_name signed_names[] = {
+ * it; signed once more than it occurs. Not oversigned: what mailing lists and forwarders rightly add (List-*, Sender,
+ * Resent-*). */
+static const struct {
+    struct view name;
+    bool oversigned;
+} signed_names[] = {
     {VIEW_INIT("From"), true},
     {VIEW_INIT("To"), true},
     {VIEW_INIT("Cc"), true},
@@ -159,10 +163,4 @@ enum rc dkim_sign_message(const struct dkim_sign_settings *set, struct view mess
         rc = dkim_sign(set, header_of(message), body, slot, sign, sign_ctx, out);
     dkim_body_free(body);
     return rc;
-}
-
-const struct dkim_sign_name *dkim_sign_names(size_t *n)
-{
-    *n = N_SIGNED_NAMES;
-    return signed_names;
 }

@@ -38,11 +38,4 @@ enum rc dkim_sign(const struct dkim_sign_settings *set, struct view header, cons
 enum rc dkim_sign_message(const struct dkim_sign_settings *set, struct view message, dkim_sign_fn sign, void *sign_ctx,
                           struct buf *out);
 
-/* The names that are signed, most important first. Those marked are signed once more than they occur. */
-struct dkim_sign_name {
-    struct view name;
-    bool oversigned;
-};
-const struct dkim_sign_name *dkim_sign_names(size_t *n);
-
 #endif

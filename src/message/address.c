@@ -422,13 +422,6 @@ enum rc address_list_parse(struct view text, struct arena *a, struct address **o
     return rc;
 }
 
-const struct address *address_first_mailbox(const struct address *list)
-{
-    while (list && list->kind != ADDRESS_MAILBOX)
-        list = list->next;
-    return list;
-}
-
 /* RFC 5322 §3.2.3 atext, with what RFC 6532 §3.2 adds. */
 static bool is_atext(unsigned char c)
 {

@@ -30,8 +30,6 @@ struct address {
 
 /* All entries in order, in *out (NULL: none), with all their text in `a`. RC_TEMP: the arena is full. */
 enum rc address_list_parse(struct view text, struct arena *a, struct address **out);
-/* The first mailbox of a list, members of groups counted; NULL where there is none. */
-const struct address *address_first_mailbox(const struct address *list);
 
 /* Appends local@domain with the local part quoted where it must be (RFC 5322 §3.4.1). CR, LF and NUL are
  * refused as RC_SYNTAX in out. */

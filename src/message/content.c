@@ -256,12 +256,6 @@ enum content_encoding content_encoding_parse(struct view value)
     return ENCODING_UNKNOWN;
 }
 
-const char *content_encoding_name(enum content_encoding e)
-{
-    static const char *const names[] = {"7BIT", "8BIT", "BINARY", "QUOTED-PRINTABLE", "BASE64", "X-UNKNOWN"};
-    return names[e <= ENCODING_UNKNOWN ? e : ENCODING_UNKNOWN];
-}
-
 /* Blanks at the end of an encoded line were added on the way (RFC 2045 §6.7 rule 3). */
 static struct view without_trailing_blanks(struct view line)
 {

@@ -47,8 +47,6 @@ enum content_encoding {
 };
 /* Of a Content-Transfer-Encoding value; 7bit where it is empty. */
 enum content_encoding content_encoding_parse(struct view value);
-/* "7BIT" and so on; "X-UNKNOWN" for the last. */
-const char *content_encoding_name(enum content_encoding e);
 static inline bool content_encoding_is_identity(enum content_encoding e)
 {
     return e <= ENCODING_BINARY;

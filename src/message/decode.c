@@ -179,11 +179,6 @@ static enum rc decode_text(struct view message, const struct mime_index_part *pa
     return rc;
 }
 
-enum rc decode_part_text(struct view message, const struct mime_index_part *part, struct buf *out)
-{
-    return decode_text(message, part, false, out);
-}
-
 static enum rc part_contains(struct view message, const struct mime_index_part *part,
                              const struct decode_needle *needle, bool *found)
 {

@@ -11,9 +11,6 @@
 #define DECODE_TEXT_MAX   (16u << 20) /* decoded bytes of one part that are searched */
 #define DECODE_NEEDLE_MAX 4096        /* bytes of a text searched for */
 
-/* Appends the text of a MIME_TEXT part as UTF-8; line ends as they are. RC_LIMIT: out holds what fitted. */
-enum rc decode_part_text(struct view message, const struct mime_index_part *part, struct buf *out);
-
 struct decode_needle {
     struct buf folded;
     bool is_ascii;
