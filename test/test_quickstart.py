@@ -17,6 +17,13 @@ def test_quickstart_gives_a_server_that_runs(lab):
     password = re.search(r"shown only now:\n\n    (\S+)\n", r.stdout).group(1)
     assert os.stat(os.path.join(folder, "etc", "tls", "key.pem")).st_mode & 0o077 == 0
     assert subprocess.run([*run, "config", "check"], timeout=20).returncode == 0
+    with open(conf) as f:  # what it offers is right, too
+        offered = re.sub(r"^#(?=    http)|^# (?=acme|    |\})", "", f.read(), flags=re.M)
+    assert "\n    https " in offered and "\nacme {" in offered
+    with open(conf + ".offered", "w") as f:
+        f.write(offered)
+    told = subprocess.run([lab_module.BIN, "-c", conf + ".offered", "config", "check"], capture_output=True, text=True, timeout=20)
+    assert told.returncode == 0, told.stderr
     assert "operator" in subprocess.run([*run, "account", "list"], capture_output=True, text=True, timeout=20).stdout
 
     again = subprocess.run([*run, "quickstart", "olga@vite.test"], capture_output=True, text=True, timeout=20)

@@ -93,11 +93,22 @@ static void write_config_text(const struct plan *p, struct buf *b)
     listener_line(p, b, "imaps", 993);
     listener_line(p, b, "pop3", 110);
     listener_line(p, b, "pop3s", 995);
+    /* Not in force at first: another web server may have these ports, and who uses an authority agrees to its terms. */
+    buf_str(b, "#");
+    listener_line(p, b, "http", 80);
+    buf_str(b, "#");
+    listener_line(p, b, "https", 443);
     buf_str(b, "}\n"
-               "tls {                       # put the certificate of your authority here, then send SIGHUP\n"
+               "tls {                       # signed by itself: a beginning\n"
                "    certificate = \"tls/cert.pem\"\n"
                "    key         = \"tls/key.pem\"\n"
                "}\n");
+    buf_printf(b, "# Certificates that clients trust, got and renewed by themselves: where ports 80 and 443 are free, take the marks away\n"
+                  "# from http and https above and from these lines, then reload.\n"
+                  "# acme {\n"
+                  "#     directory = \"https://acme-v02.api.letsencrypt.org/directory\"\n"
+                  "#     contact   = \"mailto:%s\"\n"
+                  "# }\n", p->address);
 }
 
 static int write_file(const char *path, const struct buf *b, mode_t mode)
@@ -213,6 +224,7 @@ static int make_people(struct plan *p)
 static int tell_next_steps(struct plan *p)
 {
     const char *argv[] = {"dns", p->domain, NULL};
+    const bool is_default = strcmp(p->app->config_path, CONFIG_DEFAULT) == 0;
 
     printf("\nThe account %s has the operator's rights", p->address);
     if (p->ask_password)
@@ -227,7 +239,9 @@ static int tell_next_steps(struct plan *p)
     printf("\n2. Publish these DNS records, the address records (A, AAAA) of %s, and its name for these addresses (PTR):\n\n",
            p->hostname);
     int code = cmd_dns(p->app, 2, (char **)argv);
-    printf("\n3. The certificate in %s/tls is signed by itself: replace it by one that clients trust.\n", p->folder);
+    printf("\n3. The certificate in %s/tls is signed by itself. The last lines of %s\n"
+           "   say how to get one that clients trust. Then look at all of it as others see it:\n\n    facteur%s%s doctor %s\n",
+           p->folder, p->app->config_path, is_default ? "" : " -c ", is_default ? "" : p->app->config_path, p->domain);
     return code;
 }
 
