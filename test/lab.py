@@ -465,14 +465,15 @@ class Lab:
         self.dns.records.setdefault(hostname + ".", []).append("A " + ip)
         self.dns.set(domain + ".", "MX 10 %s." % hostname)
 
-    def facteur(self, domain, extra="", accounts=(), start=True, **kw):
-        """A server for one domain; its accounts have the password "secret"."""
+    def facteur(self, domain, extra="", accounts=(), start=True, fresh=True, **kw):
+        """A server for one domain; its accounts have the password "secret". Not fresh: without any data, the domain included."""
         ip = self.ip()
         hostname = "mx." + domain
         self.domain(domain, hostname, ip)
         server = Facteur(self, domain, ip, hostname, extra, **kw)
         self.parts.append(server)
-        server.run("domain", "add", domain)
+        if fresh:
+            server.run("domain", "add", domain)
         for a in accounts:
             server.account("%s@%s" % (a, domain))
         return server.start() if start else server

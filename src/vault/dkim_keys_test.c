@@ -173,7 +173,22 @@ static void more_keys_than_memory_holds(void **state)
     pkey_free(first);
 }
 
-/* vault.db as the version before had it. */
+/* A number from a database, opened for itself. */
+static int number_in(const char *path, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    int n = sqlite3_column_int(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return n;
+}
+
+/* vault.db as the version before had it; a copy of that stays. */
 static void an_older_file_is_brought_up_to_date(void **state)
 {
     struct lab *l = *state;
@@ -181,6 +196,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
     const char *why = "";
     struct pkey *key;
     sqlite3 *db;
+    char copy[128];
 
     dkim_keys_close(l->keys);
     assert_int_equal(credentials_open(l->db, &c, &why), RC_OK);
@@ -197,6 +213,11 @@ static void an_older_file_is_brought_up_to_date(void **state)
     assert_int_equal(credentials_open(l->db, &c, &why), RC_OK);
     assert_int_equal(credentials_get(c, 5, &found), RC_OK);
     credentials_close(c);
+    snprintf(copy, sizeof copy, "%s.v1-before-v3", l->db);
+    assert_int_equal(number_in(copy, "PRAGMA user_version"), 1);
+    assert_int_equal(number_in(copy, "SELECT count(*) FROM credential WHERE account = 5"), 1);
+    assert_int_equal(number_in(copy, "SELECT count(*) FROM sqlite_master WHERE name IN ('dkim_key', 'tls_key')"), 0);
+    unlink(copy);
 }
 
 static void signatures_come_over_the_channel(void **state)

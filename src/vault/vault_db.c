@@ -1,6 +1,9 @@
 #include "vault/vault_db.h"
 
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -62,6 +65,37 @@ static enum rc read_version(sqlite3 *db, int *out)
     return vault_db_rc(db, rc, "read the version");
 }
 
+/* What was there before a migration, beside it, so that the program from before can be used again. The caller's transaction keeps
+ * others from writing meanwhile; read through a connection of its own, for the one that writes cannot be copied from. */
+static enum rc keep_copy(const char *path, int version)
+{
+    char copy[PATH_MAX];
+    sqlite3 *from = NULL, *to = NULL;
+
+    int n = snprintf(copy, sizeof copy, "%s.v%d-before-v%d", path, version, VERSION);
+    if (n < 0 || (size_t)n >= sizeof copy)
+        return RC_LIMIT;
+    unlink(copy); /* of a try that did not end */
+    int opened = sqlite3_open_v2(path, &from, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    enum rc rc = vault_db_rc(from, opened, "copy");
+    if (rc == RC_OK) {
+        opened = sqlite3_open_v2(copy, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+        rc = vault_db_rc(to, opened, "copy");
+    }
+    sqlite3_backup *b = rc == RC_OK ? sqlite3_backup_init(to, "main", from, "main") : NULL;
+    if (b) {
+        sqlite3_backup_step(b, -1);
+        rc = vault_db_rc(to, sqlite3_backup_finish(b), "copy"); /* what the step met, too */
+    } else if (rc == RC_OK) {
+        rc = vault_db_rc(to, sqlite3_errcode(to), "copy");
+    }
+    sqlite3_close(to);
+    sqlite3_close(from);
+    if (rc == RC_OK)
+        log_info("store.schema.migrating", F_CSTR("file", path), F_INT("from", version), F_INT("to", VERSION), F_CSTR("copy", copy));
+    return rc;
+}
+
 enum rc vault_db_open(const char *path, sqlite3 **out, const char **why)
 {
     sqlite3 *db = NULL;
@@ -82,6 +116,11 @@ enum rc vault_db_open(const char *path, sqlite3 **out, const char **why)
     if (rc == RC_OK && version > VERSION) {
         *why = "the password database was made by a newer version of this program";
         rc = RC_DENIED;
+    }
+    if (rc == RC_OK && version > 0 && version < VERSION) {
+        rc = keep_copy(path, version);
+        if (rc != RC_OK)
+            *why = "no copy of the password database could be made before its schema is changed";
     }
     for (; rc == RC_OK && version < VERSION; version++)
         rc = run(db, steps[version], "create");

@@ -1,0 +1,72 @@
+"""Each release opens the data of every earlier one. data/ has a folder of each, as a server left it that was stopped.
+
+first-release: of schema 1 (no keys, no forwarding, no reports). ici.test with anne and bob (password "secret") and info@ici.test for
+both; "old" in both INBOXes, "filed" in anne's folder Work, and "waiting" from anne to zoe@labas.test in the queue."""
+import os
+import shutil
+import sqlite3
+import tarfile
+
+import pytest
+
+from lab import IS_ROOT, ROOT, wait_for
+
+DATA = ROOT / "test" / "data"
+
+
+def unpack(server, name):
+    with tarfile.open(DATA / (name + ".tar.xz")) as tar:
+        tar.extractall(server.data)
+    for folder, _, files in os.walk(server.data):
+        for path in [folder] + [os.path.join(folder, f) for f in files]:
+            if IS_ROOT:
+                shutil.chown(path, *("daemon", "daemon") if "/data/vault" in path else ("mail", "mail"))
+
+
+def one_number(path, sql):
+    with sqlite3.connect("file:%s?mode=ro" % path, uri=True) as db:
+        return db.execute(sql).fetchone()[0]
+
+
+@pytest.mark.parametrize("release", ["first-release"])
+def test_older_data_is_brought_up_to_date(lab, labas, release):
+    server = lab.facteur("ici.test", start=False, fresh=False)
+    unpack(server, release)
+    server.start()
+    log = server.log_text()
+    assert log.count("store.schema.migrating") == 2, log  # the accounts' databases have not changed
+
+    assert b"Subject: old\r\n" in server.messages("anne@ici.test")[0]
+    assert b"Subject: old\r\n" in server.messages("bob@ici.test")[0]
+    m = server.imap("anne@ici.test", folder="Work")
+    status, data = m.fetch("1", "(FLAGS BODY.PEEK[])")
+    m.logout()
+    assert b"\\Flagged" in data[0][0] + data[1] and b"Subject: filed\r\n" in data[0][1]
+    server.run("queue", "flush")
+    assert b"Subject: waiting\r\n" in labas.wait_messages("zoe@labas.test")[0]
+    wait_for("an empty queue", lambda: not server.json("queue", "list"))
+
+    # what is new works on it
+    server.run("domain", "rotate-keys", "ici.test", "--now")
+    lab.dns.load(server.run("dns", "ici.test"))
+    with server.submission("anne@ici.test") as s:
+        s.sendmail("anne@ici.test", ["zoe@labas.test"], "From: anne@ici.test\r\nSubject: signed\r\n\r\nHello\r\n")
+    got = labas.wait_messages("zoe@labas.test", 2)[1]
+    assert got.count(b"DKIM-Signature:") == 2 and got.count(b"dkim=pass") == 2, got
+    server.send("x@example.test", "info@ici.test", "Subject: new\r\n\r\nHello\r\n")
+    server.wait_messages("anne@ici.test", 2)
+    server.wait_messages("bob@ici.test", 2)
+    server.run("store", "verify")
+
+    # what was there before can be had back
+    domain, vault = server.data + "/facteur.db.v1-before-v2", server.data + "/vault/vault.db.v1-before-v3"
+    assert one_number(domain, "SELECT version FROM schema_info") == 1
+    assert one_number(domain, "SELECT count(*) FROM queue_message") == 1
+    assert one_number(vault, "PRAGMA user_version") == 1
+    assert one_number(vault, "SELECT count(*) FROM credential") == 2
+    assert os.stat(vault).st_mode & 0o777 == 0o600
+
+    server.stop()
+    server.start()  # a second time there is nothing to bring
+    assert server.log_text().count("store.schema.migrating") == 2
+    assert len(server.messages("anne@ici.test")) == 2
