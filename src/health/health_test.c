@@ -25,6 +25,9 @@ static const char zone[] =
     "bad.test TXT \"v=spf1 a mx ptr include:loop.test include:none.test include:a.test include:b.test exists:%{i}.x.test a:1.test"
     " a:2.test a:3.test +all\"\n"
     "loop.test TXT \"v=spf1 include:bad.test -all\"\n"
+    "_smtp._tls.loop.test TXT \"v=TLSRPTv1; rua=postmaster@loop.test\"\n"
+    "_smtp._tls.a.test TXT \"v=TLSRPTv1; rua=mailto:x@a.test\"\n"
+    "_smtp._tls.a.test TXT \"v=TLSRPTv1; rua=mailto:y@a.test\"\n"
     "a.test TXT \"v=spf1 ip4:1.2.3 -all\"\n"
     "b.test TXT \"v=spf1 -all\"\n"
     "b.test TXT \"v=spf1 +all\"\n"
@@ -92,6 +95,8 @@ static void what_is_good_and_what_is_bad(void **state)
         {"bad.test", "dmarc.policy", "", "none", HEALTH_WARN},
         {"bad.test", "dmarc.rua", "", "Nobody gets reports", HEALTH_WARN},
         {"bad.test", "tlsrpt.record", "", "no TLS-RPT", HEALTH_NOTE},
+        {"loop.test", "tlsrpt.record", "", "cannot be read", HEALTH_WARN},
+        {"a.test", "tlsrpt.record", "", "several", HEALTH_WARN},
         {"nomail.test", "mx.records", "", "null MX", HEALTH_NOTE},
         {"nomail.test", "spf.end", "", "-all", HEALTH_GOOD},
         {"nomail.test", "tlsrpt.record", "", "", -1},

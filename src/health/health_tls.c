@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "health/health_impl.h"
+#include "policy/tlsrpt_record.h"
 #include "smtp/client.h"
 
 #define DAY_S 86400
@@ -82,6 +83,7 @@ void health_tlsrpt(struct look *l)
 {
     struct dns_answer answer;
     struct view *texts, found = {0};
+    struct tlsrpt_record record;
     size_t n, n_records = 0;
     const char *name = arena_printf(l->a, "_smtp._tls.%.*s", VIEW_FMT(l->out->domain));
     if (l->no_mail || !name)
@@ -90,17 +92,20 @@ void health_tlsrpt(struct look *l)
     if (health_unanswered(l, "tlsrpt.record", l->out->domain, &answer))
         return;
     for (size_t i = 0; answer.status == DNS_OK && i < n; i++)
-        if (view_starts(texts[i], VIEW("v=TLSRPTv1"))) {
+        if (tlsrpt_is_record(texts[i])) {
             found = texts[i];
             n_records++;
         }
-    if (n_records == 1 && view_find(found, VIEW("rua=")) != VIEW_NONE)
-        health_say(l, "tlsrpt.record", HEALTH_GOOD, l->out->domain, NULL, "%.*s", VIEW_FMT(found));
-    else if (n_records == 0)
+    if (n_records == 0)
         health_say(l, "tlsrpt.record", HEALTH_NOTE, l->out->domain,
                    "Publish at _smtp._tls the TXT record \"v=TLSRPTv1; rua=mailto:...\".",
                    "There is no TLS-RPT record: nobody tells you when encryption on the way to you fails.");
-    else
+    else if (n_records > 1)
         health_say(l, "tlsrpt.record", HEALTH_WARN, l->out->domain, "Leave one record, with rua=.",
-                   n_records > 1 ? "There are several TLS-RPT records; they count as none." : "The TLS-RPT record names no address (rua).");
+                   "There are several TLS-RPT records; they count as none.");
+    else if (tlsrpt_record_parse(found, &record) == RC_OK)
+        health_say(l, "tlsrpt.record", HEALTH_GOOD, l->out->domain, NULL, "%.*s", VIEW_FMT(found));
+    else
+        health_say(l, "tlsrpt.record", HEALTH_WARN, l->out->domain, "Make it \"v=TLSRPTv1; rua=mailto:...\", addresses parted by commas.",
+                   "The TLS-RPT record cannot be read, or names no address (rua), so nobody reports: %.*s", VIEW_FMT(found));
 }
