@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lab import IS_ROOT, PORTS, SERVICES, SLOW
+from lab import IS_ROOT, Lab, PORTS, SERVICES, SLOW
 
 
 def points(server, domain, code=None):
@@ -153,3 +153,32 @@ def test_what_is_no_domain(good):
     r = good.run("doctor", "not a domain", check=False)
     assert r.returncode == 1 and "not a domain name" in r.stderr
     assert good.run("doctor", "a", "b", check=False).returncode == 2
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="TLSA records name port 25")
+def test_tlsa_records_against_what_is_served():
+    """DANE needs proof by DNSSEC, so a lab of its own: the records as `facteur dns` prints them, then of another key, then no TLS."""
+    lab = Lab(signed=True)
+    try:
+        ici = lab.facteur("ici.test", accounts=("anne",))
+        lab.dns.load(ici.run("dns", "ici.test"))
+        answer = points(ici, "ici.test")
+        assert marks(answer, "dane.tlsa") == ["good"] and marks(answer, "dane.match") == ["good"], answer["points"]
+        tlsa = "_25._tcp.mx.ici.test."
+        lab.dns.set(tlsa, "TLSA 3 1 1 " + "11" * 32, *lab.dns.records[tlsa])  # a key that is still to come
+        assert marks(points(ici, "ici.test"), "dane.match") == ["good"]
+        lab.dns.set(tlsa, "TLSA 3 1 1 " + "11" * 32)
+        found = [p for p in points(ici, "ici.test", code=1)["points"] if p["id"] == "dane.match"]
+        assert [p["mark"] for p in found] == ["bad"] and "fits none" in found[0]["text"] and "facteur dns" in found[0]["repair"], found
+        ip = lab.ip()
+        lab.dns.set("clear.test.", "MX 10 mx.clear.test.")
+        lab.dns.set("mx.clear.test.", "A " + ip)
+        lab.dns.set("_25._tcp.mx.clear.test.", "TLSA 3 1 1 " + "11" * 32)
+        listener = serve(ip, [b"220 x ESMTP\r\n", b"250 x\r\n"])
+        try:
+            found = [p for p in points(ici, "clear.test", code=1)["points"] if p["id"] == "dane.match"]
+        finally:
+            listener.close()
+        assert [p["mark"] for p in found] == ["bad"] and "no TLS" in found[0]["text"], found
+    finally:
+        lab.close()

@@ -3,6 +3,7 @@
 #define HEALTH_HEALTH_IMPL_H
 
 #include "health/health.h"
+#include "policy/dane.h"
 
 struct look_host {
     struct view name;
@@ -42,6 +43,8 @@ void health_dmarc(struct look *l);
 void health_tls(struct look *l);      /* talks to the hosts */
 void health_sts(struct look *l);
 void health_dane(struct look *l);
+/* Whether the host serves what its TLSA records say. */
+void health_dane_served(struct look *l, const struct look_host *host, const struct dane *dane);
 void health_tlsrpt(struct look *l);
 
 #endif

@@ -153,6 +153,7 @@ void health_dane(struct look *l)
             break;
         case DANE_USABLE:
             health_say(l, "dane.tlsa", HEALTH_GOOD, h->name, NULL, "%zu TLSA record%s, proven by DNSSEC.", dane.n, dane.n == 1 ? "" : "s");
+            health_dane_served(l, h, &dane);
             break;
         case DANE_UNUSABLE:
             health_say(l, "dane.tlsa", HEALTH_WARN, h->name, "Publish records of usage 3 (or 2), selector 1, matching 1.",

@@ -1,5 +1,5 @@
 /* The MX hosts as a sending server meets them: greeting, STARTTLS (RFC 3207), certificate; and where failures are reported to
- * (TLS-RPT, RFC 8460). */
+ * (TLS-RPT, RFC 8460). With DANE also whether the certificate is one that the TLSA records mean (RFC 7672). */
 #include <stdio.h>
 #include <time.h>
 
@@ -67,6 +67,56 @@ static bool talk(struct look *l, const struct look_host *host, const struct addr
     }
     smtp_client_close(c, true);
     return true;
+}
+
+/* One address against the TLSA records, as a sender with DANE judges it (RFC 7672 §3). False: nobody answered there. */
+static bool compare(struct look *l, const struct look_host *host, const struct addr *addr, const struct dane *dane, unsigned *fits)
+{
+    const struct health_settings *set = l->set;
+    const struct smtp_client_settings client = {.hostname = set->hostname, .connect_ms = HEALTH_CONNECT_MS, .greeting_ms = HEALTH_CONNECT_MS};
+    const char *base = arena_cstr(l->a, dane->base), *domain = arena_cstr(l->a, l->out->domain);
+    struct smtp_client_tls_report report;
+    struct smtp_client_reply why = {0};
+    struct smtp_client *c = NULL;
+    char ip[ADDR_TEXT_MAX];
+    if (!base || !domain) {
+        l->rc = RC_TEMP;
+        return false;
+    }
+    const struct smtp_client_target to = {.addr = addr,
+                                          .bind = addr_is_ipv6(addr) ? set->bind6 : set->bind4,
+                                          .host = base,
+                                          .level = SMTP_TLS_VERIFIED,
+                                          .proof = {.server_name = base, .names = &domain, .n_names = 1, .records = dane->records, .n_records = dane->n},
+                                          .report = &report,
+                                          .tls = set->trust};
+    addr_write_ip(addr, ip);
+    enum rc rc = smtp_client_open(&client, &to, &c, &why);
+    smtp_client_close(c, true);
+    *fits += rc == RC_OK;
+    if (rc == RC_OK || report.stage == SMTP_TLS_UNKNOWN || report.stage == SMTP_TLS_DONE)
+        return rc == RC_OK;
+    if (report.stage == SMTP_TLS_FAILED && report.fault != TLS_FAULT_HANDSHAKE)
+        health_say(l, "dane.match", HEALTH_BAD, host->name,
+                   set->ours ? "Publish what `facteur dns` prints now; when keys change, the new record first and the old one away last."
+                             : "Publish a TLSA record of the key that is served; when keys change, the new record first and the old one away last.",
+                   "The certificate at %s fits none of its TLSA records (%s): senders that use DANE do not deliver.", ip, report.reason);
+    else
+        health_say(l, "dane.match", HEALTH_BAD, host->name, "Mend STARTTLS, or take the TLSA records away until it works.",
+                   "It has TLSA records, but no TLS at %s (%s): senders that use DANE do not deliver.", ip, report.reason);
+    return true;
+}
+
+void health_dane_served(struct look *l, const struct look_host *host, const struct dane *dane)
+{
+    unsigned tried = 0, fits = 0;
+    if (!l->set->connect || !l->set->trust)
+        return;
+    health_progress(l, "comparing with its TLSA records", host->name);
+    for (size_t i = 0; i < host->n_addrs && i < HEALTH_ADDRS_MAX && clock_mono_ms() < l->deadline_ms; i++)
+        tried += compare(l, host, &host->addrs[i], dane, &fits);
+    if (tried > 0 && fits == tried)
+        health_say(l, "dane.match", HEALTH_GOOD, host->name, NULL, "The certificate that it serves fits them.");
 }
 
 void health_tls(struct look *l)
