@@ -224,13 +224,13 @@ static void reload(struct child *c, const int *fds, size_t n)
     c->config = config;
     c->side = side;
     log_set_level(config->log_level);
+    child_load_tls(c); /* first: the vault that we speak to by now may not have the keys of the certificates before */
     const struct pool_settings pool = pool_settings_of(config);
     enum rc rc = pool_reload(c->pool, &pool);
     if (rc == RC_OK)
         rc = c->ops->reload(c->ctx, c);
     if (rc != RC_OK)
         log_error("reload.failed", F_CSTR("reason", rc_name(rc)));
-    child_load_tls(c);
     config_free(old);
     side_files_clear(&old_side);
     tell_parent(c, CONTROL_RELOADED);
