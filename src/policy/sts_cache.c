@@ -202,6 +202,13 @@ static bool find_id(struct sts_cache *c, struct view domain, int64_t deadline_ms
 
 /* --- looking up --- */
 
+/* Kept, of this record, and fetched in the past as far as our clock tells: nothing newer is to be had. Where the clock was ahead and was
+ * set right, the policy stays in force, but its times mean nothing until it has been fetched again. */
+static bool is_current(const struct sts_answer *out, const struct sts_row *row, struct view id)
+{
+    return out->found && view_eq(id, row->id) && row->fetched_s <= clock_real_s() + STS_CLOCK_SLACK_S;
+}
+
 /* The one that is kept, where it still holds. */
 static enum rc read_kept(struct sts_cache *c, struct view domain, struct arena *a, struct sts_row *row, struct sts_answer *out)
 {
@@ -228,7 +235,7 @@ enum rc sts_look_up(struct sts_cache *c, struct view domain, int64_t deadline_ms
     enum rc rc = read_kept(c, domain, a, &row, out);
     if (rc != RC_OK)
         return rc;
-    if (find_id(c, domain, deadline_ms, a, &id) && !(out->found && view_eq(id, row.id)) && !find_failure(c, domain, id, a, out)) {
+    if (find_id(c, domain, deadline_ms, a, &id) && !is_current(out, &row, id) && !find_failure(c, domain, id, a, out)) {
         struct flight mine = {.domain = domain};
         if (board(c, &mine, deadline_ms)) {
             rc = fetch_policy(c, domain, id, clock_real_s(), deadline_ms, a);
@@ -236,7 +243,7 @@ enum rc sts_look_up(struct sts_cache *c, struct view domain, int64_t deadline_ms
         }
         if (rc == RC_OK)
             rc = read_kept(c, domain, a, &row, out);
-        if (rc == RC_OK && !(out->found && view_eq(id, row.id)))
+        if (rc == RC_OK && !is_current(out, &row, id))
             find_failure(c, domain, id, a, out);
     }
     if (rc == RC_OK && out->found)

@@ -18,6 +18,7 @@
 #define STS_REFRESH_MAX_S   86400     /* RFC 8461 §3.3: once a day */
 #define STS_REFRESH_MIN_S   300
 #define STS_UNUSED_S        2592000   /* policies that no delivery asked for are no longer refreshed */
+#define STS_CLOCK_SLACK_S   300       /* a policy fetched later than now by more than this is fetched again: the clock was set back */
 #define STS_FAILURES_MAX    256       /* that are remembered */
 
 struct sts_cache;
