@@ -17,8 +17,6 @@ static int add_account(struct app *app, const char *address)
         people_remove(app, address);
     buf_wipe(&password);
     buf_clear(&password);
-    if (code == EXIT_DONE)
-        app_poke(app, POKE_DIRECTORY, 0, 0);
     return code == EXIT_DONE ? app_done(app, "added the account %s; its login is the whole address", address) : code;
 }
 
@@ -79,7 +77,6 @@ static int set_role(struct app *app, const char *address, const char *name)
         return app_fail("there is no account %s", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "set the role");
-    app_poke(app, POKE_DIRECTORY, 0, 0);
     return app_done(app, "%s has the role %s", address, name);
 }
 

@@ -70,7 +70,6 @@ static int add_alias(struct app *app, const char *address, char **targets, size_
     case RC_LIMIT:    return app_fail("an alias leads to at most %d targets", DIRECTORY_TARGETS_MAX);
     default:          return app_fail_rc(rc, "add the alias");
     }
-    app_poke(app, POKE_DIRECTORY, 0, 0);
     return tell_alias(app, address);
 }
 
@@ -86,7 +85,6 @@ static int remove_alias(struct app *app, const char *address, char **targets, si
         return app_fail("%s is no such alias, or has no such target: `facteur alias list` shows all", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the alias");
-    app_poke(app, POKE_DIRECTORY, 0, 0);
     return tell_alias(app, address);
 }
 

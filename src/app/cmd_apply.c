@@ -379,8 +379,6 @@ int cmd_apply(struct app *app, int argc, char **argv)
         return code;
     a.json = app->json ? json_array() : NULL;
     make_equal(&a);
-    if (!a.dry)
-        app_poke(app, POKE_DIRECTORY, 0, 0);
     if (a.json)
         code = app_print_json(a.json);
     else if (a.changes == 0)

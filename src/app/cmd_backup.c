@@ -103,8 +103,6 @@ static int restore_all(struct app *app, const char *dir)
 
 static int tell_restored(struct app *app, const char *address, const struct restore_stats *st)
 {
-    if (st->account_made)
-        app_poke(app, POKE_DIRECTORY, 0, 0);
     if (st->damaged > 0)
         fprintf(stderr, "facteur: %llu messages are damaged in the backup itself\n", (unsigned long long)st->damaged);
     if (app->json)

@@ -91,7 +91,6 @@ static int add_domain(struct app *app, const char *name)
         return app_fail("'%s' is not a domain name", name);
     if (rc != RC_OK)
         return app_fail_rc(rc, "add the domain");
-    app_poke(app, POKE_DIRECTORY, 0, 0);
     if (domain_keys_make(app, view_str(name), DKIM_KEY_ACTIVE) != EXIT_DONE)
         return app_fail("added the domain %s without DKIM keys: `facteur domain rotate-keys %s` makes them", name, name);
     return app_done(app, "added the domain %s; next: `facteur dns %s` (records to publish), `facteur account add NAME@%s`", name, name,
@@ -109,7 +108,6 @@ static int remove_domain(struct app *app, const char *name)
         return app_fail("%s still has accounts or aliases: remove these first (`facteur account list %s`, `facteur alias list %s`)", name, name, name);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the domain");
-    app_poke(app, POKE_DIRECTORY, 0, 0);
     if (domain_keys_remove(app, view_str(name)) != EXIT_DONE)
         return EXIT_FAILED;
     return app_done(app, "removed the domain %s", name);

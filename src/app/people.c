@@ -85,7 +85,6 @@ int people_remove(struct app *app, const char *address)
         return app_fail("there is no account %s: `facteur account list` shows all", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the account");
-    app_poke(app, POKE_DIRECTORY, 0, 0);
     app_poke(app, POKE_ACCOUNT, id, 0);
     return forget_password(app, id);
 }

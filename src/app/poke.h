@@ -11,7 +11,6 @@
 enum poke_kind {
     POKE_BUS = 1,   /* something changed in (account, folder): bus_receive */
     POKE_QUEUE,     /* queue rows changed: look again now */
-    POKE_DIRECTORY, /* domains, accounts or aliases changed */
     POKE_ACCOUNT,   /* this account went: its sessions end */
     POKE_TLS,       /* certificates have changed in the vault */
     POKE_KEYS,      /* DKIM keys came, went or were switched; account 1: look now whether the DNS shows the next ones */

@@ -69,7 +69,7 @@ static void test_grammar(void **state)
                 assert_view(f.items[f.n - 1].label, view_str(grammar[i].label));
         }
         arena_clear(&a);
-        exact_free(block);
+        release(block);
     }
 }
 
@@ -146,7 +146,7 @@ static void test_sections(void **state)
     assert_int_equal(imap_section_get(&whole.items[0], message, VIEW("rubbish"), &scratch, &out), RC_CORRUPT);
     buf_clear(&scratch);
     arena_clear(&a);
-    exact_free(message);
+    release(message);
 }
 
 int main(void)

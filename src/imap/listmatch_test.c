@@ -21,8 +21,8 @@ static void test_match(void **state)
         struct view pattern = exact(view_str(cases[i].pattern)), path = exact(view_str(cases[i].path));
         if (imap_list_match(pattern, path) != cases[i].yes)
             fail_msg("\"%s\" and \"%s\"", cases[i].pattern, cases[i].path);
-        exact_free(pattern);
-        exact_free(path);
+        release(pattern);
+        release(path);
     }
 }
 

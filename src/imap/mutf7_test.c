@@ -37,8 +37,8 @@ static void test_good(void **state)
         assert_int_equal(imap_mutf7_encode(utf8, &out), RC_OK);
         assert_view(buf_view(&out), wire);
         buf_clear(&out);
-        exact_free(wire);
-        exact_free(utf8);
+        release(wire);
+        release(utf8);
     }
 }
 
@@ -53,7 +53,7 @@ static void test_bad(void **state)
         buf_reset(&out);
         if (imap_mutf7_decode(wire, &out) != RC_SYNTAX)
             fail_msg("taken: %.*s", VIEW_FMT(wire));
-        exact_free(wire);
+        release(wire);
     }
     buf_reset(&out);
     assert_int_equal(imap_mutf7_encode(VIEW("a\xc3"), &out), RC_SYNTAX);

@@ -61,7 +61,7 @@ static void test_strings(void **state)
             assert_int_equal(in.n, strings[i].in.n);
         }
         arena_clear(&a);
-        exact_free(block);
+        release(block);
     }
 }
 
@@ -116,7 +116,7 @@ static void test_flags(void **state)
             assert_view(f.keywords, cases[i].keywords);
         }
         arena_clear(&a);
-        exact_free(block);
+        release(block);
     }
 }
 
@@ -181,7 +181,7 @@ static void test_literal_at_end(void **state)
             assert_int_equal(lit.no_sync, cases[i].no_sync);
             assert_int_equal(lit.binary, cases[i].binary);
         }
-        exact_free(block);
+        release(block);
     }
 }
 

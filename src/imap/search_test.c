@@ -109,11 +109,11 @@ static void test_keys(void **state)
                 fail_msg("%s: %d", cases[i].in, found);
         }
         imap_search_clear(&s);
-        exact_free(block);
+        release(block);
     }
     seqmap_unref(map);
     arena_clear(&a);
-    exact_free(message);
+    release(message);
 }
 
 static void test_limits(void **state)

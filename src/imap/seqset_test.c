@@ -73,7 +73,7 @@ static void test_parse(void **state)
         }
         buf_clear(&out);
         arena_clear(&a);
-        exact_free(block);
+        release(block);
     }
 }
 

@@ -1,14 +1,8 @@
 /* DKIM's rules one by one; the published samples and other implementations run in test/test_mailauth.py. */
 #include "mailauth/dkim.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "base/base64.h"
+#include "base/test_util.h"
 #include "mailauth/dkim_sign.h"
 #include "mailauth/dkim_signature.h"
 
@@ -72,21 +66,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct view exact(struct view v)
-{
-    char *p = malloc(v.n ? v.n : 1);
-    assert_non_null(p);
-    memcpy(p, v.p, v.n);
-    return view_of(p, v.n);
-}
-
 static void verify(struct view message, int64_t now_s, struct arena *a, struct dkim_list *out)
 {
     struct view copy = exact(message);
     struct dns *dns;
     assert_int_equal(dns_new_scripted(world.zone.p, &dns), RC_OK);
     assert_int_equal(dkim_verify_message(copy, dns, now_s, NO_DEADLINE, a, out), RC_OK);
-    free((void *)(uintptr_t)copy.p);
+    release(copy);
     dns_free(dns);
 }
 

@@ -1,5 +1,5 @@
 /* Unit tests of message/address; the well-formed and many of the odd ones are from RFC 5322 appendix A. */
-#include "message/test_util.h"
+#include "base/test_util.h"
 
 #include "message/address.h"
 

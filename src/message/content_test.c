@@ -1,5 +1,5 @@
 /* Unit tests of message/content, message/charset and message/encoded: what texts say once decoded. */
-#include "message/test_util.h"
+#include "base/test_util.h"
 
 #include "message/charset.h"
 #include "message/content.h"

@@ -1,5 +1,5 @@
 /* Unit tests of message/header. */
-#include "message/test_util.h"
+#include "base/test_util.h"
 
 #include "message/header.h"
 

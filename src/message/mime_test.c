@@ -1,5 +1,5 @@
 /* Unit tests of message/mime and message/decode: parts by section, and what they say. */
-#include "message/test_util.h"
+#include "base/test_util.h"
 
 #include "message/decode.h"
 #include "message/mime.h"

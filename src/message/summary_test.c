@@ -1,5 +1,5 @@
 /* Unit tests of message/summary: what IMAP shows of a message (RFC 3501 §7.4.2). */
-#include "message/test_util.h"
+#include "base/test_util.h"
 
 #include "message/summary.h"
 

@@ -1,18 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "base/test_util.h"
 
 #include "net/addr.h"
 #include "net/proxy.h"
-
-/* A copy in a heap block of exactly that size. */
-static struct view exact(struct view v)
-{
-    char *p = malloc(v.n ? v.n : 1);
-    memcpy(p, v.p, v.n);
-    return view_of(p, v.n);
-}
 
 static void test_parse(void **state)
 {
@@ -48,7 +37,7 @@ static void test_parse(void **state)
             addr_write(&a, text);
             assert_string_equal(text, cases[i].out);
         }
-        free((void *)in.p);
+        release(in);
     }
 }
 
@@ -174,7 +163,7 @@ static void test_proxy(void **state)
                 struct view part = exact(view_slice(in, 0, n));
                 size_t dummy;
                 assert_int_equal(proxy_parse(part, &h, &dummy), PROXY_MORE);
-                free((void *)part.p);
+                release(part);
             }
             assert_int_equal(proxy_parse(in, &h, &used), PROXY_DONE);
         }
@@ -182,7 +171,7 @@ static void test_proxy(void **state)
             addr_write(&h.from, text);
             assert_string_equal(text, cases[i].from);
         }
-        free((void *)in.p);
+        release(in);
     }
 }
 

@@ -1,4 +1,4 @@
-#include "smtp/smtp_test.h"
+#include "base/test_util.h"
 
 #include "smtp/command.h"
 
@@ -6,12 +6,12 @@ static void verb_is_split(void **state)
 {
     struct view args;
     (void)state;
-    assert_view(smtp_verb(VIEW("MAIL FROM:<>  "), &args), "MAIL");
-    assert_view(args, "FROM:<>");
-    assert_view(smtp_verb(VIEW("NOOP"), &args), "NOOP");
-    assert_view(args, "");
-    assert_view(smtp_verb(VIEW(" NOOP"), &args), "");
-    assert_view(smtp_verb(VIEW(""), &args), "");
+    expect_text(smtp_verb(VIEW("MAIL FROM:<>  "), &args), "MAIL");
+    expect_text(args, "FROM:<>");
+    expect_text(smtp_verb(VIEW("NOOP"), &args), "NOOP");
+    expect_text(args, "");
+    expect_text(smtp_verb(VIEW(" NOOP"), &args), "");
+    expect_text(smtp_verb(VIEW(""), &args), "");
 }
 
 static void http_is_known(void **state)
@@ -101,7 +101,7 @@ static void mail_is_read(void **state)
         if (rc != mails[i].rc || (rc == RC_OK && m.params != mails[i].params))
             fail_msg("%s: %s", mails[i].in, rc_name(rc));
         arena_clear(&a);
-        free_exact(block);
+        release(block);
     }
 }
 
@@ -118,7 +118,7 @@ static void mail_values(void **state)
                      RC_OK);
     assert_int_equal(m.size, 7);
     assert_int_equal(m.ret, SMTP_RET_FULL);
-    assert_view(m.envid, "x+y z");
+    expect_text(m.envid, "x+y z");
     assert_int_equal(m.by_s, -5);
     assert_false(m.by_return);
     assert_int_equal(m.priority, -3);
@@ -175,10 +175,10 @@ static void rcpt_is_read(void **state)
             fail_msg("%s: %s", rcpts[i].in, rc_name(rc));
         if (rc == RC_OK) {
             assert_int_equal(r.notify, rcpts[i].notify);
-            assert_view(r.orcpt, rcpts[i].orcpt);
+            expect_text(r.orcpt, rcpts[i].orcpt);
         }
         arena_clear(&a);
-        free_exact(block);
+        release(block);
     }
 }
 

@@ -1,5 +1,5 @@
 /* Unit tests of smtp/received and smtp/submission. */
-#include "smtp/smtp_test.h"
+#include "base/test_util.h"
 
 #include "smtp/received.h"
 #include "smtp/submission.h"
@@ -15,7 +15,7 @@ static void check_received(struct smtp_received r, const char *want)
     r.now_s = NOW;
     smtp_received_write(&r, &out);
     assert_int_equal(buf_rc(&out), RC_OK);
-    assert_view(buf_view(&out), want);
+    expect_text(buf_view(&out), want);
     buf_clear(&out);
 }
 
@@ -130,11 +130,11 @@ static void submission_mends_or_refuses(void **state)
         if (rc != fixes[i].rc)
             fail_msg("%s: %s", fixes[i].in, rc_name(rc));
         if (rc == RC_OK)
-            assert_view(buf_view(&out), fixes[i].out);
+            expect_text(buf_view(&out), fixes[i].out);
         else
             assert_non_null(why);
         buf_clear(&out);
-        free_exact(in);
+        release(in);
     }
 }
 
@@ -160,7 +160,7 @@ static void a_device_gets_only_what_is_missing(void **state)
                                          "Authentication-Results: mx.ici.test; spf=pass\r\n\r\n"),
                                     &rules, &out, &why),
                      RC_OK);
-    assert_view(buf_view(&out), DATE ID "no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n");
+    expect_text(buf_view(&out), DATE ID "no field\r\nFrom: x@y\r\nBcc: z@x\r\n\r\n");
     buf_clear(&out);
 }
 

@@ -1,4 +1,4 @@
-#include "smtp/smtp_test.h"
+#include "base/test_util.h"
 
 #include "smtp/path.h"
 
@@ -90,14 +90,14 @@ static void path_reads(void **state)
         if (rc == RC_OK) {
             smtp_path_write(&p, &out);
             assert_int_equal(buf_rc(&out), RC_OK);
-            assert_view(buf_view(&out), cases[i].address);
-            assert_view(in, cases[i].rest);
+            expect_text(buf_view(&out), cases[i].address);
+            expect_text(in, cases[i].rest);
         } else {
             assert_ptr_equal(in.p, block.p);
             assert_int_equal(in.n, block.n);
         }
         buf_clear(&out);
-        free_exact(block);
+        release(block);
     }
 }
 

@@ -1,6 +1,6 @@
-/* message/test_util: what the unit tests here share. */
-#ifndef MESSAGE_TEST_UTIL_H
-#define MESSAGE_TEST_UTIL_H
+/* base/test_util: what unit tests share: inputs as exact-size heap blocks, and views compared with texts. */
+#ifndef BASE_TEST_UTIL_H
+#define BASE_TEST_UTIL_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-/* An exact-size heap copy, so that the address sanitizer sees one byte too far. */
+/* An exact-size heap copy, so that the address sanitizer sees one byte too far. To be given to release. */
 static inline struct view exact(struct view v)
 {
     char *p = malloc(v.n ? v.n : 1);
