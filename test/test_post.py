@@ -69,7 +69,7 @@ def test_from_postfix(ici, postfix):
     got = wait_for("mail", lambda: [m for m in ici.messages("bob@ici.test") if b"Subject: from postfix" in m])[0]
     assert got.endswith(b"\r\n\r\n.\r\n..\r\nend\r\n")
     assert b"with ESMTPS" in got
-    assert re.search(r"status=sent \(250 2\.0\.0", postfix.log_text())
+    wait_for("Postfix's log line", lambda: re.search(r"status=sent \(250 2\.0\.0", postfix.log_text()))
 
 
 @needs_root
