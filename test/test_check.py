@@ -85,6 +85,11 @@ def test_the_settings_of_the_door_count(server, tmp_path):
     assert judge(conf, SPOOFED, "--ip", "192.0.2.20")["action"] == "reject"
 
 
+def test_a_pipe_has_a_name(conf, tmp_path):
+    assert json.loads(run(conf, "/dev/stdin", "--json", message=SPOOFED).stdout)["action"] == "reject"
+    assert json.loads(run(conf, "/dev/null", "--json").stdout)["dmarc"]["reason"] == "the message has no From field"
+
+
 def test_folders(conf, tmp_path):
     (tmp_path / "in" / "cur").mkdir(parents=True)
     for i in range(50):
@@ -98,6 +103,7 @@ def test_folders(conf, tmp_path):
     assert [g["action"] for g in got] == ["junk", "reject"] * 25 + ["accept"]
     assert b"51 messages" in r.stderr and b"a second" in r.stderr
     lines = run(conf, folder + "/none", folder + "/cur/001.eml", "--ip", "192.0.2.10").stdout.decode().splitlines()
+    assert run(conf, folder + "/", "--ip", "192.0.2.10").stdout.decode().splitlines()[-1] == lines[0]
     assert lines[0].startswith(folder + "/none: accept, ") and "/cur/001.eml: reject, " in lines[1] and len(lines) == 2
 
 

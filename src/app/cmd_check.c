@@ -1,5 +1,6 @@
 /* facteur check: judges messages as the door would (policy/judge): one with every step and its reason, many in a line each. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -39,17 +40,36 @@ struct check {
 
 /* --- messages --- */
 
-static enum rc read_all(const char *path, struct buf *out)
+static enum rc read_stream(int fd, struct buf *out)
 {
-    if (strcmp(path, "-") != 0)
-        return file_read(path, CHECK_MESSAGE_MAX, out);
     for (;;) {
         char *room = buf_room(out, 65536);
-        ssize_t n = room ? read(STDIN_FILENO, room, 65536) : -1;
+        ssize_t n = room ? read(fd, room, 65536) : -1;
         if (n <= 0)
             return n == 0 ? RC_OK : buf_rc(out) != RC_OK ? buf_rc(out) : RC_TEMP;
         buf_grew(out, (size_t)n);
     }
+}
+
+/* A pipe has a name too: the shell's <(...), and /dev/stdin. */
+static bool is_stream(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
+static enum rc read_all(const char *path, struct buf *out)
+{
+    if (strcmp(path, "-") == 0)
+        return read_stream(STDIN_FILENO, out);
+    if (!is_stream(path))
+        return file_read(path, CHECK_MESSAGE_MAX, out);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return RC_DENIED;
+    enum rc rc = read_stream(fd, out);
+    close(fd);
+    return rc;
 }
 
 /* With line ends as they are on the wire. */
@@ -130,10 +150,11 @@ static bool add_folder(struct check *c, const char *folder, unsigned depth)
 {
     struct dirent **entries = NULL;
     struct stat st;
+    const char *slash = view_ends(view_str(folder), VIEW("/")) ? "" : "/";
     int n = depth < CHECK_DEPTH_MAX ? scandir(folder, &entries, is_visible, alphasort) : 0;
     bool ok = n >= 0 || (app_fail("%s: cannot read the folder", folder), false);
     for (int i = 0; i < n; i++) {
-        char *name = ok ? arena_printf(&c->paths, "%s/%s", folder, entries[i]->d_name) : NULL;
+        char *name = ok ? arena_printf(&c->paths, "%s%s%s", folder, slash, entries[i]->d_name) : NULL;
         if (ok && !name)
             ok = (app_fail("out of memory"), false);
         else if (ok && lstat(name, &st) == 0 && S_ISDIR(st.st_mode))
