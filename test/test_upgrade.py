@@ -5,6 +5,7 @@ both; "old" in both INBOXes, "filed" in anne's folder Work, and "waiting" from a
 import os
 import shutil
 import sqlite3
+import subprocess
 import tarfile
 
 import pytest
@@ -70,3 +71,13 @@ def test_older_data_is_brought_up_to_date(lab, labas, release):
     server.start()  # a second time there is nothing to bring
     assert server.log_text().count("store.schema.migrating") == 2
     assert len(server.messages("anne@ici.test")) == 2
+
+
+def test_the_copy_is_of_before_whoever_is_first(lab):
+    """Commands by cron and the server may all find the older data at once."""
+    server = lab.facteur("beaucoup.test", start=False, fresh=False)
+    unpack(server, "first-release")
+    runs = [subprocess.Popen([server.binary, "-c", server.conf, "account", "list"], stdout=subprocess.PIPE) for _ in range(12)]
+    assert [(r.communicate()[0].count(b"@ici.test"), r.returncode) for r in runs] == [(2, 0)] * len(runs)
+    assert one_number(server.data + "/facteur.db.v1-before-v2", "SELECT version FROM schema_info") == 1
+    assert [f for f in os.listdir(server.data) if "before" in f] == ["facteur.db.v1-before-v2"]

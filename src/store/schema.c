@@ -1,5 +1,8 @@
 #include "store/schema.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/log.h"
 
 /* What engines spell differently. SQLite finds a row whose key is one integer by that integer alone, and keeps tables
@@ -146,12 +149,22 @@ static enum rc read_version(struct db *db, int *version)
     return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
 }
 
+struct migration {
+    const struct schema *schema;
+    const char *fresh, *copy; /* where the copy was made, NULL: none; and where it is to be */
+};
+
 static enum rc take_steps(struct db *db, void *ctx)
 {
-    const struct schema *schema = ctx;
+    struct migration *m = ctx;
+    const struct schema *schema = m->schema;
     int from;
-    enum rc rc = read_version(db, &from); /* another process may have been here since */
+    enum rc rc = read_version(db, &from); /* another process may have been here since: then its copy is the one from before */
 
+    if (rc == RC_OK && m->fresh && from < schema->version) {
+        rc = rename(m->fresh, m->copy) == 0 ? RC_OK : RC_TEMP;
+        m->fresh = NULL;
+    }
     if (rc == RC_OK && from == 0)
         rc = db_define(db, "CREATE TABLE schema_info (one INTEGER NOT NULL PRIMARY KEY, version INTEGER NOT NULL)" CLUSTERED);
     for (int v = from; v < schema->version; v++) {
@@ -166,6 +179,7 @@ static enum rc take_steps(struct db *db, void *ctx)
 
 enum rc schema_bring(struct db *db, const struct schema *schema, const char *path, struct arena *a, const char **why)
 {
+    struct migration m = {.schema = schema};
     int from;
     enum rc rc = read_version(db, &from);
 
@@ -178,15 +192,20 @@ enum rc schema_bring(struct db *db, const struct schema *schema, const char *pat
         return RC_DENIED;
     }
     if (from > 0) {
-        const char *copy = arena_printf(a, "%s.v%d-before-v%d", path, from, schema->version);
-        rc = copy ? db_copy(db, copy) : RC_TEMP;
+        m.copy = arena_printf(a, "%s.v%d-before-v%d", path, from, schema->version);
+        m.fresh = m.copy ? arena_printf(a, "%s.%ld", m.copy, (long)getpid()) : NULL;
+        rc = m.fresh ? db_copy(db, m.fresh) : RC_TEMP;
         if (rc != RC_OK) {
+            if (m.fresh)
+                unlink(m.fresh);
             *why = arena_printf(a, "no copy of %s could be made before its schema is changed", schema->name);
             return rc;
         }
         log_info("store.schema.migrating", F_CSTR("file", path), F_INT("from", from), F_INT("to", schema->version),
-                 F_CSTR("copy", copy));
+                 F_CSTR("copy", m.copy));
     }
-    rc = db_txn(db, take_steps, (void *)(uintptr_t)schema);
+    rc = db_txn(db, take_steps, &m);
+    if (m.fresh)
+        unlink(m.fresh);
     return rc == RC_OK ? db_sync(db) : rc;
 }
