@@ -411,6 +411,24 @@ def test_slow_peers_keep_nobody_from_being_served(lab):
         server.stop()
 
 
+def test_slow_messages_cannot_take_every_worker(lab):
+    """As many strangers as there are workers begin a message and fall silent: the later ones get less patience, and others are served."""
+    server = lab.facteur("patient.test", "limits {\n    workers = 8\n}\n", accounts=("anne",))
+    slow = []
+    try:
+        for i in range(12):
+            s = socket.create_connection((server.ip, PORTS["smtp"]), timeout=20 * SLOW, source_address=(lab.net + str(100 + i), 0))
+            s.sendall(b"EHLO x\r\nMAIL FROM:<x@labas.test>\r\nRCPT TO:<anne@patient.test>\r\nDATA\r\n")
+            slow.append(s)
+        begin = time.monotonic()
+        server_answers(server)
+        assert time.monotonic() - begin < 20 * SLOW  # it would be a minute
+    finally:
+        for s in slow:
+            s.close()
+        server.stop()
+
+
 def server_answers(server):
     with Wire(server) as w:
         w.ehlo()

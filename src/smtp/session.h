@@ -36,6 +36,7 @@ struct smtp_server {
     struct smtp_snapshot *now;
     struct smtp_door doors[3]; /* by kind */
     atomic_uint waiting;       /* sessions in judge_finish() */
+    atomic_uint receiving;     /* strangers in DATA and BDAT */
 };
 
 /* A reply that is decided before it can be said. */

@@ -3,6 +3,27 @@
 #define DATA_RATE   1024                 /* least bytes a second of a client, over the whole of DATA */
 #define DATA_END_MS (4 * 60 * 60 * 1000) /* and no message takes longer */
 
+/* A message that comes slowly holds a worker. However many strangers send slowly, workers must be left for others: the more are in DATA
+ * already, the shorter a silence the next one is allowed. Who is logged in, or ours, is trusted with the whole. */
+static int64_t silence_ms(const struct smtp_session *s, unsigned receiving)
+{
+    static const int shares[] = {1, 4, 16, 64}; /* of the time, by quarters of the workers that receive */
+    unsigned quarters = receiving / ((s->set->workers + 3) / 4);
+    return s->set->data_ms / shares[quarters < 3 ? quarters : 3];
+}
+
+static void begin_receiving(struct smtp_session *s)
+{
+    unsigned receiving = s->account || s->trusted ? 0 : atomic_fetch_add(&s->srv->receiving, 1);
+    conn_progress(s->c, silence_ms(s, receiving), DATA_RATE, DATA_END_MS);
+}
+
+static void end_receiving(struct smtp_session *s)
+{
+    if (!s->account && !s->trusted)
+        atomic_fetch_sub(&s->srv->receiving, 1);
+}
+
 /* Reading failed: nobody is there to hear an answer. */
 static enum rc broke_off(struct smtp_session *s, enum rc rc)
 {
@@ -21,14 +42,13 @@ static enum rc cut(struct smtp_session *s)
     return smtp_end(s, "data without end");
 }
 
-static enum rc read_data(struct smtp_session *s)
+static enum rc read_lines(struct smtp_session *s)
 {
     struct smtp_dots dots;
     struct view all, in, content;
     enum smtp_dots_step step = DOTS_CONTENT;
 
     smtp_dots_init(&dots);
-    conn_progress(s->c, s->set->data_ms, DATA_RATE, DATA_END_MS);
     while (step != DOTS_END) {
         enum rc rc = step == DOTS_MORE ? conn_fill_more(s->c, &all) : conn_fill(s->c, &all);
         if (rc != RC_OK)
@@ -43,6 +63,14 @@ static enum rc read_data(struct smtp_session *s)
             return cut(s);
     }
     return RC_OK;
+}
+
+static enum rc read_data(struct smtp_session *s)
+{
+    begin_receiving(s);
+    enum rc rc = read_lines(s);
+    end_receiving(s);
+    return rc;
 }
 
 static enum rc begin_message(struct smtp_session *s)
@@ -75,10 +103,9 @@ enum rc smtp_cmd_data(struct smtp_session *s, struct view args)
 }
 
 /* The chunk's bytes, whether they are wanted or not (RFC 3030 §2). */
-static enum rc read_chunk(struct smtp_session *s, uint64_t n, bool wanted)
+static enum rc read_bytes(struct smtp_session *s, uint64_t n, bool wanted)
 {
     struct view v;
-    conn_progress(s->c, s->set->data_ms, DATA_RATE, DATA_END_MS);
     while (n > 0) {
         enum rc rc = conn_fill(s->c, &v);
         if (rc != RC_OK)
@@ -91,6 +118,14 @@ static enum rc read_chunk(struct smtp_session *s, uint64_t n, bool wanted)
         n -= v.n;
     }
     return RC_OK;
+}
+
+static enum rc read_chunk(struct smtp_session *s, uint64_t n, bool wanted)
+{
+    begin_receiving(s);
+    enum rc rc = read_bytes(s, n, wanted);
+    end_receiving(s);
+    return rc;
 }
 
 /* A chunk that cannot be taken: read past it, say why. */
