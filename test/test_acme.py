@@ -35,6 +35,7 @@ class Pebble:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(["pebble", "-config", self.conf, "-dnsserver", "%s:%d" % (lab.dns.ip, DNS_PORT), "-strict"],
                                             env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        lab.parts.append(self)  # ends with the lab, whatever happens
         wait_for("pebble", self.answers, 30)
 
     def answers(self):
@@ -52,8 +53,9 @@ class Pebble:
             return f.read()
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(20)
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
 
 
 @pytest.fixture(scope="module")
