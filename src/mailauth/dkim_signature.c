@@ -117,7 +117,9 @@ static enum rc read_header_list(struct dkim_signature *s)
             return bad(s, "the signature covers seals");
         has_from |= view_ieq(name, VIEW("from"));
     }
-    if (!has_from) { /* RFC 6376 §6.1.1; RFC 8617 §4.1.2 has the same semantics */
+    /* RFC 6376 §6.1.1. The public suite of ARC has a chain pass whose message signature names no field at all; who believes a sealer
+     * looks whether From is covered (struct arc_set). */
+    if (s->kind == DKIM_SIGNATURE && !has_from) {
         dkim_signature_decide(s, DKIM_PERMERROR, "From is not signed");
         return RC_SYNTAX;
     }
