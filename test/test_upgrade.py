@@ -60,7 +60,7 @@ def test_older_data_is_brought_up_to_date(lab, labas, release):
     server.run("store", "verify")
 
     # what was there before can be had back
-    domain, vault = server.data + "/facteur.db.v1-before-v2", server.data + "/vault/vault.db.v1-before-v3"
+    domain, vault = server.data + "/facteur.db.v1-before-v3", server.data + "/vault/vault.db.v1-before-v3"
     assert one_number(domain, "SELECT version FROM schema_info") == 1
     assert one_number(domain, "SELECT count(*) FROM queue_message") == 1
     assert one_number(vault, "PRAGMA user_version") == 1
@@ -79,5 +79,5 @@ def test_the_copy_is_of_before_whoever_is_first(lab):
     unpack(server, "first-release")
     runs = [subprocess.Popen([server.binary, "-c", server.conf, "account", "list"], stdout=subprocess.PIPE) for _ in range(12)]
     assert [(r.communicate()[0].count(b"@ici.test"), r.returncode) for r in runs] == [(2, 0)] * len(runs)
-    assert one_number(server.data + "/facteur.db.v1-before-v2", "SELECT version FROM schema_info") == 1
-    assert [f for f in os.listdir(server.data) if "before" in f] == ["facteur.db.v1-before-v2"]
+    assert one_number(server.data + "/facteur.db.v1-before-v3", "SELECT version FROM schema_info") == 1
+    assert [f for f in os.listdir(server.data) if "before" in f] == ["facteur.db.v1-before-v3"]
