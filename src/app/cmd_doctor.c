@@ -6,7 +6,7 @@
 #include "app/domain_keys.h"
 #include "app/resolver.h"
 #include "fetch/fetch.h"
-#include "health/health.h"
+#include "health/health_json.h"
 #include "mailauth/dkim_key.h"
 #include "store/directory.h"
 #include "sys/file.h"
@@ -15,71 +15,66 @@
 #define TRUST_MAX (4u << 20)
 #define HTTPS_PORT 443
 
+struct doctor {
+    struct app *app;
+    enum lang lang;
+    json_t *list; /* NULL: text */
+};
+
 static void tell_progress(void *ctx, const char *what, struct view about)
 {
-    const struct app *app = ctx;
-    if (!app->json && isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K%s %.*s ...", what, VIEW_FMT(about));
+    const struct doctor *d = ctx;
+    if (!d->list && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K%s %.*s ...", lang_of(health_words, d->lang, what), VIEW_FMT(about));
 }
 
-static void end_progress(const struct app *app)
+static void end_progress(const struct doctor *d)
 {
-    if (!app->json && isatty(STDERR_FILENO))
+    if (!d->list && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
 }
 
 /* --- what is shown --- */
 
-static const char *const signs[] = {"ok  ", "note", "WARN", "BAD ", "?   "};
+static const char *const signs[LANG_N][HEALTH_UNKNOWN + 1] = {{"ok  ", "note", "WARN", "BAD ", "?   "},
+                                                              {"ok    ", "note  ", "ALERTE", "FAUX  ", "?     "}};
+static const struct lang_pair doctor_words[] = {
+    {"   (1 look-up)", "   (1 requête)"},
+    {"  %u good, %u to note, %u warnings, %u bad, %u could not be told\n",
+     "  %u bons, %u à noter, %u alertes, %u faux, %u indéterminés\n"},
+    {NULL, NULL},
+};
 
-static void print_wrapped(const char *lead, struct view text)
-{
-    printf("%s%.*s\n", lead, VIEW_FMT(text));
-}
-
-static void print_spf_tree(const struct health *h)
+static void print_spf_tree(const struct doctor *d, const struct health *h)
 {
     for (const struct spf_node *n = h->spf.nodes; n; n = n->next)
-        printf("            %*s%.*s%s\n", (int)n->depth * 2, "", VIEW_FMT(n->term), n->is_lookup ? "   (1 look-up)" : "");
+        printf("            %*s%.*s%s\n", (int)n->depth * 2, "", VIEW_FMT(n->term),
+               n->is_lookup ? lang_of(doctor_words, d->lang, "   (1 look-up)") : "");
 }
 
-static void print_points(const struct health *h)
+static void print_points(const struct doctor *d, const struct health *h)
 {
     const char *area = "";
+    struct buf sums;
     printf("%.*s\n", VIEW_FMT(h->domain));
     for (const struct health_point *p = h->points; p; p = p->next) {
         if (strcmp(area, p->area) != 0)
-            printf("  %s\n", p->area);
+            printf("  %s\n", lang_of(health_words, d->lang, p->area));
         area = p->area;
-        printf("    %s  ", signs[p->mark]);
+        printf("    %s  ", signs[d->lang][p->mark]);
         if (p->subject.n > 0 && !view_eq(p->subject, h->domain))
             printf("%.*s: ", VIEW_FMT(p->subject));
-        print_wrapped("", p->text);
+        printf("%.*s\n", VIEW_FMT(p->text[d->lang]));
         if (strcmp(p->id, "spf.record") == 0 && p->mark == HEALTH_GOOD)
-            print_spf_tree(h);
-        if (p->repair.n > 0)
-            print_wrapped("          -> ", p->repair);
+            print_spf_tree(d, h);
+        if (p->repair[d->lang].n > 0)
+            printf("          -> %.*s\n", VIEW_FMT(p->repair[d->lang]));
     }
-    printf("  %u good, %u to note, %u warnings, %u bad", h->n[HEALTH_GOOD], h->n[HEALTH_NOTE], h->n[HEALTH_WARN], h->n[HEALTH_BAD]);
-    if (h->n[HEALTH_UNKNOWN] > 0)
-        printf(", %u could not be told", h->n[HEALTH_UNKNOWN]);
-    printf("\n");
-}
-
-static json_t *health_json(const struct health *h)
-{
-    json_t *points = json_array(), *tree = json_array();
-    for (const struct health_point *p = h->points; p; p = p->next)
-        json_array_append_new(points, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "id", p->id, "area", p->area, "mark",
-                                                health_mark_name(p->mark), "subject", p->subject.n > 0 ? app_json(p->subject) : json_null(),
-                                                "text", app_json(p->text), "repair",
-                                                p->repair.n > 0 ? app_json(p->repair) : json_null()));
-    for (const struct spf_node *n = h->spf.nodes; n; n = n->next)
-        json_array_append_new(tree, json_pack("{s:i, s:o, s:o, s:b, s:o}", "depth", (int)n->depth, "domain", app_json(n->domain), "term",
-                                              app_json(n->term), "lookup", (int)n->is_lookup, "problem",
-                                              n->problem.n > 0 ? app_json(n->problem) : json_null()));
-    return json_pack("{s:o, s:o, s:{s:i, s:o}}", "domain", app_json(h->domain), "points", points, "spf", "lookups", (int)h->spf.lookups,
-                     "tree", tree);
+    buf_init(&sums, 1000);
+    lang_printf(&sums, doctor_words, d->lang, "  %u good, %u to note, %u warnings, %u bad, %u could not be told\n", h->n[HEALTH_GOOD],
+                h->n[HEALTH_NOTE], h->n[HEALTH_WARN], h->n[HEALTH_BAD], h->n[HEALTH_UNKNOWN]);
+    printf("%.*s", VIEW_FMT(buf_view(&sums)));
+    buf_clear(&sums);
 }
 
 /* --- what is known of our own domains --- */
@@ -131,23 +126,24 @@ static struct tls_client *open_trust(const struct config *c)
     return trust;
 }
 
-static int look(struct app *app, struct health_settings *set, struct view domain, json_t *list)
+static int look(struct doctor *d, struct health_settings *set, struct view domain)
 {
+    struct app *app = d->app;
     struct health h;
     set->ours = is_ours(app, domain);
     set->n_selectors = 0;
     if (set->ours && !own_selectors(app, domain, set))
         return EXIT_FAILED;
     enum rc rc = health_look(set, domain, deadline_in(DOCTOR_MS), &app->arena, &h);
-    end_progress(app);
+    end_progress(d);
     if (rc == RC_SYNTAX)
         return app_fail("'%.*s' is not a domain name", VIEW_FMT(domain));
     if (rc != RC_OK)
         return app_fail_rc(rc, "look at the domain");
-    if (list)
-        json_array_append_new(list, health_json(&h));
+    if (d->list)
+        json_array_append_new(d->list, health_json(&h, d->lang));
     else
-        print_points(&h);
+        print_points(d, &h);
     return h.n[HEALTH_BAD] > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -157,7 +153,17 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     struct view one = {0}, *domains = &one;
     size_t n = 1;
     int code = EXIT_DONE;
+    struct doctor d = {.app = app, .lang = lang_environment()};
 
+    for (int i = 1; i + 1 < argc; i++) { /* "--lang fr" before or after the domain */
+        if (strcmp(argv[i], "--lang") != 0)
+            continue;
+        if (!lang_read(view_str(argv[i + 1]), &d.lang))
+            return app_fail("there are the languages en and fr");
+        memmove(&argv[i], &argv[i + 2], (size_t)(argc - i - 1) * sizeof *argv);
+        argc -= 2;
+        break;
+    }
     if (argc > 2)
         return app_usage(app);
     if (!app_config_if_any(app, &c) || (c && !app_store(app)))
@@ -180,7 +186,7 @@ int cmd_doctor(struct app *app, int argc, char **argv)
                                   .connect = true,
                                   .now_s = clock_real_s(),
                                   .progress = tell_progress,
-                                  .ctx = app};
+                                  .ctx = &d};
     for (size_t i = 0; c && i < c->outbound.bind.n; i++)
         *(addr_is_ipv6(&c->outbound.bind.v[i]) ? &set.bind6 : &set.bind4) = &c->outbound.bind.v[i];
     if (!set.dns)
@@ -188,13 +194,13 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     fetch_init();
     struct tls_client *trust = open_trust(c);
     set.trust = trust;
-    json_t *list = app->json ? json_array() : NULL;
+    d.list = app->json ? json_array() : NULL;
     for (size_t i = 0; i < n; i++)
-        if (look(app, &set, domains[i], list) != EXIT_DONE)
+        if (look(&d, &set, domains[i]) != EXIT_DONE)
             code = EXIT_FAILED;
     tls_client_free(trust);
     dns_free(set.dns);
-    if (list && app_print_json(list) != EXIT_DONE)
+    if (d.list && app_print_json(d.list) != EXIT_DONE)
         code = EXIT_FAILED;
     return code;
 }

@@ -41,7 +41,7 @@ static const struct command commands[] = {
      "finds damage, saves what is readable, gives room back"},
     {"check", cmd_check, "check PATH... [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [--psl] [--json]",
      "judges a message (\"-\": standard input), or all files of folders, as if they came from that client"},
-    {"doctor", cmd_doctor, "doctor [DOMAIN] [--json]",
+    {"doctor", cmd_doctor, "doctor [DOMAIN] [--lang en|fr] [--json]",
      "looks at a domain from outside and says what is wrong and how to mend it (none named: ours)"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},

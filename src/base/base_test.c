@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/base64.h"
+#include "base/lang.h"
 #include "base/utf8.h"
 
 static void numbers_are_bounded(void **state)
@@ -144,9 +145,50 @@ static void arenas_have_a_cap(void **state)
     arena_clear(&a);
 }
 
+static void languages_are_found(void **state)
+{
+    static const struct {
+        const char *field;
+        enum lang lang;
+    } cases[] = {
+        {"fr", LANG_FR}, {"fr-CA", LANG_FR}, {"en-GB,en;q=0.9,fr;q=0.8", LANG_EN}, {"de, fr;q=0.5, en;q=0.3", LANG_FR},
+        {"", LANG_EN}, {"de", LANG_EN}, {"frr", LANG_EN}, {"fr;q=0, en;q=0.1", LANG_EN}, {"en;q=0.2,fr;q=0.25", LANG_FR}, {",;,q=", LANG_EN},
+    };
+    enum lang lang;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(lang_accept(view_str(cases[i].field)), cases[i].lang);
+    assert_true(lang_read(VIEW("fr_FR.UTF-8"), &lang) && lang == LANG_FR);
+    assert_false(lang_read(VIEW("friulian"), &lang));
+    assert_false(lang_read(VIEW(""), &lang));
+}
+
+static void sentences_are_translated(void **state)
+{
+    static const struct lang_pair pairs[] = {{"%s has %u of %zu%%.", "%s : %2$u sur %3$zu %%."},
+                                             {"%u times %s", "%2$s, %1$u fois"},
+                                             {"no answer", "pas de r\xc3\xa9ponse"},
+                                             {NULL, NULL}};
+    static const struct lang_pair wrong[] = {{"%s", "%u"}, {"%s %s", "%s"}, {"%u", "%u %u"}, {"%s", "%2$s"}};
+    struct buf b;
+    (void)state;
+    buf_init(&b, 1000);
+    lang_printf(&b, pairs, LANG_EN, "%s has %u of %zu%%.", "It", 3u, (size_t)7);
+    lang_printf(&b, pairs, LANG_FR, "%s has %u of %zu%%.", "no answer", 3u, (size_t)7);
+    lang_printf(&b, pairs, LANG_FR, "%u times %s", 5u, "x");
+    lang_printf(&b, pairs, LANG_FR, "%lld unknown %.*s %d", 5LL, 2, "abc", -1);
+    assert_true(view_eq(buf_view(&b), VIEW("It has 3 of 7%.pas de r\xc3\xa9ponse : 3 sur 7 %.x, 5 fois5 unknown ab -1")));
+    for (size_t i = 0; pairs[i].en; i++)
+        assert_true(lang_pair_agrees(&pairs[i]));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(lang_pair_agrees(&wrong[i]));
+    buf_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(languages_are_found), cmocka_unit_test(sentences_are_translated),
         cmocka_unit_test(test_find_in_long_text),
         cmocka_unit_test(numbers_are_bounded),       cmocka_unit_test(search_folds_case),
         cmocka_unit_test(base64_is_strict_for_sasl),

@@ -1,7 +1,6 @@
 #include "health/health_impl.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 #include "base/buf.h"
 
@@ -26,43 +25,62 @@ static const char *area_of(const char *id)
     return "Mail";
 }
 
-static void add_point(struct look *l, const char *id, enum health_mark mark, struct view subject, struct view repair, const char *fmt,
-                      va_list args)
+/* What was formatted, as one line: names of others are in it. */
+static void keep_text(struct look *l, struct buf *b, struct view *out)
 {
-    char text[TEXT_MAX];
+    for (size_t i = 0; i < b->n; i++)
+        if ((unsigned char)b->p[i] < ' ' || b->p[i] == 0x7f)
+            b->p[i] = '?';
+    if (buf_rc(b) == RC_TEMP || view_dup(l->a, buf_view(b), out) != RC_OK)
+        l->rc = RC_TEMP;
+    buf_clear(b);
+}
+
+static struct health_point *add_point(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *fmt,
+                                      va_list args)
+{
     struct health_point *p = l->n_points < HEALTH_POINTS_MAX ? arena_new(l->a, struct health_point) : NULL;
     if (!p) {
         if (l->n_points < HEALTH_POINTS_MAX)
             l->rc = RC_TEMP;
-        return;
+        return NULL;
     }
-    vsnprintf(text, sizeof text, fmt, args); /* cut where it is too long */
-    for (char *c = text; *c; c++)            /* names of others are in it */
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    *p = (struct health_point){.id = id, .area = area_of(id), .mark = mark, .subject = subject, .repair = repair};
-    if (view_dup(l->a, view_str(text), &p->text) != RC_OK)
-        l->rc = RC_TEMP;
+    *p = (struct health_point){.id = id, .area = area_of(id), .mark = mark, .subject = subject};
+    for (enum lang lang = LANG_EN; lang < LANG_N; lang++) {
+        struct buf b;
+        buf_init(&b, TEXT_MAX); /* what is longer is cut */
+        lang_vprintf(&b, health_words, lang, fmt, args);
+        keep_text(l, &b, &p->text[lang]);
+    }
     *l->last = p;
     l->last = &p->next;
     l->n_points++;
     l->out->n[mark]++;
+    return p;
 }
 
 void health_say(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    add_point(l, id, mark, subject, view_str(repair ? repair : ""), fmt, args);
+    struct health_point *p = add_point(l, id, mark, subject, fmt, args);
+    for (enum lang lang = LANG_EN; p && lang < LANG_N; lang++)
+        p->repair[lang] = view_str(repair ? lang_of(health_words, lang, repair) : "");
     va_end(args);
 }
 
-void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, struct view repair, const char *fmt,
-                       ...)
+void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, struct view about,
+                       const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    add_point(l, id, mark, subject, repair, fmt, args);
+    struct health_point *p = add_point(l, id, mark, subject, fmt, args);
+    for (enum lang lang = LANG_EN; p && lang < LANG_N; lang++) {
+        struct buf b;
+        buf_init(&b, TEXT_MAX);
+        lang_printf(&b, health_words, lang, repair, VIEW_FMT(about));
+        keep_text(l, &b, &p->repair[lang]);
+    }
     va_end(args);
 }
 
@@ -79,14 +97,14 @@ bool health_unanswered(struct look *l, const char *id, struct view subject, cons
                    "The DNSSEC signatures do not hold.");
     else if (answer->status == DNS_TEMP)
         health_say(l, id, HEALTH_UNKNOWN, subject, "Try again; if it stays so, ask whoever runs the domain's name servers.",
-                   "The name servers give no answer (%s).", answer->why ? answer->why : "no reason");
+                   "The name servers give no answer (%s).", answer->why ? answer->why : "no reason is known");
     return answer->status == DNS_BOGUS || answer->status == DNS_TEMP;
 }
 
 enum rc health_look(const struct health_settings *set, struct view domain, int64_t deadline_ms, struct arena *a, struct health *out)
 {
     struct look l = {.set = set, .out = out, .a = a, .deadline_ms = deadline_ms, .last = &out->points};
-    *out = (struct health){0};
+    *out = (struct health){.made_s = set->now_s};
     enum rc rc = dns_domain_ascii(domain, a, &out->domain);
     if (rc != RC_OK || view_starts(out->domain, VIEW("[")))
         return rc == RC_TEMP ? RC_TEMP : RC_SYNTAX;

@@ -7,6 +7,7 @@
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
 
+#include "base/lang.h"
 #include "dns/dns.h"
 #include "mailauth/spf_tree.h"
 #include "net/tls.h"
@@ -24,17 +25,20 @@ enum health_mark {
     HEALTH_BAD,     /* mail is lost, refused or unprotected */
     HEALTH_UNKNOWN, /* cannot tell now: no answer */
 };
+/* Every sentence of health/ with its French. */
+extern const struct lang_pair health_words[];
+
 /* "good", "note", "warn", "bad", "unknown". */
 const char *health_mark_name(enum health_mark mark);
 
 struct health_point {
     struct health_point *next;
     const char *id;      /* stable: "spf.lookups" */
-    const char *area;    /* "SPF" */
+    const char *area;    /* "SPF"; in other languages by health_words */
     enum health_mark mark;
     struct view subject; /* the host or name it is about; empty: the domain */
-    struct view text;    /* what was found, one sentence */
-    struct view repair;  /* what to do; empty where nothing is to be done */
+    struct view text[LANG_N];   /* what was found, one sentence, in each language */
+    struct view repair[LANG_N]; /* what to do; empty where nothing is to be done */
 };
 /* A key that the domain should publish. */
 struct health_selector {
@@ -59,6 +63,7 @@ struct health_settings {
 };
 struct health {
     struct view domain;         /* A-labels */
+    int64_t made_s;
     struct health_point *points; /* in the order to be read */
     unsigned n[HEALTH_UNKNOWN + 1]; /* by mark */
     struct spf_tree spf;

@@ -78,7 +78,7 @@ static void say_key(struct look *l, struct view name, const struct dkim_key *key
         bits = pkey_bits(pkey);
     pkey_free(pkey);
     if (key->kind == PKEY_ED25519)
-        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, "An Ed25519 key%s.", secure ? ", proven by DNSSEC" : "");
+        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, secure ? "An Ed25519 key, proven by DNSSEC." : "An Ed25519 key.");
     else if (bits == 0)
         health_say(l, "dkim.key", HEALTH_BAD, name, "Publish the record again as your mail server prints it.", "The key cannot be read.");
     else if (bits < DKIM_RSA_BITS_MIN)
@@ -86,7 +86,8 @@ static void say_key(struct look *l, struct view name, const struct dkim_key *key
     else if (bits < 2048)
         health_say(l, "dkim.key", HEALTH_WARN, name, "Make a key of 2048 bits.", "An RSA key of %u bits, which is short today.", bits);
     else
-        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, "An RSA key of %u bits%s.", bits, secure ? ", proven by DNSSEC" : "");
+        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL,
+                   secure ? "An RSA key of %u bits, proven by DNSSEC." : "An RSA key of %u bits.", bits);
     if (key->is_testing)
         health_say(l, "dkim.testing", HEALTH_NOTE, name, "Remove t=y from the record once signing works.",
                    "The key says t=y, testing: some receivers ignore its signatures.");
@@ -195,8 +196,7 @@ static void look_at_receiver(struct look *l, const struct dmarc_verdict *v, cons
     for (size_t i = 0; answer.status == DNS_OK && i < n; i++)
         agrees |= view_istarts(texts[i], VIEW("v=DMARC1"));
     if (!agrees && !health_unanswered(l, "dmarc.rua", where, &answer))
-        health_say_repair(l, "dmarc.rua", HEALTH_WARN, where,
-                          view_str(name ? arena_printf(l->a, "Have it publish: %s TXT \"v=DMARC1\".", name) : ""),
+        health_say_repair(l, "dmarc.rua", HEALTH_WARN, where, "Have it publish: %.*s TXT \"v=DMARC1\".", view_str(name ? name : ""),
                           "It does not say that it takes reports about this domain: nobody will send them there.");
 }
 
@@ -219,8 +219,8 @@ void health_dmarc(struct look *l)
         return;
     }
     const struct dmarc_record *r = &v.record;
-    health_say(l, "dmarc.record", HEALTH_GOOD, domain, NULL, "%s%.*s: %.*s", view_eq(v.policy_domain, domain) ? "" : "inherited from ",
-               VIEW_FMT(v.policy_domain), VIEW_FMT(r->text));
+    health_say(l, "dmarc.record", HEALTH_GOOD, domain, NULL,
+               view_eq(v.policy_domain, domain) ? "%.*s: %.*s" : "inherited from %.*s: %.*s", VIEW_FMT(v.policy_domain), VIEW_FMT(r->text));
     if (r->notes.n > 0)
         health_say(l, "dmarc.syntax", HEALTH_WARN, v.policy_domain, "Correct the record.", "Something in it is ignored: %.*s", VIEW_FMT(r->notes));
     if (v.policy == DMARC_POLICY_NONE)
@@ -228,8 +228,8 @@ void health_dmarc(struct look *l)
                    "When the reports show that all your own mail passes, go to p=quarantine and then p=reject.",
                    "The policy for this name is none: forged mail is delivered.");
     else
-        health_say(l, "dmarc.policy", HEALTH_GOOD, domain, NULL, "Forged mail is to be %s.",
-                   v.policy == DMARC_POLICY_REJECT ? "rejected" : "put into the junk folder");
+        health_say(l, "dmarc.policy", HEALTH_GOOD, domain, NULL,
+                   v.policy == DMARC_POLICY_REJECT ? "Forged mail is to be rejected." : "Forged mail is to be put into the junk folder.");
     if (r->test)
         health_say(l, "dmarc.test", HEALTH_NOTE, domain, "Remove t=y when you mean it.", "It says t=y, a test: the policy is not applied in full.");
     if (r->n_rua == 0)

@@ -25,12 +25,12 @@ struct look {
     bool mx_secure; /* the MX records are proven by DNSSEC */
 };
 
-/* Adds a point. Texts are formatted into the arena; `repair` may be NULL. */
+/* Adds a point in each language (health_words). Texts are formatted into the arena; `repair` may be NULL. */
 void health_say(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
-/* The same with a repair that is made up already. */
-void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, struct view repair, const char *fmt,
-                       ...) __attribute__((format(printf, 6, 7)));
+/* The same with a repair that has one "%.*s" in it, for `about`. */
+void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, struct view about,
+                       const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 void health_progress(const struct look *l, const char *what, struct view about);
 /* "the name servers do not answer" for what cannot be told now. */
 bool health_unanswered(struct look *l, const char *id, struct view subject, const struct dns_answer *answer);

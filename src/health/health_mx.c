@@ -34,7 +34,7 @@ static void look_at_host(struct look *l, struct view host)
     l->hosts[l->n_hosts++] = (struct look_host){.name = host, .addrs = addrs, .n_addrs = n, .secure = answer.secure};
     for (size_t i = 0; i < n; i++)
         n6 += addr_is_ipv6(&addrs[i]);
-    health_say(l, "mx.host", HEALTH_GOOD, host, NULL, "It has %zu IPv4 and %zu IPv6 address%s.", n - n6, n6, n == 1 ? "" : "es");
+    health_say(l, "mx.host", HEALTH_GOOD, host, NULL, "Addresses: %zu IPv4 and %zu IPv6.", n - n6, n6);
     if (n6 == 0)
         health_say(l, "ipv6.host", HEALTH_NOTE, host, "Give it an AAAA record once the server is reachable by IPv6.",
                    "It cannot be reached by IPv6.");
@@ -84,8 +84,8 @@ static void say_dnssec(struct look *l)
     else
         health_say(l, "dnssec.mx", HEALTH_NOTE, l->out->domain,
                    "Sign the zone at your DNS provider (most do so with one switch); DANE needs it.",
-                   "%s not proven by DNSSEC: who can forge DNS answers can turn mail to another host.",
-                   l->mx_secure ? "The addresses of an MX host are" : "The MX records are");
+                   l->mx_secure ? "The addresses of an MX host are not proven by DNSSEC: who can forge DNS answers can turn mail to another host."
+                                : "The MX records are not proven by DNSSEC: who can forge DNS answers can turn mail to another host.");
 }
 
 /* By preference; equal ones as they came. */
@@ -128,7 +128,7 @@ void health_mx(struct look *l)
         return;
     }
     sort_mx(mx, n);
-    health_say(l, "mx.records", HEALTH_GOOD, domain, NULL, "%zu MX record%s.", n, n == 1 ? "" : "s");
+    health_say(l, "mx.records", HEALTH_GOOD, domain, NULL, "MX records: %zu.", n);
     for (size_t i = 0; i < n && i < HEALTH_HOSTS_MAX; i++) {
         if (mx[i].host.n == 0)
             health_say(l, "mx.null", HEALTH_BAD, domain, "Remove the MX record that names \".\", or all others.",

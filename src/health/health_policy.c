@@ -88,7 +88,8 @@ static void judge_policy(struct look *l, const struct mta_sts_policy *p, struct 
             continue;
         all = false;
         health_say(l, "sts.mx", HEALTH_BAD, l->hosts[i].name, "Add it to the policy (and change the id in the record), or remove the MX record.",
-                   "The policy does not name this MX host: %s.", p->mode == MTA_STS_ENFORCE ? "others do not deliver to it" : "in mode enforce others would not deliver to it");
+                   p->mode == MTA_STS_ENFORCE ? "The policy does not name this MX host: others do not deliver to it."
+                                              : "The policy does not name this MX host: in mode enforce others would not deliver to it.");
     }
     if (p->mode == MTA_STS_ENFORCE)
         health_say(l, "sts.mode", HEALTH_GOOD, domain, NULL, "Others must use verified TLS (mode enforce, id %.*s).", VIEW_FMT(id));
@@ -152,7 +153,7 @@ void health_dane(struct look *l)
                        "It has no TLSA records that DNSSEC proves: senders that use DANE cannot check it.");
             break;
         case DANE_USABLE:
-            health_say(l, "dane.tlsa", HEALTH_GOOD, h->name, NULL, "%zu TLSA record%s, proven by DNSSEC.", dane.n, dane.n == 1 ? "" : "s");
+            health_say(l, "dane.tlsa", HEALTH_GOOD, h->name, NULL, "TLSA records, proven by DNSSEC: %zu.", dane.n);
             health_dane_served(l, h, &dane);
             break;
         case DANE_UNUSABLE:
@@ -161,7 +162,7 @@ void health_dane(struct look *l)
             break;
         case DANE_TEMP:
             health_say(l, "dane.tlsa", HEALTH_BAD, h->name, "Mend the zone's signatures or its name servers: senders that use DANE do not deliver now.",
-                       "Its TLSA records cannot be told: %s.", dane.why ? dane.why : "no answer");
+                       "Its TLSA records cannot be told: %s.", dane.why ? dane.why : "no reason is known");
             break;
         }
     }

@@ -54,8 +54,8 @@ static int mark_of(const struct health *h, const char *id, const char *subject, 
 {
     for (const struct health_point *p = h->points; p; p = p->next)
         if (strcmp(p->id, id) == 0 && (subject[0] == '\0' || view_eq(p->subject, view_str(subject))) &&
-            view_find(p->text, view_str(part)) != VIEW_NONE) {
-            assert_true(p->mark == HEALTH_GOOD || p->repair.n > 0 || p->mark == HEALTH_NOTE); /* no red light without a next step */
+            view_find(p->text[LANG_EN], view_str(part)) != VIEW_NONE) {
+            assert_true(p->mark == HEALTH_GOOD || p->repair[LANG_EN].n > 0 || p->mark == HEALTH_NOTE); /* no red light without a next step */
             return (int)p->mark;
         }
     return -1;
@@ -67,7 +67,7 @@ static void what_is_good_and_what_is_bad(void **state)
         const char *domain, *id, *subject, *part;
         int mark;
     } cases[] = {
-        {"good.test", "mx.records", "", "1 MX record", HEALTH_GOOD},
+        {"good.test", "mx.records", "", "MX records: 1", HEALTH_GOOD},
         {"good.test", "mx.host", "mx.good.test", "1 IPv4 and 1 IPv6", HEALTH_GOOD},
         {"good.test", "dnssec.mx", "", "The MX records are not proven", HEALTH_NOTE},
         {"good.test", "ptr.name", "", "192.0.2.1 is called mx.good.test", HEALTH_GOOD},
@@ -158,10 +158,39 @@ static void names_that_are_none(void **state)
     arena_clear(&arena);
 }
 
+static void french_takes_the_same_arguments(void **state)
+{
+    (void)state;
+    for (const struct lang_pair *pair = health_words; pair->en; pair++) {
+        if (!lang_pair_agrees(pair))
+            print_error("%s\n", pair->en);
+        assert_true(lang_pair_agrees(pair));
+    }
+}
+
+static void points_are_told_in_both_languages(void **state)
+{
+    struct dns *dns = NULL;
+    (void)state;
+    assert_int_equal(dns_new_scripted(zone, &dns), RC_OK);
+    struct health h = look(dns, "bad.test");
+    bool found = false;
+    for (const struct health_point *p = h.points; p; p = p->next)
+        if (strcmp(p->id, "spf.lookups") == 0) {
+            found = true;
+            assert_true(view_starts(p->text[LANG_FR], VIEW("Il demande 12 ")));
+            assert_true(view_starts(p->repair[LANG_FR], VIEW("Retirez")));
+        }
+    assert_true(found);
+    dns_free(dns);
+    arena_reset(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_good_and_what_is_bad), cmocka_unit_test(bombs_are_cut),
-                                       cmocka_unit_test(names_that_are_none)};
+                                       cmocka_unit_test(names_that_are_none), cmocka_unit_test(french_takes_the_same_arguments),
+                                       cmocka_unit_test(points_are_told_in_both_languages)};
     arena_init(&arena, 64u << 20);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

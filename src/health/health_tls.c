@@ -21,7 +21,7 @@ static void say_certificate(struct look *l, const struct look_host *host, const 
                    "Its certificate would not be accepted by senders that look (MTA-STS): %s.", tls->peer_error);
     else if (tls->peer_expires_s > 0 && days < 14)
         health_say(l, "tls.certificate", HEALTH_WARN, host->name, "Renew it now, and find out why it was not renewed by itself.",
-                   "Its certificate is good, but expires in %lld day%s.", (long long)days, days == 1 ? "" : "s");
+                   "Its certificate is good, but expires soon; days left: %lld.", (long long)days);
     else
         health_say(l, "tls.certificate", HEALTH_GOOD, host->name, NULL, "Its certificate is good for another %lld days.", (long long)days);
 }

@@ -1,0 +1,52 @@
+#include "health/health_json.h"
+
+#include <time.h>
+
+#include "base/utf8.h"
+
+static json_t *text(struct view v)
+{
+    json_t *j = json_stringn(v.p ? v.p : "", v.n);
+    struct buf clean;
+    if (j)
+        return j;
+    buf_init(&clean, v.n * 3 + 1);
+    utf8_clean(v, &clean);
+    j = json_stringn(clean.p ? clean.p : "", clean.n);
+    buf_clear(&clean);
+    return j;
+}
+
+static json_t *text_or_null(struct view v)
+{
+    return v.n > 0 ? text(v) : json_null();
+}
+
+static json_t *when(int64_t s)
+{
+    char out[32];
+    struct tm tm;
+    const time_t t = (time_t)s;
+    if (s <= 0 || !gmtime_r(&t, &tm) || strftime(out, sizeof out, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return json_null();
+    return json_string(out);
+}
+
+json_t *health_json(const struct health *h, enum lang lang)
+{
+    json_t *points = json_array(), *tree = json_array();
+    for (const struct health_point *p = h->points; p; p = p->next)
+        json_array_append_new(points, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "id", p->id, "area", lang_of(health_words, lang, p->area),
+                                                "mark", health_mark_name(p->mark), "subject", text_or_null(p->subject), "text",
+                                                text(p->text[lang]), "repair", text_or_null(p->repair[lang])));
+    for (const struct spf_node *n = h->spf.nodes; n; n = n->next) {
+        struct buf problem;
+        buf_init(&problem, 4096);
+        lang_printf(&problem, health_words, lang, "%.*s", VIEW_FMT(n->problem));
+        json_array_append_new(tree, json_pack("{s:i, s:o, s:o, s:b, s:o}", "depth", (int)n->depth, "domain", text(n->domain), "term",
+                                              text(n->term), "lookup", (int)n->is_lookup, "problem", text_or_null(buf_view(&problem))));
+        buf_clear(&problem);
+    }
+    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}}", "domain", text(h->domain), "made", when(h->made_s), "points", points, "spf", "lookups",
+                     (int)h->spf.lookups, "tree", tree);
+}

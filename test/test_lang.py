@@ -1,0 +1,59 @@
+"""Sentences for people: each that the server makes has its French (base/lang). Sources alone; no server."""
+import os
+import re
+
+import pytest
+
+SRC = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src")
+STRING = r'"(?:[^"\\]|\\.)*"'
+
+
+def literals(text):
+    """Strings of C source, adjoining ones joined."""
+    for run in re.findall(r'%s(?:\s*%s)*' % (STRING, STRING), text):
+        joined = "".join(s[1:-1] for s in re.findall(STRING, run))
+        raw = joined.encode().decode("unicode_escape") if "\\x" in joined else None
+        yield raw.encode("latin-1").decode() if raw else joined.replace('\\"', '"')
+
+
+def calls(text, names):
+    """The arguments of each call of these functions."""
+    for m in re.finditer(r'(?<![\w"])(?:%s)\(' % "|".join(names), text):
+        depth, i, quoted = 1, m.end(), False
+        while depth:
+            c = text[i]
+            if quoted and c == "\\":
+                i += 1
+            elif c == '"':
+                quoted = not quoted
+            elif not quoted:
+                depth += (c == "(") - (c == ")")
+            i += 1
+        yield text[m.end():i - 1]
+
+
+def is_sentence(text):
+    plain = re.sub(r"%(?:\.\*)?[a-z]+", "", text)
+    return " " in plain.strip() and re.search(r"[A-Za-z]{2}", plain)
+
+
+# folder, files with its sentences, functions that say them, functions whose result is one, file of the pairs
+AREAS = [("health", r"health.*\.c$", ["health_say", "health_say_repair", "health_progress"], ["fetch_repair"], "health/health_words.c")]
+
+
+@pytest.mark.parametrize("folder,files,says,gives,words", AREAS, ids=[a[0] for a in AREAS])
+def test_each_sentence_has_its_french(folder, files, says, gives, words):
+    pairs = list(literals(re.sub(r"(?s)/\*.*?\*/", ",", open(os.path.join(SRC, words)).read()).split("= {", 1)[1]))
+    assert len(pairs) % 2 == 0 and all(pairs), "each has two"
+    english, french = pairs[0::2], pairs[1::2]
+    assert len(set(english)) == len(english), [e for e in english if english.count(e) > 1]
+    missing = []
+    for name in sorted(os.listdir(os.path.join(SRC, folder))):
+        if not re.match(files, name) or name.endswith("_test.c") or os.path.join(folder, name) == words:
+            continue
+        text = re.sub(r"(?s)/\*.*?\*/", "", open(os.path.join(SRC, folder, name)).read())
+        said = list(calls(text, says))
+        for give in gives:
+            said += re.findall(r"(?sm)^[^\n;]*\b%s\([^;{]*\)\n\{(.*?)^\}" % give, text)
+        missing += [s for part in said for s in literals(part) if is_sentence(s) and s not in english]
+    assert not missing, "\n".join(missing)
