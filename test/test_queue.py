@@ -154,6 +154,10 @@ def test_queue_commands_act_at_once(lab, post, hosts):
     ident = message["id"]
     assert "x@down.test" in post.run("queue", "list") and "refused" in post.run("queue", "show", ident)
     assert post.json("queue", "show", ident)["recipients"][0]["state"] == "ready"
+    story = post.json("queue", "show", ident)["recipients"][0]["story"]
+    assert (story[0]["mx"], story[0]["address"], story[0]["tls"], story[0]["result"]) == ("mx.down.test", ip, "", "unreachable"), story
+    assert "refused" in story[0]["reply"] and story[0]["policy"] == "TLS when offered" and story[0]["at"] > message["created"][:10]
+    assert "mx.down.test [%s] unreachable: " % ip in post.run("queue", "show", ident)
     post.run("queue", "hold", ident)
     assert post.json("queue", "show", ident)["recipients"][0]["state"] == "held"
     refused = post.run("queue", "flush", ident, check=False)
@@ -236,7 +240,9 @@ def test_broken_starttls_falls_back_to_clear(post, hosts):
 def test_temporary_answer_is_tried_again(post, hosts):
     host = hosts("grey.test", answers={"RCPT": b"451 4.7.1 greylisted\r\n"})
     submit(post, "bob@post.test", ["x@grey.test"])
-    wait_for("a refusal", lambda: any(l.startswith("RCPT") for l in host.transcript))
+    story = wait_for("a refusal", lambda: [r["story"] for m in waiting(post, "x@grey.test")
+                                           for r in post.json("queue", "show", m["id"])["recipients"] if r["story"]])[0]
+    assert (story[0]["reply"], story[0]["result"], story[0]["mx"]) == ("451 4.7.1 greylisted", "deferred", "mx.grey.test"), story
     del host.answers["RCPT"]
     wait_for("the message", lambda: host.messages)
 

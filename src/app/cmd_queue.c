@@ -2,11 +2,11 @@
  * look again. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "app/commands.h"
 #include "base/clock.h"
 #include "store/mailq.h"
+#include "web/queue_json.h"
 
 #define LIST_PAGE  500
 #define LIST_ARENA (64u << 20)
@@ -22,17 +22,6 @@ static bool read_id(const char *text, uint64_t *id)
 static int no_such(const char *text)
 {
     return app_fail("there is no message %s in the queue; `facteur queue list` shows all", text);
-}
-
-/* "2026-11-22T01:30:00Z"; "" for 0. */
-static const char *time_text(int64_t ms, char out[32])
-{
-    time_t s = (time_t)(ms / 1000);
-    struct tm tm;
-    out[0] = '\0';
-    if (ms > 0 && gmtime_r(&s, &tm))
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return out;
 }
 
 /* "45s", "12min", "3h", "2d" */
@@ -57,27 +46,6 @@ static void print_clean(struct view v)
         unsigned char c = (unsigned char)v.p[i];
         putchar(c < 0x20 || c == 0x7f ? '?' : c);
     }
-}
-
-static json_t *rcpt_json(const struct mailq_rcpt *r)
-{
-    char due[32], last[32];
-    return json_pack("{s:o, s:o, s:o, s:b, s:s, s:i, s:s, s:s, s:o, s:o}", "address", app_json(r->address), "route", app_json(r->route), "sender", app_json(r->sender),
-                     "local", r->account != 0, "state", r->held ? "held" : "ready", "attempts", (int)r->attempts, "next_attempt",
-                     time_text(r->due_ms, due), "last_attempt", time_text(r->last_attempt_ms, last), "last_reply",
-                     app_json(r->last_reply), "last_mx", app_json(r->last_mx));
-}
-
-static json_t *message_json(const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n)
-{
-    char id[24], created[32];
-    json_t *list = json_array();
-    snprintf(id, sizeof id, "%llx", (unsigned long long)m->id);
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, rcpt_json(&rcpts[i]));
-    return json_pack("{s:s, s:s, s:I, s:o, s:i, s:o, s:o}", "id", id, "created", time_text(m->created_ms, created), "size",
-                     (json_int_t)m->size, "sender", app_json(m->sender), "priority", m->priority, "peer", app_json(m->peer),
-                     "recipients", list);
 }
 
 /* One line a message, and why it waits. */
@@ -109,16 +77,41 @@ static void print_line(const struct mailq_message *m, const struct mailq_rcpt *r
     putchar('\n');
 }
 
-static void print_message(const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n)
+/* Each host that was asked for this recipient, and what came of it. */
+static enum rc print_story(struct app *app, uint64_t message, const struct mailq_rcpt *r)
+{
+    struct mailq_attempt *story;
+    size_t n;
+    char text[QUEUE_TIME_MAX];
+    enum rc rc = mailq_story(app->store, message, r, &app->arena, &story, &n);
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
+        const struct mailq_attempt *t = &story[i];
+        printf("tried     %s ", queue_time(t->at_ms, text));
+        print_clean(t->mx);
+        printf("%s%.*s%s%s%.*s", t->address.n > 0 ? " [" : "", VIEW_FMT(t->address), t->address.n > 0 ? "]" : "", t->tls.n > 0 ? " " : "",
+               VIEW_FMT(t->tls));
+        printf("%s%.*s: ", t->mx.n > 0 ? " " : "", VIEW_FMT(t->result));
+        print_clean(t->reply);
+        if (t->policy.n > 0) {
+            printf("\n          asked: ");
+            print_clean(t->policy);
+        }
+        putchar('\n');
+    }
+    return rc;
+}
+
+static enum rc print_message(struct app *app, const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n)
 {
     char text[32];
-    printf("id        %llx\ncreated   %s\nsize      %llu\nsender    <", (unsigned long long)m->id, time_text(m->created_ms, text),
+    enum rc rc = RC_OK;
+    printf("id        %llx\ncreated   %s\nsize      %llu\nsender    <", (unsigned long long)m->id, queue_time(m->created_ms, text),
            (unsigned long long)m->size);
     print_clean(m->sender);
     printf(">\nfrom host ");
     print_clean(m->peer);
     printf("\n");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
         const struct mailq_rcpt *r = &rcpts[i];
         printf("\nto        <");
         print_clean(r->address);
@@ -127,9 +120,9 @@ static void print_message(const struct mailq_message *m, const struct mailq_rcpt
             print_clean(r->sender);
         }
         printf(">\nstate     %s\n", r->held ? "held" : r->account ? "on its way into the mailbox" : "waits for its next attempt");
-        printf("attempts  %u\nnext      %s\n", r->attempts, r->held ? "after `queue release`" : time_text(r->due_ms, text));
+        printf("attempts  %u\nnext      %s\n", r->attempts, r->held ? "after `queue release`" : queue_time(r->due_ms, text));
         if (r->last_attempt_ms > 0)
-            printf("last      %s\n", time_text(r->last_attempt_ms, text));
+            printf("last      %s\n", queue_time(r->last_attempt_ms, text));
         if (r->last_reply.n > 0) {
             printf("answer    ");
             print_clean(r->last_mx);
@@ -137,7 +130,16 @@ static void print_message(const struct mailq_message *m, const struct mailq_rcpt
             print_clean(r->last_reply);
             putchar('\n');
         }
+        rc = print_story(app, m->id, r);
     }
+    return rc;
+}
+
+static enum rc add_json(struct app *app, const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n, json_t *list)
+{
+    json_t *j = queue_message_json(m);
+    json_array_append_new(list, j);
+    return queue_add_rcpts(app->store, j, m->id, rcpts, n, false, NULL, NULL);
 }
 
 /* Prints each message of a page, or adds it to *list. */
@@ -159,7 +161,7 @@ static enum rc list_page(struct app *app, const uint64_t *ids, size_t n, json_t 
             continue;
         }
         if (rc == RC_OK && list)
-            json_array_append_new(list, message_json(&m, rcpts, n_rcpts));
+            rc = add_json(app, &m, rcpts, n_rcpts, list);
         else if (rc == RC_OK)
             print_line(&m, rcpts, n_rcpts);
     }
@@ -214,10 +216,16 @@ static int show_message(struct app *app, const char *text)
         return no_such(text);
     if (rc != RC_OK)
         return app_fail_rc(rc, "read the queue");
-    if (app->json)
-        return app_print_json(message_json(&m, rcpts, n));
-    print_message(&m, rcpts, n);
-    return EXIT_DONE;
+    if (app->json) {
+        json_t *j = queue_message_json(&m);
+        rc = queue_add_rcpts(app->store, j, m.id, rcpts, n, true, NULL, NULL);
+        if (rc == RC_OK)
+            return app_print_json(j);
+        json_decref(j);
+    } else {
+        rc = print_message(app, &m, rcpts, n);
+    }
+    return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "read the queue");
 }
 
 static int finish_change(struct app *app, enum rc rc, uint64_t n, const char *what, const char *about)

@@ -36,9 +36,16 @@ static struct imap_settings imap_settings_of(const struct child *c)
         .hostname = c->config->hostname, .sasl = child_sasl(c), .max_message = c->config->limits.message_size};
 }
 
-static struct web_settings web_settings_of(const struct child *c)
+static void queue_changed(void *child)
 {
-    struct web_settings set = {.hostname = c->config->hostname, .store = c->store};
+    const struct child *c = child;
+    const struct poke p = {.kind = POKE_QUEUE};
+    poke_send(c->start->bus, &p);
+}
+
+static struct web_settings web_settings_of(struct child *c)
+{
+    struct web_settings set = {.hostname = c->config->hostname, .store = c->store, .queue_changed = queue_changed, .app = c};
     for (size_t i = 0; i < c->config->listen.n && set.https_port == 0; i++)
         if (c->config->listen.v[i].service == SERVICE_HTTPS)
             set.https_port = addr_port(&c->config->listen.v[i].addr);

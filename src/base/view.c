@@ -262,6 +262,19 @@ bool view_is_u64(struct view v, uint64_t max, uint64_t *out)
     return view_u64(&v, max, out) == RC_OK && v.n == 0;
 }
 
+bool view_is_hex(struct view v, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < v.n; i++) {
+        unsigned char c = to_lower((unsigned char)v.p[i]);
+        int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (digit < 0 || value > max >> 4 || (value = value << 4 | (unsigned)digit) > max)
+            return false;
+    }
+    *out = value;
+    return v.n > 0;
+}
+
 enum rc view_cstr(struct view v, char *dst, size_t size)
 {
     if (view_chr(v, '\0') != VIEW_NONE)

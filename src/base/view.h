@@ -104,6 +104,8 @@ enum rc view_u64(struct view *in, uint64_t max, uint64_t *out);
 enum rc view_u32(struct view *in, uint32_t max, uint32_t *out);
 /* The whole view is such a number. */
 bool view_is_u64(struct view v, uint64_t max, uint64_t *out);
+/* The whole view is such a number in hexadecimal digits of either case. */
+bool view_is_hex(struct view v, uint64_t max, uint64_t *out);
 
 /* Copies into dst with a final NUL. RC_SYNTAX: contains NUL. RC_LIMIT: does not fit size. */
 enum rc view_cstr(struct view v, char *dst, size_t size);

@@ -11,6 +11,7 @@
 
 #define DELIVER_ARENA    (16u << 20)
 #define ROUTE_DEADLINE_MS 60000
+#define TRIES_MAX        16 /* of one attempt, for its story */
 #define TRANSACTIONS_MAX 50 /* of one message to one host, where each takes few recipients */
 
 /* One delivery. */
@@ -23,6 +24,8 @@ struct delivery_run {
     struct outcome *outcomes; /* as many */
     size_t n;
     enum route_wish wish;
+    struct mailq_attempt tries[TRIES_MAX];
+    size_t n_tries;
 };
 
 /* --- rows --- */
@@ -78,6 +81,23 @@ static void all_outcomes(struct delivery_run *d, enum outcome_kind kind, const c
     }
 }
 
+/* --- the story --- */
+
+/* What happened with one host (or why none was asked), for people. Without memory less is told. */
+static void note_try(struct delivery_run *d, struct view mx, const struct addr *addr, const char *policy, const char *reply, const char *result)
+{
+    char ip[ADDR_TEXT_MAX] = "";
+    if (d->n_tries == TRIES_MAX)
+        return;
+    if (addr)
+        addr_write_ip(addr, ip);
+    struct mailq_attempt *t = &d->tries[d->n_tries++];
+    *t = (struct mailq_attempt){.at_ms = clock_real_ms(), .mx = mx, .result = view_str(result)};
+    if (view_dup(&d->arena, view_str(ip), &t->address) != RC_OK || view_dup(&d->arena, view_str(policy), &t->policy) != RC_OK ||
+        view_dup(&d->arena, view_str(reply), &t->reply) != RC_OK)
+        d->n_tries--;
+}
+
 /* --- a connection --- */
 
 static void drop_client(struct delivery_run *d, bool polite)
@@ -101,7 +121,7 @@ static enum rc open_one(struct delivery_run *d, const struct route *route, const
     struct smtp_client_settings client_set = {.hostname = set->hostname};
     const struct addr *bind = addr_is_ipv6(addr) ? &set->bind6 : &set->bind4;
     struct smtp_client_target to = {.addr = addr, .bind = bind->len > 0 ? bind : NULL, .level = host->level, .proof = host->proof,
-                                    .require_tls = d->wish == ROUTE_TLS_REQUIRED, .grade = grade_of(d), .report = report,
+                                    .require_tls = d->wish == ROUTE_TLS_REQUIRED, .grade = grade_of(d), .policy = host->why, .report = report,
                                     .tls = d->env->tls, .on_conn = d->job->on_conn, .ctx = d->job->ctx};
     if (route->login) {
         client_set.username = set->relay_username;
@@ -113,7 +133,8 @@ static enum rc open_one(struct delivery_run *d, const struct route *route, const
     enum rc rc = smtp_client_open(&client_set, &to, &d->job->client, why);
     tls_note_session(d->env, d->job->route, route, host, report);
     if (rc == RC_DENIED) { /* RFC 7435: opportunistic means that mail goes in clear rather than not at all */
-        log_info("queue.tls.failed", F_CSTR("mx", to.host), F_CSTR("reason", why->text));
+        log_info("queue.tls.failed", F_CSTR("mx", to.host), F_CSTR("reason", why->text), F_ID("id", d->m.id));
+        note_try(d, host->name, addr, host->why, why->text, "tls");
         to.level = SMTP_TLS_NONE;
         to.report = NULL;
         rc = smtp_client_open(&client_set, &to, &d->job->client, why);
@@ -151,10 +172,15 @@ static bool is_lost(const struct smtp_client_reply *r)
     return r->code == 0 && (view_starts(status, VIEW("4.4.")) || view_starts(status, VIEW("4.5.")));
 }
 
+static bool is_by_policy(const struct route_host *host, const struct smtp_client_tls_report *report)
+{
+    return host->level >= SMTP_TLS_ENCRYPTED && report->stage != SMTP_TLS_UNKNOWN && report->stage != SMTP_TLS_DONE;
+}
+
 static void take_failure(struct search *s, const struct route_host *host, const struct smtp_client_tls_report *report,
                          const struct smtp_client_reply *why)
 {
-    bool by_policy = host->level >= SMTP_TLS_ENCRYPTED && report->stage != SMTP_TLS_UNKNOWN && report->stage != SMTP_TLS_DONE;
+    bool by_policy = is_by_policy(host, report);
     bool refused = by_policy || view_eq(view_str(why->status), VIEW("5.7.30"));
     s->has_refused |= refused;
     s->is_unclear |= !refused;
@@ -173,24 +199,30 @@ static enum rc try_host(struct delivery_run *d, struct search *s, const struct r
         tls_note_barred(d->env, d->job->route, &s->route, host);
     if (host->barred && !host->only_told) {
         take_bar(s, host);
+        note_try(d, host->name, NULL, host->why ? host->why : "", host->barred, "barred");
         return RC_DENIED;
     }
     for (size_t k = 0; k < host->n_addrs && s->tries < DELIVER_CONNECTS; k++) {
         struct smtp_client_tls_report report = {0};
         struct smtp_client_reply why;
+        char ip[ADDR_TEXT_MAX];
         if (hosts_is_dead(d->env->hosts, &host->addrs[k])) {
             s->is_unclear = true;
+            note_try(d, host->name, &host->addrs[k], host->why, "it could not be reached a moment ago", "resting");
             continue;
         }
         s->tries++;
+        addr_write_ip(&host->addrs[k], ip);
         if (open_one(d, &s->route, host, &host->addrs[k], &report, &why) == RC_OK) {
             log_info("queue.mx.connected", F_VIEW("route", d->job->route), F_VIEW("mx", host->name),
                      F_CSTR("tls", smtp_client_tls_version(d->job->client)), F_CSTR("policy", tlsrpt_type_name(host->policy.type)),
-                     F_CSTR("reason", host->why));
+                     F_CSTR("reason", host->why), F_ID("id", d->m.id), F_CSTR("address", ip));
             return RC_OK;
         }
         take_failure(s, host, &report, &why);
-        log_info("queue.mx.failed", F_VIEW("route", d->job->route), F_VIEW("mx", host->name), F_CSTR("reason", why.text));
+        log_info("queue.mx.failed", F_VIEW("route", d->job->route), F_VIEW("mx", host->name), F_CSTR("reason", why.text),
+                 F_ID("id", d->m.id), F_CSTR("address", ip));
+        note_try(d, host->name, &host->addrs[k], host->why, why.text, is_by_policy(host, &report) ? "tls" : "unreachable");
         if (is_lost(&why))
             hosts_failed(d->env->hosts, &host->addrs[k], first_retry_ms < HOSTS_REST_MS ? first_retry_ms : HOSTS_REST_MS);
     }
@@ -212,6 +244,8 @@ static void give_up(struct delivery_run *d, struct search *s)
     char *text = arena_printf(&d->arena, "%.*s%s%s%s%s", VIEW_FMT(s->host), s->host.n > 0 ? ": " : "", s->why.text,
                               s->policy ? "; " : "", s->policy ? s->policy : "");
     all_outcomes(d, fail ? OUTCOME_FAILED : OUTCOME_DEFERRED, status ? status : "4.4.1", text ? text : "", 0);
+    if (d->n_tries == 0)
+        note_try(d, s->host, NULL, "", s->why.text, "unreachable");
     /* What this message alone asks for is no reason to let the destination rest. */
     job->verdict = d->wish == ROUTE_AS_PUBLISHED || is_lost(&s->why) ? DELIVER_UNREACHABLE : DELIVER_OK;
     snprintf(job->why, sizeof job->why, "%s", text ? text : "");
@@ -233,6 +267,7 @@ static enum rc open_client(struct delivery_run *d)
     tls_note_route(d->env, job->route, &s.route);
     if (s.route.verdict != ROUTE_OK) {
         all_outcomes(d, s.route.verdict == ROUTE_FAIL ? OUTCOME_FAILED : OUTCOME_DEFERRED, s.route.status, s.route.why, 0);
+        note_try(d, VIEW(""), NULL, "", s.route.why, "routing");
         job->verdict = s.route.verdict == ROUTE_FAIL ? DELIVER_OK : DELIVER_UNREACHABLE;
         snprintf(job->why, sizeof job->why, "%s", s.route.why);
         snprintf(job->status, sizeof job->status, "%s", s.route.status);
@@ -247,7 +282,27 @@ static enum rc open_client(struct delivery_run *d)
 
 /* --- transactions --- */
 
-static void take_results(struct delivery_run *d, const struct smtp_client_mail *mail, const size_t *of, struct view mx, bool has_dsn)
+/* Whom we speak to; the bytes outlive the connection. */
+struct spoken {
+    struct view mx, address, tls, policy;
+    bool has_dsn;
+};
+
+static enum rc find_spoken(struct delivery_run *d, struct spoken *out)
+{
+    struct smtp_client *c = d->job->client;
+    char ip[ADDR_TEXT_MAX];
+    addr_write_ip(conn_peer(smtp_client_conn(c)), ip);
+    out->has_dsn = smtp_client_has_dsn(c);
+    enum rc rc = view_dup(&d->arena, view_str(smtp_client_host(c)), &out->mx);
+    if (rc == RC_OK)
+        rc = view_dup(&d->arena, view_str(ip), &out->address);
+    if (rc == RC_OK)
+        rc = view_dup(&d->arena, view_str(smtp_client_tls_version(c)), &out->tls);
+    return rc == RC_OK ? view_dup(&d->arena, view_str(smtp_client_policy(c)), &out->policy) : rc;
+}
+
+static void take_results(struct delivery_run *d, const struct smtp_client_mail *mail, const size_t *of, const struct spoken *to)
 {
     for (size_t i = 0; i < mail->n_rcpts; i++) {
         const struct smtp_client_rcpt *r = &mail->rcpts[i];
@@ -255,7 +310,7 @@ static void take_results(struct delivery_run *d, const struct smtp_client_mail *
         if (r->result == SMTP_RCPT_UNTRIED)
             continue;
         o->count = true;
-        o->kind = r->result == SMTP_RCPT_ACCEPTED  ? (has_dsn ? OUTCOME_PASSED : OUTCOME_RELAYED)
+        o->kind = r->result == SMTP_RCPT_ACCEPTED  ? (to->has_dsn ? OUTCOME_PASSED : OUTCOME_RELAYED)
                   : r->result == SMTP_RCPT_REFUSED ? OUTCOME_FAILED
                                                    : OUTCOME_DEFERRED;
         o->status = r->reply ? view_str(r->reply->status) : VIEW("");
@@ -263,7 +318,10 @@ static void take_results(struct delivery_run *d, const struct smtp_client_mail *
             o->reply = view_str(r->reply->text);
         else if (r->reply)
             o->why = view_str(r->reply->text);
-        o->mx = mx;
+        o->mx = to->mx;
+        o->address = to->address;
+        o->tls = to->tls;
+        o->policy = to->policy;
     }
 }
 
@@ -305,7 +363,7 @@ static enum rc send_all(struct delivery_run *d, struct view bytes)
     if (!mail.rcpts || !of || !settled)
         return RC_TEMP;
     for (unsigned round = 0; round < TRANSACTIONS_MAX; round++) {
-        struct view mx;
+        struct spoken to;
         size_t progress = 0;
         const struct mailq_rcpt *first = NULL;
         mail.n_rcpts = 0;
@@ -322,11 +380,10 @@ static enum rc send_all(struct delivery_run *d, struct view bytes)
             return RC_OK;
         mail.sender = first->sender.n > 0 ? first->sender : d->m.sender;
         mail.front = first->forwarded ? d->m.seal : VIEW("");
-        bool has_dsn = smtp_client_has_dsn(d->job->client);
-        enum rc rc = view_dup(&d->arena, view_str(smtp_client_host(d->job->client)), &mx);
+        enum rc rc = find_spoken(d, &to);
         if (rc == RC_OK)
             rc = smtp_client_send(d->job->client, &mail, &d->arena);
-        take_results(d, &mail, of, mx, has_dsn);
+        take_results(d, &mail, of, &to);
         for (size_t i = 0; i < mail.n_rcpts; i++) {
             if (mail.rcpts[i].result != SMTP_RCPT_UNTRIED) {
                 settled[of[i]] = true;
@@ -348,6 +405,7 @@ static enum rc send_blob(struct delivery_run *d)
     if (rc != RC_OK) {
         log_error("queue.blob.failed", F_ID("id", d->m.id), F_INT("blob", d->m.blob), F_CSTR("reason", rc_name(rc)));
         all_outcomes(d, OUTCOME_DEFERRED, "4.3.0", "the stored message cannot be read", 0);
+        note_try(d, VIEW(""), NULL, "", "the stored message cannot be read", "store");
         return RC_OK;
     }
     rc = send_all(d, view_from(blob.bytes, d->m.skip));
@@ -409,10 +467,12 @@ void deliver_run(const struct deliver_env *env, struct deliver_job *job)
             memcpy(why, job->why, sizeof why);
             memcpy(status, job->status, sizeof status);
             all_outcomes(&d, OUTCOME_DEFERRED, status, why, job->resting_until_ms);
+            note_try(&d, VIEW(""), NULL, "", why, "resting");
         } else {
             attempt(&d);
         }
-        rc = outcome_settle(env->set, env->store, &d.m, d.outcomes, d.n, &job->counts, &job->next_ms);
+        const struct outcome_story story = {.route = job->route, .tries = d.tries, .n = d.n_tries};
+        rc = outcome_settle(env->set, env->store, &d.m, &story, d.outcomes, d.n, &job->counts, &job->next_ms);
     }
     if (rc != RC_OK && rc != RC_NOTFOUND) { /* NOTFOUND: removed meanwhile */
         log_warn("queue.trouble", F_ID("id", job->message), F_VIEW("route", job->route), F_CSTR("reason", rc_name(rc)));

@@ -22,6 +22,8 @@ struct settlement {
     struct dsn_rcpt *tell;        /* those of whom the sender is told */
     size_t *tell_of;              /* their outcomes */
     size_t n_tell;
+    const struct outcome_story *story; /* it goes with the first row that stays */
+    bool is_told;                      /* it has gone */
 };
 
 int64_t outcome_retry_ms(const struct queue_settings *set, unsigned attempts)
@@ -102,7 +104,28 @@ static void log_outcome(const struct settlement *st, const char *event, const st
 {
     log_info(event, F_ID("id", st->m->id), F_VIEW("from", st->m->sender), F_VIEW("to", o->rcpt->address), F_VIEW("mx", o->mx),
              F_VIEW("status", status), F_VIEW("reply", o->reply), F_VIEW("reason", o->why),
-             F_INT("attempts", o->rcpt->attempts + (o->count ? 1 : 0)), F_INT("ms", st->now_ms - st->m->created_ms), F_VIEW("as", o->rcpt->sender));
+             F_INT("attempts", o->rcpt->attempts + (o->count ? 1 : 0)), F_INT("ms", st->now_ms - st->m->created_ms), F_VIEW("as", o->rcpt->sender),
+             F_VIEW("address", o->address), F_VIEW("tls", o->tls), F_VIEW("policy", o->policy));
+}
+
+/* What is kept of this attempt: the story for all, once; and what became of this recipient where somebody spoke of it. */
+static void tell_story(struct settlement *st, const struct outcome *o, struct mailq_result *r)
+{
+    const size_t n_shared = st->is_told ? 0 : st->story->n;
+    const bool own = o->mx.n > 0 || st->story->n == 0;
+    struct mailq_attempt *list = arena_new_array(&st->arena, n_shared + 1, struct mailq_attempt);
+    if (!list) /* less is told; the attempt counts all the same */
+        return;
+    if (n_shared > 0)
+        memcpy(list, st->story->tries, n_shared * sizeof *list);
+    st->is_told = true;
+    if (own)
+        list[n_shared] = (struct mailq_attempt){.rcpt = o->rcpt->id, .at_ms = st->now_ms, .mx = o->mx, .address = o->address,
+                                                .tls = o->tls, .policy = o->policy, .reply = r->reply, .result = VIEW("deferred")};
+    r->message = st->m->id;
+    r->route = st->story->route;
+    r->attempts = list;
+    r->n_attempts = n_shared + own;
 }
 
 static void settle_one(struct settlement *st, const struct outcome *o, size_t i, struct outcome_counts *counts)
@@ -133,6 +156,7 @@ static void settle_one(struct settlement *st, const struct outcome *o, size_t i,
         r->kind = RESULT_RETRY;
         r->due_ms = next_attempt(st, o);
         r->delay_told = o->rcpt->delay_told;
+        tell_story(st, o, r);
         if (notice_is_due(st, o->rcpt)) {
             r->delay_told = true;
             tell_sender(st, o, i, DSN_DELAYED, status);
@@ -331,9 +355,9 @@ static enum rc submit(struct settlement *st, size_t n_results)
 }
 
 static enum rc settle_some(const struct queue_settings *set, struct store *s, const struct mailq_message *m,
-                           const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms)
+                           const struct outcome_story *story, const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms)
 {
-    struct settlement st = {.set = set, .store = s, .m = m, .now_ms = clock_real_ms()};
+    struct settlement st = {.set = set, .store = s, .m = m, .now_ms = clock_real_ms(), .story = story};
     struct outcome_counts mine = {0};
     arena_init(&st.arena, OUTCOME_ARENA);
     st.expire_ms = m->created_ms + set->expire_ms;
@@ -375,11 +399,11 @@ static enum rc settle_some(const struct queue_settings *set, struct store *s, co
 }
 
 enum rc outcome_settle(const struct queue_settings *set, struct store *s, const struct mailq_message *m,
-                       const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms)
+                       const struct outcome_story *story, const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms)
 {
     enum rc rc = RC_OK;
     *next_ms = INT64_MAX;
     for (size_t i = 0; i < n && rc == RC_OK; i += DSN_RCPTS_MAX)
-        rc = settle_some(set, s, m, &o[i], n - i < DSN_RCPTS_MAX ? n - i : DSN_RCPTS_MAX, counts, next_ms);
+        rc = settle_some(set, s, m, story, &o[i], n - i < DSN_RCPTS_MAX ? n - i : DSN_RCPTS_MAX, counts, next_ms);
     return rc;
 }

@@ -22,6 +22,13 @@ struct outcome {
     struct view reply;  /* the peer's words, or empty */
     struct view why;    /* ours, or empty */
     struct view mx;     /* who spoke, or empty */
+    struct view address, tls, policy; /* of that connection */
+};
+/* What was tried before or instead, for all the recipients. */
+struct outcome_story {
+    struct view route;
+    const struct mailq_attempt *tries; /* rcpt 0 */
+    size_t n;
 };
 struct outcome_counts {
     uint64_t relayed, deferred, bounced;
@@ -30,7 +37,7 @@ struct outcome_counts {
 /* Does that for recipients of one message. RC_OK: all written. Else nothing is changed for the rest, and rows stay due.
  * *counts is added to; *next_ms: the earliest next attempt, or INT64_MAX. */
 enum rc outcome_settle(const struct queue_settings *set, struct store *s, const struct mailq_message *m,
-                       const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms);
+                       const struct outcome_story *story, const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms);
 
 /* When the next attempt is after `attempts` ones. */
 int64_t outcome_retry_ms(const struct queue_settings *set, unsigned attempts);

@@ -174,6 +174,8 @@ static void explain_local(enum rc rc, struct outcome *o)
     }
 }
 
+static const struct outcome_story local_story; /* no hosts */
+
 static void told_local(void *ctx, uint64_t message, uint64_t rcpt, enum rc delivered)
 {
     struct queue *q = ctx;
@@ -194,7 +196,7 @@ static void told_local(void *ctx, uint64_t message, uint64_t rcpt, enum rc deliv
     if (rc == RC_OK)
         rc = mailq_rcpt(q->store, rcpt, &a, &message, &r);
     if (rc == RC_OK)
-        rc = outcome_settle(&snap->set, q->store, &m, &o, 1, &counts, &next);
+        rc = outcome_settle(&snap->set, q->store, &m, &local_story, &o, 1, &counts, &next);
     local_forget(q->local, rcpt);
     pthread_mutex_lock(&q->lock);
     q->counts.deferred += counts.deferred;

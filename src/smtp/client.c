@@ -358,6 +358,7 @@ enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *c
     c->set = *set;
     c->conn = conn;
     c->grade = to->grade;
+    snprintf(c->policy, sizeof c->policy, "%s", to->policy ? to->policy : "");
     fill_times(&c->set);
     if (to->report)
         *to->report = (struct smtp_client_tls_report){.local = *conn_local(conn), .peer = *conn_peer(conn)};
@@ -401,6 +402,11 @@ const char *smtp_client_host(const struct smtp_client *c)
 unsigned smtp_client_grade(const struct smtp_client *c)
 {
     return c->grade;
+}
+
+const char *smtp_client_policy(const struct smtp_client *c)
+{
+    return c->policy;
 }
 
 const char *smtp_client_tls_version(const struct smtp_client *c)

@@ -16,6 +16,7 @@
 #define SMTP_REPLY_LINE_MAX  4096 /* of a peer; RFC 5321 §4.5.3.1.5 says 512, some write more */
 #define SMTP_REPLY_LINES_MAX 200  /* of one reply */
 #define SMTP_REPLY_TEXT_MAX  1000 /* bytes of a reply that are kept */
+#define SMTP_POLICY_MAX      256
 #define SMTP_CLIENT_RCPTS    100  /* RCPT commands that go out before their replies are read (RFC 2920) */
 
 enum smtp_client_tls {
@@ -70,6 +71,7 @@ struct smtp_client_target {
     struct smtp_client_proof proof;
     bool require_tls;               /* the host must offer REQUIRETLS, else *why is 5.7.30 (RFC 8689) */
     unsigned grade;                 /* whatever smtp_client_grade shall say */
+    const char *policy;             /* likewise smtp_client_policy; copied, cut at SMTP_POLICY_MAX - 1; NULL: "" */
     struct smtp_client_tls_report *report; /* may be NULL; filled in as far as we came */
     struct tls_client *tls;         /* NULL: as SMTP_TLS_NONE */
     /* May be NULL. Called with the connection when it is there, so that another thread can conn_cut it, and with NULL before
@@ -86,6 +88,7 @@ enum rc smtp_client_start(const struct smtp_client_settings *set, struct conn *c
                           struct smtp_client **out, struct smtp_client_reply *why);
 const char *smtp_client_host(const struct smtp_client *c);
 unsigned smtp_client_grade(const struct smtp_client *c);
+const char *smtp_client_policy(const struct smtp_client *c);
 /* "TLSv1.3" or "". */
 const char *smtp_client_tls_version(const struct smtp_client *c);
 bool smtp_client_has_dsn(const struct smtp_client *c);

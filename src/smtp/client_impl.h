@@ -19,6 +19,7 @@ struct smtp_client {
     uint64_t min_by;             /* DELIVERBY's own minimum */
     size_t rcpt_max, mail_max;   /* LIMITS; 0: not said */
     unsigned sent, grade;
+    char policy[SMTP_POLICY_MAX];
     bool verified;
 };
 

@@ -148,23 +148,52 @@ static enum rc finish_rcpt(struct db *db, struct group *g, uint64_t id)
     g->rcpts--;
     rc = db_exec(db, "DELETE FROM queue_rcpt WHERE id = $1", DB_N(id));
     if (rc == RC_OK)
-        rc = db_first(db, &q, "SELECT waiting, size FROM queue_message WHERE id = $1", DB_N(message));
+        rc = db_first(db, &q, "SELECT waiting, size, tries FROM queue_message WHERE id = $1", DB_N(message));
     if (rc != RC_OK)
         return rc == RC_NOTFOUND ? RC_OK : rc;
     bool last = db_number(q, 0) <= 1;
-    int64_t size = db_number(q, 1);
+    int64_t size = db_number(q, 1), tries = db_number(q, 2);
     db_done(q);
     if (!last)
         return db_exec(db, "UPDATE queue_message SET waiting = waiting - 1 WHERE id = $1", DB_N(message));
     g->messages--;
     g->bytes -= size;
+    if (tries > 0 && (rc = db_exec(db, "DELETE FROM queue_attempt WHERE message = $1", DB_N(message))) != RC_OK)
+        return rc;
     return db_exec(db, "DELETE FROM queue_message WHERE id = $1", DB_N(message));
+}
+
+static enum rc put_attempts(struct db *db, const struct mailq_result *r)
+{
+    struct db_query *q;
+    enum rc rc = db_first(db, &q, "SELECT tries FROM queue_message WHERE id = $1", DB_N(r->message));
+
+    if (rc != RC_OK)
+        return rc == RC_NOTFOUND ? RC_OK : rc; /* removed meanwhile */
+    int64_t seq = db_number(q, 0);
+    db_done(q);
+    for (size_t i = 0; i < r->n_attempts && rc == RC_OK; i++) {
+        const struct mailq_attempt *t = &r->attempts[i];
+        rc = db_exec(db, "INSERT INTO queue_attempt (message, route, rcpt, seq, at_ms, mx, address, tls, policy, reply, result)"
+                         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                     DB_N(r->message), DB_T(r->route), DB_N(t->rcpt), DB_N(++seq), DB_N(t->at_ms), DB_T(t->mx), DB_T(t->address),
+                     DB_T(t->tls), DB_T(t->policy), DB_T(t->reply), DB_T(t->result));
+        if (rc == RC_OK)
+            rc = db_exec(db, "DELETE FROM queue_attempt WHERE message = $1 AND route = $2 AND rcpt = $3 AND seq <="
+                             " (SELECT seq FROM queue_attempt WHERE message = $1 AND route = $2 AND rcpt = $3"
+                             " ORDER BY seq DESC LIMIT 1 OFFSET $4)",
+                         DB_N(r->message), DB_T(r->route), DB_N(t->rcpt), DB_N(MAILQ_STORY_MAX));
+    }
+    return rc == RC_OK ? db_exec(db, "UPDATE queue_message SET tries = $1 WHERE id = $2", DB_N(seq), DB_N(r->message)) : rc;
 }
 
 static enum rc put_result(struct db *db, struct group *g, const struct mailq_result *r)
 {
     if (r->kind == RESULT_DONE)
         return finish_rcpt(db, g, r->rcpt);
+    enum rc rc = r->n_attempts > 0 ? put_attempts(db, r) : RC_OK;
+    if (rc != RC_OK)
+        return rc;
     return db_exec(db,
                    "UPDATE queue_rcpt SET due_ms = $1, delay_told = $2, attempts = attempts + $3,"
                    " last_attempt_ms = CASE WHEN $3 = 0 THEN last_attempt_ms ELSE $4 END,"

@@ -88,6 +88,20 @@ enum rc mailq_message(struct store *s, uint64_t id, struct arena *a, struct mail
 enum rc mailq_rcpt(struct store *s, uint64_t id, struct arena *a, uint64_t *message, struct mailq_rcpt *out);
 enum rc mailq_rcpts(struct store *s, uint64_t message, struct arena *a, struct mailq_rcpt **out, size_t *n);
 
+/* One host that was tried, or why none was: what people are told of a message that waits. */
+struct mailq_attempt {
+    uint64_t rcpt;       /* 0: of all the message's recipients of that route */
+    int64_t at_ms;
+    struct view mx;      /* "" none was asked */
+    struct view address, tls; /* "192.0.2.1", "TLSv1.3" or "" */
+    struct view policy;  /* what TLS was asked for, and why */
+    struct view reply;   /* the peer's words or our reason */
+    struct view result;  /* "deferred", "unreachable", "tls", "barred", "routing", "resting", "store" */
+};
+#define MAILQ_STORY_MAX 20 /* attempts kept of a recipient; older ones go */
+/* Those of one recipient, oldest first. */
+enum rc mailq_story(struct store *s, uint64_t message, const struct mailq_rcpt *r, struct arena *a, struct mailq_attempt **out, size_t *n);
+
 /* Results of attempts, many in one transaction. */
 struct mailq_result {
     uint64_t rcpt;
@@ -96,6 +110,10 @@ struct mailq_result {
     bool delay_told;
     bool count;                              /* RETRY: counts as an attempt (not for "connection busy") */
     struct view reply, mx;
+    uint64_t message;                        /* of the attempts, as the route */
+    struct view route;
+    const struct mailq_attempt *attempts;    /* RETRY: they are kept while the message waits */
+    size_t n_attempts;
 };
 enum rc mailq_results(struct store *s, const struct mailq_result *r, size_t n);
 /* As submit, plus results in the same transaction: a bounce is queued when and only when the rows it tells of go. */

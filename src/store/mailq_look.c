@@ -285,6 +285,49 @@ enum rc mailq_rcpts(struct store *s, uint64_t message, struct arena *a, struct m
     return rc;
 }
 
+struct story_question {
+    uint64_t message;
+    const struct mailq_rcpt *r;
+    struct arena *a;
+    struct mailq_attempt *out;
+    size_t n;
+};
+
+static enum rc take_attempt(struct db_query *q, struct arena *a, struct mailq_attempt *t)
+{
+    struct view *texts[] = {&t->mx, &t->address, &t->tls, &t->policy, &t->reply, &t->result};
+    enum rc rc = RC_OK;
+
+    *t = (struct mailq_attempt){.rcpt = (uint64_t)db_number(q, 0), .at_ms = db_number(q, 1)};
+    for (int i = 0; i < (int)(sizeof texts / sizeof *texts) && rc == RC_OK; i++)
+        rc = db_bytes_dup(q, 2 + i, a, texts[i]);
+    return rc;
+}
+
+static enum rc look_at_story(struct db *db, void *ctx)
+{
+    struct story_question *x = ctx;
+    struct db_query *q;
+    enum rc rc = db_query(db, &q, "SELECT rcpt, at_ms, mx, address, tls, policy, reply, result FROM queue_attempt"
+                                  " WHERE message = $1 AND route = $2 AND rcpt IN (0, $3) ORDER BY seq",
+                          DB_N(x->message), DB_T(x->r->route), DB_N(x->r->id));
+
+    while (rc == RC_OK && (rc = db_next(q)) == RC_OK && x->n < 2 * MAILQ_STORY_MAX)
+        rc = take_attempt(q, x->a, &x->out[x->n++]);
+    db_done(q);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+enum rc mailq_story(struct store *s, uint64_t message, const struct mailq_rcpt *r, struct arena *a, struct mailq_attempt **out, size_t *n)
+{
+    struct story_question x = {.message = message, .r = r, .a = a, .out = arena_new_array(a, 2 * MAILQ_STORY_MAX, struct mailq_attempt)};
+    enum rc rc = x.out ? mailq_look(s, look_at_story, &x) : RC_TEMP;
+
+    *out = x.out;
+    *n = rc == RC_OK ? x.n : 0;
+    return rc;
+}
+
 /* --- operators --- */
 
 static enum rc look_at_counts(struct db *db, void *ctx)
@@ -451,6 +494,9 @@ static enum rc do_remove(struct db *db, void *ctx)
         db_done(q);
         rc = db_exec(db, "DELETE FROM queue_rcpt WHERE id > $1 AND id <= $2", DB_N(o->first), DB_N(o->last));
     }
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM queue_attempt WHERE message >= $1 AND message <= $2", DB_N(o->first),
+                     DB_N(o->message ? o->first : INT64_MAX));
     if (rc == RC_OK)
         rc = db_exec(db, "DELETE FROM queue_message WHERE id >= $1 AND id <= $2", DB_N(o->first),
                      DB_N(o->message ? o->first : INT64_MAX));

@@ -261,6 +261,69 @@ static void threads_share_commits(void **state)
     free(x);
 }
 
+/* The last ones of each recipient, those of all beside its own, until the message goes. */
+static void attempts_are_told_while_it_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct mailq_message m = a_message(f);
+    struct mailq_rcpt r[3] = {remote_rcpt("far.test", 10), remote_rcpt("far.test", 10), remote_rcpt("other.test", 10)};
+    struct mailq_attempt tries[2] = {{.at_ms = 5, .mx = VIEW("mx.far.test"), .address = VIEW("192.0.2.9"), .tls = VIEW("TLSv1.3"),
+                                      .policy = VIEW("asked"), .reply = VIEW("no"), .result = VIEW("unreachable")},
+                                     {.at_ms = 6, .mx = VIEW("mx2.far.test"), .reply = VIEW("451 later"), .result = VIEW("deferred")}};
+    struct mailq_result put = {.kind = RESULT_RETRY, .due_ms = 20, .count = true, .reply = VIEW("451 later"), .mx = VIEW("mx2.far.test"),
+                               .route = VIEW("far.test"), .attempts = tries, .n_attempts = 2};
+    struct mailq_attempt *story;
+    uint64_t gone;
+    size_t n;
+
+    assert_int_equal(mailq_submit(f->s, &m, r, 3), RC_OK);
+    put.message = m.id;
+    put.rcpt = tries[1].rcpt = r[0].id;
+    assert_int_equal(mailq_results(f->s, &put, 1), RC_OK);
+    assert_int_equal(mailq_story(f->s, m.id, &r[0], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(story[0].at_ms, 5);
+    assert_true(view_eq(story[0].mx, VIEW("mx.far.test")) && view_eq(story[0].address, VIEW("192.0.2.9")));
+    assert_true(view_eq(story[0].tls, VIEW("TLSv1.3")) && view_eq(story[0].policy, VIEW("asked")));
+    assert_true(view_eq(story[1].reply, VIEW("451 later")) && view_eq(story[1].result, VIEW("deferred")));
+    assert_int_equal(mailq_story(f->s, m.id, &r[1], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 1); /* what another recipient was told is not for this one */
+    assert_int_equal(mailq_story(f->s, m.id, &r[2], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 0);
+    for (int i = 0; i < 2 * MAILQ_STORY_MAX; i++) {
+        tries[1].at_ms = 100 + i;
+        assert_int_equal(mailq_results(f->s, &put, 1), RC_OK);
+    }
+    assert_int_equal(mailq_story(f->s, m.id, &r[0], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 2 * MAILQ_STORY_MAX);
+    assert_int_equal(story[n - 1].at_ms, 100 + 2 * MAILQ_STORY_MAX - 1);
+    assert_int_equal(mailq_remove(f->s, m.id, &gone), RC_OK);
+    assert_int_equal(mailq_story(f->s, m.id, &r[0], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(mailq_results(f->s, &put, 1), RC_OK); /* too late: nothing is left behind */
+    assert_int_equal(mailq_story(f->s, m.id, &r[0], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 0);
+}
+
+static void a_story_ends_with_its_message(void **state)
+{
+    struct fixture *f = *state;
+    struct mailq_message m = a_message(f);
+    struct mailq_rcpt r[1] = {remote_rcpt("far.test", 10)};
+    struct mailq_attempt try = {.at_ms = 5, .result = VIEW("routing")}, *story;
+    struct mailq_result put = {.kind = RESULT_RETRY, .route = VIEW("far.test"), .attempts = &try, .n_attempts = 1};
+    size_t n;
+
+    assert_int_equal(mailq_submit(f->s, &m, r, 1), RC_OK);
+    put.message = m.id;
+    put.rcpt = r[0].id;
+    assert_int_equal(mailq_results(f->s, &put, 1), RC_OK);
+    put = (struct mailq_result){.rcpt = r[0].id, .kind = RESULT_DONE};
+    assert_int_equal(mailq_results(f->s, &put, 1), RC_OK);
+    assert_int_equal(mailq_story(f->s, m.id, &r[0], &f->a, &story, &n), RC_OK);
+    assert_int_equal(n, 0);
+}
+
 /* The plans that keep each call flat: an index is searched, nothing is scanned or sorted. */
 static void no_question_scans_the_queue(void **state)
 {
@@ -303,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_STORE(rows_come_back_as_they_went_in),         WITH_STORE(due_rows_are_met_in_order),
         WITH_STORE(a_message_goes_with_its_last_recipient), WITH_STORE(operators_hold_flush_and_remove),
+        WITH_STORE(attempts_are_told_while_it_waits),       WITH_STORE(a_story_ends_with_its_message),
         WITH_STORE(threads_share_commits),                  WITH_STORE(no_question_scans_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

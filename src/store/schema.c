@@ -89,6 +89,11 @@ static const char *const domain_2[] = {
 };
 /* Unreleased: further tables of this version are added here. */
 static const char *const domain_3[] = {
+    /* Attempts that failed. rcpt 0: of all the message's recipients of that route. seq: in order; queue_message.tries has the last. */
+    "CREATE TABLE queue_attempt (message BIGINT NOT NULL, route TEXT NOT NULL, rcpt BIGINT NOT NULL, seq BIGINT NOT NULL,"
+    " at_ms BIGINT NOT NULL, mx TEXT NOT NULL, address TEXT NOT NULL, tls TEXT NOT NULL, policy TEXT NOT NULL, reply TEXT NOT NULL,"
+    " result TEXT NOT NULL, PRIMARY KEY (message, route, rcpt, seq))" CLUSTERED,
+    "ALTER TABLE queue_message ADD COLUMN tries BIGINT NOT NULL DEFAULT 0",
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3};

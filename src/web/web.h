@@ -13,6 +13,9 @@ struct web_settings {
     const char *hostname; /* ours: the MX of every hosted domain */
     struct store *store;
     unsigned https_port;  /* where plain HTTP is sent to; 0: nothing listens there */
+    /* What the other process must hear of. NULL: nobody listens. */
+    void (*queue_changed)(void *app); /* rows of the queue changed */
+    void *app;
 };
 struct web;
 /* Settings are copied, the store is borrowed. RC_TEMP. */
