@@ -60,7 +60,7 @@ def test_older_data_is_brought_up_to_date(lab, labas, release):
     server.run("store", "verify")
 
     # what was there before can be had back
-    domain, vault = server.data + "/facteur.db.v1-before-v3", server.data + "/vault/vault.db.v1-before-v3"
+    domain, vault = server.data + "/facteur.db.v1-before-v3", server.data + "/vault/vault.db.v1-before-v4"
     assert one_number(domain, "SELECT version FROM schema_info") == 1
     assert one_number(domain, "SELECT count(*) FROM queue_message") == 1
     assert one_number(vault, "PRAGMA user_version") == 1

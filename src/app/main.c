@@ -20,7 +20,8 @@ static const struct command commands[] = {
      "the domains that we host, the keys that sign for them, and whether others must use TLS"},
     {"account", cmd_account,
      "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"
-     "account role ADDRESS operator|owner|user",
+     "account role ADDRESS operator|owner|user\naccount app-password add ADDRESS NAME [--scope all|read|send] [--json]\n"
+     "account app-password list ADDRESS [--json]\naccount app-password remove ADDRESS ID",
      "mailboxes and their passwords (from the terminal, or standard input)"},
     {"alias", cmd_alias, "alias add ADDRESS TARGET...\nalias remove ADDRESS [TARGET...]\nalias list [DOMAIN] [--json]",
      "addresses that lead to others; \"@domain\" is the catch-all"},

@@ -1,7 +1,5 @@
 #include "app/people.h"
 
-#include "vault/credentials.h"
-
 static const char *const role_names[] = {"user", "owner", "operator"};
 
 const char *people_role_name(enum directory_role role)
@@ -19,8 +17,7 @@ bool people_role_parse(const char *name, enum directory_role *out)
     return false;
 }
 
-/* Opens vault.db as its owner; the caller closes it and calls app_become(APP_STORE_USER). */
-static int open_credentials(struct app *app, struct credentials **out)
+int people_open_credentials(struct app *app, struct credentials **out)
 {
     const char *why = "";
     const char *path = arena_printf(&app->arena, "%s/vault/vault.db", app->config->data);
@@ -36,14 +33,19 @@ static int open_credentials(struct app *app, struct credentials **out)
     return app_fail("cannot open %s: %s", path, why);
 }
 
+bool people_close_credentials(struct app *app, struct credentials *c)
+{
+    credentials_close(c);
+    return app_become(app, APP_STORE_USER);
+}
+
 static int forget_password(struct app *app, uint64_t account)
 {
     struct credentials *c = NULL;
-    if (open_credentials(app, &c) != EXIT_DONE)
+    if (people_open_credentials(app, &c) != EXIT_DONE)
         return EXIT_FAILED;
     enum rc rc = credentials_remove(c, account);
-    credentials_close(c);
-    if (!app_become(app, APP_STORE_USER))
+    if (!people_close_credentials(app, c))
         return EXIT_FAILED;
     return rc == RC_OK || rc == RC_NOTFOUND ? EXIT_DONE : app_fail_rc(rc, "remove the password");
 }
@@ -92,11 +94,10 @@ int people_remove(struct app *app, const char *address)
 int people_set_password(struct app *app, uint64_t account, struct view password)
 {
     struct credentials *c = NULL;
-    if (open_credentials(app, &c) != EXIT_DONE)
+    if (people_open_credentials(app, &c) != EXIT_DONE)
         return EXIT_FAILED;
     enum rc rc = credentials_set(c, account, password);
-    credentials_close(c);
-    if (!app_become(app, APP_STORE_USER))
+    if (!people_close_credentials(app, c))
         return EXIT_FAILED;
     return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "keep the password");
 }

@@ -6,6 +6,7 @@
 
 #include "app/app.h"
 #include "store/directory.h"
+#include "vault/credentials.h"
 
 /* What stands after "@", for messages. Borrows address. */
 const char *people_domain(const char *address);
@@ -17,6 +18,9 @@ int people_add(struct app *app, const char *address, uint64_t *id);
 int people_remove(struct app *app, const char *address);
 /* Replaces the password; sessions go on, the next login needs the new one. */
 int people_set_password(struct app *app, uint64_t account, struct view password);
+/* vault.db, opened as its owner; people_close_credentials (false: the reason is told) makes us the store's user again. */
+int people_open_credentials(struct app *app, struct credentials **out);
+bool people_close_credentials(struct app *app, struct credentials *c);
 
 const char *people_role_name(enum directory_role role);
 bool people_role_parse(const char *name, enum directory_role *out);

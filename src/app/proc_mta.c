@@ -55,6 +55,7 @@ static struct smtp_settings smtp_settings_of(const struct mta *m, const struct j
     const struct config *f = c->config;
     struct sasl_settings sasl = child_sasl(c);
 
+    sasl.use = SASL_SEND;
     sasl.plain_without_tls = false; /* submission is for TLS alone (RFC 8314 §3.3) */
     return (struct smtp_settings){.hostname = f->hostname,
                                   .message_size = f->limits.message_size,

@@ -30,7 +30,7 @@ enum rc imap_cmd_starttls(struct imap_session *s, struct view args)
     return rc == RC_OK ? RC_OK : RC_CLOSED;
 }
 
-static enum rc logged_in(struct imap_session *s, const struct directory_account *account)
+static enum rc logged_in(struct imap_session *s, const struct directory_account *account, struct sasl_grant grant)
 {
     struct buf text;
     enum rc rc;
@@ -41,10 +41,11 @@ static enum rc logged_in(struct imap_session *s, const struct directory_account 
         s->account = 0;
         return imap_no(s, "[UNAVAILABLE] Mailbox cannot be opened now");
     }
+    s->read_only = grant.read_only;
     s->state = IMAP_AUTHENTICATED;
     imap_deadline(s);
     log_info("imap.login", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),
-             F_VIEW("account", account->address), F_CSTR("how", s->last));
+             F_VIEW("account", account->address), F_CSTR("how", s->last), F_INT("app_password", grant.app_password));
     buf_init(&text, 4096);
     buf_chr(&text, '[');
     imap_capability_write(s, &text);
@@ -59,10 +60,14 @@ static enum rc refused(struct imap_session *s, enum sasl_step step, struct view 
 {
     log_info("imap.login.refused", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),
              F_VIEW("account", name),
-             F_CSTR("reason", step == SASL_WRONG ? "wrong" : step == SASL_SLOW ? "too-many" : step == SASL_TEMP ? "temp" : "malformed"));
+             F_CSTR("reason", sasl_step_word(step)));
     switch (step) {
     case SASL_WRONG: /* RFC 5530 §3 */
         return imap_no(s, "[AUTHENTICATIONFAILED] Name or password is wrong");
+    case SASL_SCOPE:
+        return imap_no(s, "[AUTHORIZATIONFAILED] This application password is not for reading mail");
+    case SASL_APP_ONLY:
+        return imap_no(s, "[AUTHENTICATIONFAILED] This account has a second factor: make an application password for your mail program");
     case SASL_SLOW:
         imap_no(s, "[LIMIT] Too many failures");
         return imap_bye(s, "[UNAVAILABLE] Too many failures, try again later");
@@ -77,14 +82,15 @@ enum rc imap_cmd_login(struct imap_session *s, struct view args)
 {
     struct view name, password;
     struct directory_account account;
+    struct sasl_grant grant;
 
     if (!imap_may_login(s)) /* RFC 3501 §11.2 */
         return imap_no(s, "[PRIVACYREQUIRED] Use STARTTLS first");
     if (!imap_take_sp(&args) || imap_astring(&args, &s->arena, &name) != RC_OK || !imap_take_sp(&args) ||
         imap_astring(&args, &s->arena, &password) != RC_OK || args.n > 0)
         return imap_bad(s, "LOGIN name password");
-    enum sasl_step step = sasl_password(&s->set->sasl, s->conn, name, password, &s->arena, &account);
-    return step == SASL_DONE ? logged_in(s, &account) : refused(s, step == SASL_MALFORMED ? SASL_WRONG : step, name);
+    enum sasl_step step = sasl_password(&s->set->sasl, s->conn, name, password, &s->arena, &account, &grant);
+    return step == SASL_DONE ? logged_in(s, &account, grant) : refused(s, step == SASL_MALFORMED ? SASL_WRONG : step, name);
 }
 
 /* Sends a challenge and reads the answer, decoded. RC_DENIED: the client gave up with "*". */
@@ -133,7 +139,7 @@ static enum rc run_sasl(struct imap_session *s, struct sasl *sasl, bool has_init
         return imap_bad(s, "Given up");
     if (rc != RC_OK)
         return rc;
-    return step == SASL_DONE ? logged_in(s, sasl_account(sasl)) : refused(s, step, sasl_name(sasl));
+    return step == SASL_DONE ? logged_in(s, sasl_account(sasl), sasl_grant(sasl)) : refused(s, step, sasl_name(sasl));
 }
 
 enum rc imap_cmd_authenticate(struct imap_session *s, struct view args)

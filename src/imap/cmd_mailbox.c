@@ -113,7 +113,7 @@ static enum rc select_mailbox(struct imap_session *s, struct view args, bool rea
 
 enum rc imap_cmd_select(struct imap_session *s, struct view args)
 {
-    return select_mailbox(s, args, false);
+    return select_mailbox(s, args, s->read_only);
 }
 
 enum rc imap_cmd_examine(struct imap_session *s, struct view args)

@@ -146,37 +146,38 @@ static const struct command {
     unsigned states;
     enum imap_news news;
     bool takes_uid; /* UID may stand before it */
+    bool changes;   /* refused where nothing may be changed */
 } commands[] = {
-    {"FETCH", imap_cmd_fetch, IMAP_SELECTED, NEWS_BUT_EXPUNGE, true},
-    {"STORE", imap_cmd_store, IMAP_SELECTED, NEWS_BUT_EXPUNGE, true},
-    {"SEARCH", imap_cmd_search, IMAP_SELECTED, NEWS_BUT_EXPUNGE, true},
-    {"COPY", imap_cmd_copy, IMAP_SELECTED, NEWS_ALL, true},
-    {"MOVE", imap_cmd_move, IMAP_SELECTED, NEWS_ALL, true},
-    {"EXPUNGE", imap_cmd_expunge, IMAP_SELECTED, NEWS_ALL, true},
-    {"NOOP", imap_cmd_noop, ANY, NEWS_ALL, false},
-    {"CHECK", imap_cmd_noop, IMAP_SELECTED, NEWS_ALL, false},
-    {"IDLE", imap_cmd_idle, LOGIN, NEWS_ALL, false},
-    {"SELECT", imap_cmd_select, LOGIN, NEWS_NONE, false},
-    {"EXAMINE", imap_cmd_examine, LOGIN, NEWS_NONE, false},
-    {"CLOSE", imap_cmd_close, IMAP_SELECTED, NEWS_NONE, false},
-    {"UNSELECT", imap_cmd_unselect, IMAP_SELECTED, NEWS_NONE, false},
-    {"APPEND", imap_cmd_append, LOGIN, NEWS_ALL, false},
-    {"STATUS", imap_cmd_status, LOGIN, NEWS_ALL, false},
-    {"LIST", imap_cmd_list, LOGIN, NEWS_ALL, false},
-    {"LSUB", imap_cmd_lsub, LOGIN, NEWS_ALL, false},
-    {"CREATE", imap_cmd_create, LOGIN, NEWS_ALL, false},
-    {"DELETE", imap_cmd_delete, LOGIN, NEWS_ALL, false},
-    {"RENAME", imap_cmd_rename, LOGIN, NEWS_ALL, false},
-    {"SUBSCRIBE", imap_cmd_subscribe, LOGIN, NEWS_ALL, false},
-    {"UNSUBSCRIBE", imap_cmd_unsubscribe, LOGIN, NEWS_ALL, false},
-    {"NAMESPACE", imap_cmd_namespace, LOGIN, NEWS_ALL, false},
-    {"ENABLE", imap_cmd_enable, LOGIN, NEWS_NONE, false},
-    {"CAPABILITY", imap_cmd_capability, ANY, NEWS_NONE, false},
-    {"ID", imap_cmd_id, ANY, NEWS_NONE, false},
-    {"LOGOUT", imap_cmd_logout, ANY, NEWS_NONE, false},
-    {"STARTTLS", imap_cmd_starttls, IMAP_NEW, NEWS_NONE, false},
-    {"LOGIN", imap_cmd_login, IMAP_NEW, NEWS_NONE, false},
-    {"AUTHENTICATE", imap_cmd_authenticate, IMAP_NEW, NEWS_NONE, false},
+    {"FETCH", imap_cmd_fetch, IMAP_SELECTED, NEWS_BUT_EXPUNGE, true, false},
+    {"STORE", imap_cmd_store, IMAP_SELECTED, NEWS_BUT_EXPUNGE, true, true},
+    {"SEARCH", imap_cmd_search, IMAP_SELECTED, NEWS_BUT_EXPUNGE, true, false},
+    {"COPY", imap_cmd_copy, IMAP_SELECTED, NEWS_ALL, true, true},
+    {"MOVE", imap_cmd_move, IMAP_SELECTED, NEWS_ALL, true, true},
+    {"EXPUNGE", imap_cmd_expunge, IMAP_SELECTED, NEWS_ALL, true, true},
+    {"NOOP", imap_cmd_noop, ANY, NEWS_ALL, false, false},
+    {"CHECK", imap_cmd_noop, IMAP_SELECTED, NEWS_ALL, false, false},
+    {"IDLE", imap_cmd_idle, LOGIN, NEWS_ALL, false, false},
+    {"SELECT", imap_cmd_select, LOGIN, NEWS_NONE, false, false},
+    {"EXAMINE", imap_cmd_examine, LOGIN, NEWS_NONE, false, false},
+    {"CLOSE", imap_cmd_close, IMAP_SELECTED, NEWS_NONE, false, false},
+    {"UNSELECT", imap_cmd_unselect, IMAP_SELECTED, NEWS_NONE, false, false},
+    {"APPEND", imap_cmd_append, LOGIN, NEWS_ALL, false, true},
+    {"STATUS", imap_cmd_status, LOGIN, NEWS_ALL, false, false},
+    {"LIST", imap_cmd_list, LOGIN, NEWS_ALL, false, false},
+    {"LSUB", imap_cmd_lsub, LOGIN, NEWS_ALL, false, false},
+    {"CREATE", imap_cmd_create, LOGIN, NEWS_ALL, false, true},
+    {"DELETE", imap_cmd_delete, LOGIN, NEWS_ALL, false, true},
+    {"RENAME", imap_cmd_rename, LOGIN, NEWS_ALL, false, true},
+    {"SUBSCRIBE", imap_cmd_subscribe, LOGIN, NEWS_ALL, false, true},
+    {"UNSUBSCRIBE", imap_cmd_unsubscribe, LOGIN, NEWS_ALL, false, true},
+    {"NAMESPACE", imap_cmd_namespace, LOGIN, NEWS_ALL, false, false},
+    {"ENABLE", imap_cmd_enable, LOGIN, NEWS_NONE, false, false},
+    {"CAPABILITY", imap_cmd_capability, ANY, NEWS_NONE, false, false},
+    {"ID", imap_cmd_id, ANY, NEWS_NONE, false, false},
+    {"LOGOUT", imap_cmd_logout, ANY, NEWS_NONE, false, false},
+    {"STARTTLS", imap_cmd_starttls, IMAP_NEW, NEWS_NONE, false, false},
+    {"LOGIN", imap_cmd_login, IMAP_NEW, NEWS_NONE, false, false},
+    {"AUTHENTICATE", imap_cmd_authenticate, IMAP_NEW, NEWS_NONE, false, false},
 };
 
 static const struct command *find_command(struct view name)
@@ -220,6 +221,11 @@ static enum rc run_command(struct imap_session *s)
         return imap_bad(s, c->states == IMAP_NEW ? "You are logged in" : "Select a mailbox first");
     }
     s->news = s->uid && c->news == NEWS_BUT_EXPUNGE ? NEWS_ALL : c->news;
+    if (s->read_only && c->changes) { /* RFC 5530 §3 */
+        enum rc rc = imap_no(s, "[NOPERM] This application password may only read");
+        /* what APPEND announced without waiting would be read as commands (RFC 7888 §4) */
+        return rc == RC_OK && s->literal.size > 0 && s->literal.no_sync ? imap_bye(s, "[NOPERM] Only reading is allowed") : rc;
+    }
     return c->fn(s, in);
 }
 

@@ -60,6 +60,7 @@ struct imap_session {
     int64_t login_by;           /* deadline until logged in */
     enum imap_state state;
     bool condstore;             /* RFC 7162 §3.1: the client knows MODSEQ */
+    bool read_only;             /* the application password that opened it may only read */
     bool idling;
     uint8_t bad;                /* BAD answers in a row */
     struct imap_selected sel;

@@ -8,6 +8,7 @@
 #include "crypto/equal.h"
 #include "crypto/random.h"
 #include "login/scram.h"
+#include "store/app_password.h"
 
 #define SASL_ARENA (64u << 10)
 #define NONCE      18 /* random bytes of ours; 24 characters of base64 */
@@ -23,6 +24,7 @@ struct sasl {
     struct arena arena;
     struct vault_login who;
     struct directory_account account;
+    struct sasl_grant grant;
     struct buf name;      /* as tried */
     struct buf challenge;
     struct buf bare, first, gs2; /* SCRAM: client-first-bare, server-first, gs2-header */
@@ -109,6 +111,35 @@ const struct directory_account *sasl_account(const struct sasl *s)
     return &s->account;
 }
 
+struct sasl_grant sasl_grant(const struct sasl *s)
+{
+    return s->grant;
+}
+
+const char *sasl_step_text(enum sasl_step step)
+{
+    switch (step) {
+    case SASL_WRONG: return "Name or password is wrong";
+    case SASL_SCOPE: return "This application password is not for this service";
+    case SASL_APP_ONLY: return "This account has a second factor: make an application password for your mail program";
+    case SASL_SLOW: return "Too many failures, try again later";
+    case SASL_MALFORMED: return "Not what this mechanism says";
+    default: return "Please try again later";
+    }
+}
+
+const char *sasl_step_word(enum sasl_step step)
+{
+    switch (step) {
+    case SASL_WRONG: return "wrong";
+    case SASL_SCOPE: return "scope";
+    case SASL_APP_ONLY: return "app-password-wanted";
+    case SASL_SLOW: return "too-many";
+    case SASL_MALFORMED: return "malformed";
+    default: return "temp";
+    }
+}
+
 struct view sasl_name(const struct sasl *s)
 {
     return buf_view(&s->name);
@@ -129,14 +160,14 @@ static enum rc fold_name(struct view name, struct arena *a, struct view *out)
 }
 
 /* Account of a name; unknown and disabled ones give account 0, which the vault refuses as slowly as a wrong password. */
-static enum rc find_account(const struct sasl_settings *set, struct conn *c, struct view name, struct arena *a,
+static enum rc find_account(const struct sasl_settings *set, const struct addr *peer, struct view name, struct arena *a,
                             struct directory_account *account, struct vault_login *who)
 {
     uint8_t hash[SHA256_SIZE];
     struct view folded;
 
     *who = (struct vault_login){0};
-    addr_rate_key(conn_peer(c), who->peer);
+    addr_rate_key(peer, who->peer);
     if (fold_name(name, a, &folded) != RC_OK || sha256(folded, hash) != RC_OK)
         return RC_TEMP;
     memcpy(&who->name_hash, hash, sizeof who->name_hash);
@@ -165,24 +196,53 @@ static bool is_usable(struct view name, struct view password)
            !view_has_ctl(name) && memchr(password.p, 0, password.n) == NULL;
 }
 
-enum sasl_step sasl_password(const struct sasl_settings *set, struct conn *c, struct view name, struct view password,
-                             struct arena *a, struct directory_account *out)
+/* What the password that fitted opens, and that it was used. A second factor would be worth nothing if the password alone still
+ * opened the mailbox, so then mail clients, which cannot ask for one, need an application password. */
+static enum sasl_step grant(const struct sasl_settings *set, uint64_t account, const struct addr *peer, const struct vault_match *m,
+                            struct sasl_grant *out)
+{
+    char text[ADDR_TEXT_MAX];
+    bool passkeys = false;
+
+    *out = (struct sasl_grant){.app_password = m->app_password, .read_only = m->scope == VAULT_SCOPE_READ};
+    if (m->app_password != 0) {
+        if (m->scope != VAULT_SCOPE_ALL && m->scope != (set->use == SASL_SEND ? VAULT_SCOPE_SEND : VAULT_SCOPE_READ))
+            return SASL_SCOPE;
+        addr_write_ip(peer, text);
+        app_password_used(set->store, account, m->app_password, view_str(text)); /* what fails is logged: the login is good */
+        return SASL_DONE;
+    }
+    if (m->second_factor)
+        return SASL_APP_ONLY;
+    if (passkey_any(set->store, account, &passkeys) != RC_OK)
+        return SASL_TEMP;
+    return passkeys ? SASL_APP_ONLY : SASL_DONE;
+}
+
+enum sasl_step sasl_password_of(const struct sasl_settings *set, const struct addr *peer, struct view name, struct view password,
+                                struct arena *a, struct directory_account *out, struct sasl_grant *g)
 {
     struct vault_login who;
+    struct vault_match match;
 
-    if (!may_login(set, c))
-        return SASL_WRONG;
     if (!is_usable(name, password))
         return SASL_MALFORMED;
-    if (find_account(set, c, name, a, out, &who) != RC_OK)
+    if (find_account(set, peer, name, a, out, &who) != RC_OK)
         return SASL_TEMP;
-    return step_of(vault_check_password(set->vault, &who, password));
+    enum sasl_step step = step_of(vault_check_login(set->vault, &who, password, &match));
+    return step == SASL_DONE ? grant(set, who.account, peer, &match, g) : step;
+}
+
+enum sasl_step sasl_password(const struct sasl_settings *set, struct conn *c, struct view name, struct view password,
+                             struct arena *a, struct directory_account *out, struct sasl_grant *g)
+{
+    return may_login(set, c) ? sasl_password_of(set, conn_peer(c), name, password, a, out, g) : SASL_WRONG;
 }
 
 static enum sasl_step check_password(struct sasl *s, struct view password)
 {
     s->state = OVER;
-    return sasl_password(s->set, s->conn, buf_view(&s->name), password, &s->arena, &s->account);
+    return sasl_password(s->set, s->conn, buf_view(&s->name), password, &s->arena, &s->account, &s->grant);
 }
 
 /* --- PLAIN: [authzid] NUL authcid NUL passwd (RFC 4616 §2) --- */
@@ -288,7 +348,7 @@ static enum sasl_step scram_client_first(struct sasl *s, struct view response, s
     if (buf_rc(&s->gs2) != RC_OK || buf_rc(&s->bare) != RC_OK || buf_rc(&s->nonce) != RC_OK)
         return SASL_TEMP;
     if (fold_name(buf_view(&s->name), &s->arena, &folded) != RC_OK ||
-        find_account(s->set, s->conn, buf_view(&s->name), &s->arena, &s->account, &s->who) != RC_OK)
+        find_account(s->set, conn_peer(s->conn), buf_view(&s->name), &s->arena, &s->account, &s->who) != RC_OK)
         return SASL_TEMP;
     return scram_server_first(s, folded, challenge);
 }
@@ -311,6 +371,7 @@ static bool is_binding_right(const struct sasl *s, struct view base64)
 static enum sasl_step scram_client_final(struct sasl *s, struct view response, struct view *challenge)
 {
     struct scram_final f;
+    struct vault_match match;
     struct buf proof, auth;
     uint8_t signature[SHA256_SIZE];
     enum sasl_step step = SASL_MALFORMED;
@@ -332,7 +393,9 @@ static enum sasl_step scram_client_final(struct sasl *s, struct view response, s
     step = SASL_TEMP;
     if (buf_rc(&auth) != RC_OK)
         goto done;
-    step = step_of(vault_scram_finish(s->set->vault, &s->who, buf_view(&auth), (const uint8_t *)proof.p, signature));
+    step = step_of(vault_scram_finish(s->set->vault, &s->who, buf_view(&auth), (const uint8_t *)proof.p, signature, &match));
+    if (step == SASL_DONE)
+        step = grant(s->set, s->who.account, conn_peer(s->conn), &match, &s->grant);
     if (step != SASL_DONE)
         goto done;
     buf_str(&s->challenge, "v=");

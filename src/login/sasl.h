@@ -10,7 +10,14 @@
 
 #define SASL_MESSAGE_MAX 8192 /* decoded; RFC 4954 §4 asks for 12288 base64 octets */
 
+/* What the service lets people do. Application passwords may be for one of them alone (vault/app_passwords.h). */
+enum sasl_use { SASL_READ, SASL_SEND };
+struct sasl_grant {
+    uint64_t app_password; /* that opened the session; 0: the account's own password */
+    bool read_only;        /* nothing may be changed */
+};
 struct sasl_settings {
+    enum sasl_use use;
     struct vault *vault;
     struct store *store;
     bool plain_without_tls; /* only where the connection is to be trusted otherwise: loopback */
@@ -29,6 +36,8 @@ enum sasl_step {
     SASL_DONE,      /* logged in: *account, *address. A challenge that is not empty must still be sent where the protocol can
                        (SCRAM's v=...; then read an empty response) */
     SASL_WRONG,     /* credentials do not fit, or the account is unknown or disabled: all the same to the client */
+    SASL_SCOPE,     /* an application password that is not for this service */
+    SASL_APP_ONLY,  /* the account has a second factor: mail clients need an application password */
     SASL_SLOW,      /* too many failures from this address: 421/[LIMIT] and end */
     SASL_MALFORMED, /* not what the mechanism says */
     SASL_TEMP,      /* cannot tell now */
@@ -38,12 +47,19 @@ enum sasl_step {
 enum sasl_step sasl_next(struct sasl *s, struct view response, struct view *challenge);
 /* After SASL_DONE: valid until sasl_free. */
 const struct directory_account *sasl_account(const struct sasl *s);
+struct sasl_grant sasl_grant(const struct sasl *s);
 /* The name that was tried, for the log; may be empty. */
 struct view sasl_name(const struct sasl *s);
 void sasl_free(struct sasl *s); /* wipes; accepts NULL */
 
 /* IMAP LOGIN and POP3 USER/PASS: same checks, same counting. */
 enum sasl_step sasl_password(const struct sasl_settings *set, struct conn *c, struct view name, struct view password,
-                             struct arena *a, struct directory_account *out);
+                             struct arena *a, struct directory_account *out, struct sasl_grant *grant);
+/* The same for HTTP's Basic, where the caller has seen to TLS. */
+enum sasl_step sasl_password_of(const struct sasl_settings *set, const struct addr *peer, struct view name, struct view password,
+                                struct arena *a, struct directory_account *out, struct sasl_grant *grant);
+/* Why a login ends, for people and for the log. */
+const char *sasl_step_text(enum sasl_step step);
+const char *sasl_step_word(enum sasl_step step);
 
 #endif

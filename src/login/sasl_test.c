@@ -9,6 +9,7 @@
 #include "crypto/digest.h"
 #include "login/sasl.h"
 #include "login/scram.h"
+#include "store/app_password.h"
 
 static struct {
     bool tls, loopback;
@@ -16,6 +17,9 @@ static struct {
     enum rc directory;
     uint64_t account;
     uint32_t name_hash;
+    struct vault_match match;
+    bool passkeys;
+    unsigned uses;
 } world;
 static const struct view salt_bytes = VIEW_INIT("0123456789abcdef");
 
@@ -60,14 +64,34 @@ enum rc directory_login(struct store *s, struct view name, struct arena *a, stru
     *out = (struct directory_account){.id = 42, .address = VIEW("user@ici.test")};
     return RC_OK;
 }
-enum rc vault_check_password(struct vault *v, const struct vault_login *who, struct view password)
+enum rc vault_check_login(struct vault *v, const struct vault_login *who, struct view password, struct vault_match *out)
 {
     (void)v;
+    *out = world.match;
     world.account = who->account;
     world.name_hash = who->name_hash;
     if (world.vault != RC_OK)
         return world.vault;
     return who->account == 42 && view_eq(password, VIEW("pencil")) ? RC_OK : RC_DENIED;
+}
+enum rc app_password_used(struct store *s, uint64_t account, uint64_t id, struct view peer)
+{
+    (void)s;
+    assert_true(account == 42 && id == world.match.app_password && view_eq(peer, VIEW("192.0.2.7")));
+    world.uses++;
+    return RC_OK;
+}
+enum rc passkey_any(struct store *s, uint64_t account, bool *out)
+{
+    (void)s;
+    (void)account;
+    *out = world.passkeys;
+    return RC_OK;
+}
+void addr_write_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
+{
+    (void)a;
+    memcpy(out, "192.0.2.7", sizeof "192.0.2.7");
 }
 enum rc vault_scram_start(struct vault *v, const struct vault_login *who, struct view name, struct buf *salt, uint32_t *iterations)
 {
@@ -93,10 +117,11 @@ static void scram_proof(const char *password, struct view auth, uint8_t proof[32
     hmac_sha256(view_of(server, 32), auth, signature);
 }
 enum rc vault_scram_finish(struct vault *v, const struct vault_login *who, struct view auth, const uint8_t proof[32],
-                           uint8_t server_signature[32])
+                           uint8_t server_signature[32], struct vault_match *out)
 {
     uint8_t wanted[32];
     (void)v;
+    *out = world.match;
     scram_proof("pencil", auth, wanted, server_signature);
     return who->account == 42 && memcmp(wanted, proof, 32) == 0 ? RC_OK : RC_DENIED;
 }
@@ -313,6 +338,56 @@ static void scram(void **state)
     assert_int_equal(scram_exchange("SCRAM-SHA-256", "y,,", name, "pencil", "", 0), SASL_DONE);
 }
 
+static struct sasl_grant granted(enum sasl_step wanted)
+{
+    struct sasl *s;
+    struct view challenge;
+    assert_int_equal(sasl_new(&settings, NULL, VIEW("PLAIN"), &s), RC_OK);
+    assert_int_equal(sasl_next(s, VIEW("\0user@ici.test\0pencil"), &challenge), wanted);
+    struct sasl_grant g = sasl_grant(s);
+    sasl_free(s);
+    return g;
+}
+
+static void application_passwords_open_what_they_are_for(void **state)
+{
+    (void)state;
+    const char *const name = "user@ici.test";
+    static const struct {
+        enum vault_scope scope;
+        enum sasl_use use;
+        enum sasl_step step;
+        bool read_only;
+    } table[] = {
+        {VAULT_SCOPE_ALL, SASL_READ, SASL_DONE, false},  {VAULT_SCOPE_ALL, SASL_SEND, SASL_DONE, false},
+        {VAULT_SCOPE_READ, SASL_READ, SASL_DONE, true},  {VAULT_SCOPE_READ, SASL_SEND, SASL_SCOPE, true},
+        {VAULT_SCOPE_SEND, SASL_READ, SASL_SCOPE, false}, {VAULT_SCOPE_SEND, SASL_SEND, SASL_DONE, false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        world.match = (struct vault_match){.app_password = 9, .scope = table[i].scope};
+        settings.use = table[i].use;
+        struct sasl_grant g = granted(table[i].step);
+        assert_int_equal(g.app_password, 9);
+        assert_int_equal(g.read_only, table[i].read_only);
+        assert_int_equal(scram_exchange("SCRAM-SHA-256", "n,,", name, "pencil", "", 0), table[i].step);
+    }
+    assert_int_equal(world.uses, 8);
+}
+
+static void a_second_factor_asks_for_application_passwords(void **state)
+{
+    (void)state;
+    assert_int_equal(granted(SASL_DONE).app_password, 0);
+    world.match.second_factor = true;
+    granted(SASL_APP_ONLY);
+    assert_int_equal(scram_exchange("SCRAM-SHA-256", "n,,", "user@ici.test", "pencil", "", 0), SASL_APP_ONLY);
+    world.match.second_factor = false;
+    world.passkeys = true;
+    granted(SASL_APP_ONLY);
+    world.match.app_password = 3;
+    granted(SASL_DONE);
+}
+
 static void messages_of_rfc_7677(void **state)
 {
     (void)state;
@@ -376,6 +451,8 @@ int main(void)
         cmocka_unit_test_setup(unknown_names_are_counted_apart, reset), cmocka_unit_test_setup(trouble_behind_is_told_apart, reset),
         cmocka_unit_test_setup(login, reset),                         cmocka_unit_test_setup(scram, reset),
         cmocka_unit_test_setup(messages_of_rfc_7677, reset),          cmocka_unit_test_setup(malformed_scram_messages_are_refused, reset),
+        cmocka_unit_test_setup(application_passwords_open_what_they_are_for, reset),
+        cmocka_unit_test_setup(a_second_factor_asks_for_application_passwords, reset),
         cmocka_unit_test_setup(every_cut_of_a_message_is_survived, reset),
     };
     return cmocka_run_group_tests_name("sasl", tests, NULL, NULL);

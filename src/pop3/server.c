@@ -37,6 +37,7 @@ struct session {
     size_t n_messages;
     unsigned errors;
     bool ending;
+    bool read_only; /* an application password that may only read */
     struct session *next_holder;
     const char *last; /* name of the last command, for the closing log line */
     uint64_t retrieved, removed;
@@ -133,9 +134,10 @@ static enum rc open_maildrop(struct session *s)
     return rc;
 }
 
-static void enter(struct session *s, const struct directory_account *account)
+static void enter(struct session *s, const struct directory_account *account, struct sasl_grant grant)
 {
     s->account = account->id;
+    s->read_only = grant.read_only;
     if (!hold(s)) {
         s->account = 0;
         reply(s, "-ERR [IN-USE] Another session has this maildrop open");
@@ -152,14 +154,15 @@ static void enter(struct session *s, const struct directory_account *account)
     s->state = TRANSACTION;
     conn_printf(s->conn, "+OK %zu messages\r\n", s->n_messages);
     log_info("pop3.login", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),
-             F_VIEW("account", account->address), F_INT("messages", s->n_messages));
+             F_VIEW("account", account->address), F_INT("messages", s->n_messages),
+             F_INT("app_password", grant.app_password));
 }
 
 /* One answer for every way in which a login ends badly. */
 static void deny(struct session *s, enum sasl_step step, struct view name)
 {
     log_info("pop3.login.refused", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)), F_VIEW("name", name),
-             F_CSTR("reason", step == SASL_WRONG ? "wrong" : step == SASL_SLOW ? "too-many" : step == SASL_TEMP ? "temporary" : "malformed"));
+             F_CSTR("reason", sasl_step_word(step)));
     switch (step) {
     case SASL_SLOW:
         reply(s, "-ERR [AUTH] Too many failed logins from your address, please wait");
@@ -167,6 +170,10 @@ static void deny(struct session *s, enum sasl_step step, struct view name)
         return;
     case SASL_TEMP:
         reply(s, "-ERR [SYS/TEMP] Logins are not possible just now, please try again later");
+        return;
+    case SASL_SCOPE:
+    case SASL_APP_ONLY:
+        conn_printf(s->conn, "-ERR [AUTH] %s\r\n", sasl_step_text(step)); /* no guess: it does not count as one */
         return;
     case SASL_WRONG:
         refuse(s, "-ERR [AUTH] Name or password is wrong");
@@ -197,6 +204,7 @@ static void cmd_user(struct session *s, const struct pop3_command *cmd)
 static void cmd_pass(struct session *s, const struct pop3_command *cmd)
 {
     struct directory_account account;
+    struct sasl_grant grant;
     struct arena a;
 
     if (!s->user) {
@@ -204,9 +212,9 @@ static void cmd_pass(struct session *s, const struct pop3_command *cmd)
         return;
     }
     arena_init(&a, SESSION_ARENA_MAX);
-    enum sasl_step step = sasl_password(&s->server->set.sasl, s->conn, view_str(s->user), cmd->arg, &a, &account);
+    enum sasl_step step = sasl_password(&s->server->set.sasl, s->conn, view_str(s->user), cmd->arg, &a, &account, &grant);
     if (step == SASL_DONE)
-        enter(s, &account);
+        enter(s, &account, grant);
     else
         deny(s, step, view_str(s->user));
     arena_clear(&a);
@@ -295,7 +303,7 @@ static void cmd_auth(struct session *s, const struct pop3_command *cmd)
     else if (rc != RC_OK)
         refuse(s, "-ERR Not base64");
     else if (step == SASL_DONE)
-        enter(s, sasl_account(sasl));
+        enter(s, sasl_account(sasl), sasl_grant(sasl));
     else
         deny(s, step, sasl_name(sasl));
 done:
@@ -425,7 +433,9 @@ static void send_message(struct session *s, const struct message *m, uint32_t bo
 static void cmd_dele(struct session *s, const struct pop3_command *cmd)
 {
     struct message *m = pick(s, cmd->number[0]);
-    if (m) {
+    if (m && s->read_only) {
+        reply(s, "-ERR [SYS/PERM] This application password may only read");
+    } else if (m) {
         m->deleted = true;
         reply(s, "+OK Marked for removal at QUIT");
     }

@@ -56,18 +56,18 @@ static enum rc log_in(struct smtp_session *s, const struct sasl *x, struct view 
         return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
     s->account = who->id;
     log_info("smtp.auth.ok", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
-             F_CSTR("login", s->login), F_VIEW("mechanism", mechanism));
+             F_CSTR("login", s->login), F_VIEW("mechanism", mechanism),
+             F_INT("app_password", sasl_grant(x).app_password));
     return smtp_reply(s, 235, "2.7.0", "Authentication succeeded");
 }
 
-static enum rc fail_login(struct smtp_session *s, const struct sasl *x, struct view mechanism,
-                          const char *why)
+static enum rc fail_login(struct smtp_session *s, const struct sasl *x, struct view mechanism, enum sasl_step step)
 {
     log_info("smtp.auth.failed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
-             F_VIEW("name", sasl_name(x)), F_VIEW("mechanism", mechanism), F_CSTR("reason", why));
+             F_VIEW("name", sasl_name(x)), F_VIEW("mechanism", mechanism), F_CSTR("reason", sasl_step_word(step)));
     s->failed_logins++;
     if (s->failed_logins < SMTP_LOGINS_MAX)
-        return smtp_reply(s, 535, "5.7.8", "Authentication credentials invalid");
+        return smtp_reply(s, 535, "5.7.8", step == SASL_WRONG ? "Authentication credentials invalid" : sasl_step_text(step));
     smtp_reply(s, 421, "4.7.0", "Too many failed logins");
     return smtp_end(s, "logins");
 }
@@ -86,7 +86,9 @@ static enum rc exchange(struct smtp_session *s, struct sasl *x, struct view mech
             if (rc == RC_OK)
                 return log_in(s, x, mechanism);
             break;
-        case SASL_WRONG: return fail_login(s, x, mechanism, "wrong credentials");
+        case SASL_SCOPE:
+        case SASL_APP_ONLY:
+        case SASL_WRONG: return fail_login(s, x, mechanism, step);
         case SASL_MALFORMED: return smtp_reply(s, 501, "5.5.2", "Not what the mechanism says");
         case SASL_SLOW:
             log_warn("smtp.auth.slowed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),

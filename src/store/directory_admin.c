@@ -234,6 +234,10 @@ static enum rc delete_account(struct db *db, void *ctx)
     enum rc rc = directory_read_account(db, x->address, x->a, &account);
 
     x->id = account.id;
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM app_password WHERE account = $1", DB_N(account.id));
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM passkey WHERE account = $1", DB_N(account.id));
     return rc == RC_OK ? db_exec(db, "DELETE FROM account WHERE id = $1", DB_N(account.id)) : rc;
 }
 

@@ -94,6 +94,12 @@ static const char *const domain_3[] = {
     " at_ms BIGINT NOT NULL, mx TEXT NOT NULL, address TEXT NOT NULL, tls TEXT NOT NULL, policy TEXT NOT NULL, reply TEXT NOT NULL,"
     " result TEXT NOT NULL, PRIMARY KEY (message, route, rcpt, seq))" CLUSTERED,
     "ALTER TABLE queue_message ADD COLUMN tries BIGINT NOT NULL DEFAULT 0",
+    /* What is shown of application passwords, whose verifiers the vault has under the same ids; public keys of passkeys. */
+    "CREATE TABLE app_password (account BIGINT NOT NULL, id BIGINT NOT NULL, name TEXT NOT NULL, scope INTEGER NOT NULL,"
+    " created_s BIGINT NOT NULL, used_s BIGINT NOT NULL, used_peer TEXT NOT NULL, PRIMARY KEY (account, id))" CLUSTERED,
+    "CREATE TABLE passkey (id BYTEA NOT NULL PRIMARY KEY, account BIGINT NOT NULL, public_key BYTEA NOT NULL, rp TEXT NOT NULL,"
+    " name TEXT NOT NULL, sign_count BIGINT NOT NULL, created_s BIGINT NOT NULL, used_s BIGINT NOT NULL)" CLUSTERED,
+    "CREATE INDEX passkey_account ON passkey (account)",
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3};

@@ -23,7 +23,7 @@ enum rc credentials_get(struct credentials *c, uint64_t account, struct credenti
 /* Makes the verifiers (which takes a tenth of a second) and replaces those of the account. RC_LIMIT: longer than
  * VAULT_PASSWORD_MAX. RC_FULL, RC_TEMP. */
 enum rc credentials_set(struct credentials *c, uint64_t account, struct view password);
-/* RC_NOTFOUND: had none. */
+/* With application passwords and second factors. RC_NOTFOUND: had no password. */
 enum rc credentials_remove(struct credentials *c, uint64_t account);
 /* 32 random bytes, the same for ever: from them come the salts told for names that do not exist. */
 void credentials_secret(const struct credentials *c, uint8_t out[32]);

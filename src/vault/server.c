@@ -11,6 +11,7 @@
 #include "net/tls.h"
 #include "sys/fdpass.h"
 #include "sys/thread.h"
+#include "vault/app_passwords.h"
 #include "vault/failures.h"
 #include "vault/memo.h"
 #include "vault/vault.h"
@@ -168,6 +169,24 @@ static void answer_password(struct vault_server *s, const struct vault_request *
     count_login(s, r, a);
 }
 
+/* For mail clients: application passwords first, for they cost no argon2id. */
+static void answer_login(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct vault_match match = {0};
+
+    a->rc = look_at_failures(s, r);
+    if (a->rc != RC_OK)
+        return;
+    a->rc = r->account ? app_passwords_find(s->credentials, r->account, r->a, &match) : RC_DENIED;
+    if (a->rc == RC_DENIED)
+        a->rc = check_password(s, r);
+    count_login(s, r, a);
+    if (a->rc != RC_OK)
+        return;
+    a->n = vault_match_number(&match);
+    vault_id_write(match.app_password, out);
+}
+
 /* A salt for names without verifier: always the same for a name, and not to be told from a real one (RFC 5802 §5.1 asks
  * nothing here; without it SCRAM tells which accounts exist). */
 static enum rc fake_salt(struct vault_server *s, struct view name, uint8_t salt[SCRAM_SALT])
@@ -205,28 +224,64 @@ static void answer_scram_start(struct vault_server *s, const struct vault_reques
     wipe(&c, sizeof c);
 }
 
-static void answer_scram_finish(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+/* The proof may be made of the account's password or of any application password: they have one salt. */
+static enum rc check_proof(struct vault_server *s, const struct vault_request *r, uint8_t signature[SCRAM_KEY], struct vault_match *match)
 {
     struct credential c = {0};
+    enum rc known = r->account ? credentials_get(s->credentials, r->account, &c) : RC_NOTFOUND, rc;
+
+    if (known != RC_OK && known != RC_NOTFOUND)
+        return RC_TEMP;
+    rc = scram_verify(c.stored, c.server, r->a, r->key, signature);
+    if (known == RC_NOTFOUND && rc == RC_OK)
+        rc = RC_DENIED;
+    if (known == RC_OK && rc == RC_DENIED)
+        rc = app_passwords_find_scram(s->credentials, r->account, r->a, r->key, signature, match);
+    wipe(&c, sizeof c);
+    return rc;
+}
+
+static void answer_scram_finish(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct vault_match match = {0};
     uint8_t signature[SCRAM_KEY];
 
     a->rc = look_at_failures(s, r);
     if (a->rc != RC_OK)
         return;
-    enum rc known = r->account ? credentials_get(s->credentials, r->account, &c) : RC_NOTFOUND;
-    if (known != RC_OK && known != RC_NOTFOUND) {
-        a->rc = RC_TEMP;
-    } else {
-        a->rc = scram_verify(c.stored, c.server, r->a, r->key, signature);
-        if (known == RC_NOTFOUND && a->rc == RC_OK)
-            a->rc = RC_DENIED;
-        if (a->rc == RC_OK) {
-            buf_add(out, view_of(signature, sizeof signature));
-            a->rc = buf_rc(out);
-        }
-    }
+    a->rc = check_proof(s, r, signature, &match);
     count_login(s, r, a);
-    wipe(&c, sizeof c);
+    if (a->rc != RC_OK)
+        return;
+    a->n = vault_match_number(&match);
+    buf_add(out, view_of(signature, sizeof signature));
+    vault_id_write(match.app_password, out);
+}
+
+/* --- application passwords --- */
+
+static void answer_app_make(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    char text[APP_PASSWORD_TEXT + 1];
+    uint64_t id;
+
+    a->rc = RC_SYNTAX;
+    if (r->n > VAULT_SCOPE_SEND)
+        return;
+    a->rc = app_passwords_make(s->credentials, r->account, (enum vault_scope)r->n, text, &id);
+    if (a->rc != RC_OK)
+        return;
+    vault_id_write(id, out);
+    buf_str(out, text);
+    wipe(text, sizeof text);
+}
+
+static void answer_app_remove(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    struct view in = r->a;
+    uint64_t id;
+
+    a->rc = vault_id_parse(&in, &id) ? app_passwords_remove(s->credentials, r->account, id) : RC_SYNTAX;
 }
 
 /* --- TLS keys --- */
@@ -294,6 +349,9 @@ void vault_server_answer(struct vault_server *s, const struct vault_request *r, 
                     : RC_SYNTAX;
         break;
     case VAULT_OP_KEY_INSTALL: answer_key_install(s, r, a); break;
+    case VAULT_OP_LOGIN: answer_login(s, r, a, out); break;
+    case VAULT_OP_APP_MAKE: answer_app_make(s, r, a, out); break;
+    case VAULT_OP_APP_REMOVE: answer_app_remove(s, r, a); break;
     }
     if (a->rc == RC_OK)
         a->rc = buf_rc(out);

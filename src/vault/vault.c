@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/equal.h"
 #include "sys/fdpass.h"
 #include "sys/thread.h"
 #include "vault/dkim_keys.h"
@@ -210,6 +211,18 @@ enum rc vault_check_password(struct vault *v, const struct vault_login *who, str
     return rc;
 }
 
+enum rc vault_check_login(struct vault *v, const struct vault_login *who, struct view password, struct vault_match *out)
+{
+    struct vault_request r = {.op = VAULT_OP_LOGIN, .a = view_slice(password, 0, VAULT_PASSWORD_MAX + 1)};
+    struct vault_answer a;
+    char *in;
+    enum rc rc = login_call(v, who, true, &r, &in, &a);
+    if (rc == RC_OK && !vault_match_parse(a.n, a.a, out))
+        rc = RC_TEMP;
+    free(in);
+    return rc;
+}
+
 enum rc vault_scram_start(struct vault *v, const struct vault_login *who, struct view name, struct buf *salt,
                           uint32_t *iterations)
 {
@@ -227,18 +240,53 @@ enum rc vault_scram_start(struct vault *v, const struct vault_login *who, struct
 }
 
 enum rc vault_scram_finish(struct vault *v, const struct vault_login *who, struct view auth_message, const uint8_t proof[32],
-                           uint8_t server_signature[32])
+                           uint8_t server_signature[32], struct vault_match *out)
 {
     struct vault_request r = {.op = VAULT_OP_SCRAM_FINISH, .a = auth_message};
     struct vault_answer a;
     char *in;
     memcpy(r.key, proof, sizeof r.key);
     enum rc rc = login_call(v, who, false, &r, &in, &a);
-    if (rc == RC_OK && a.a.n != 32)
+    if (rc == RC_OK && (a.a.n < 32 || !vault_match_parse(a.n, view_from(a.a, 32), out)))
         rc = RC_TEMP;
     if (rc == RC_OK)
         memcpy(server_signature, a.a.p, 32);
     free(in);
+    return rc;
+}
+
+enum rc vault_app_password_make(struct vault *v, uint64_t account, enum vault_scope scope, struct buf *text, uint64_t *id)
+{
+    struct vault_request r = {.op = VAULT_OP_APP_MAKE, .account = account, .n = scope};
+    struct vault_answer a;
+    char *in;
+    enum rc rc = call(v, false, &r, &in, &a);
+    if (rc == RC_OK)
+        rc = a.rc;
+    if (rc == RC_OK) {
+        rc = vault_id_parse(&a.a, id) ? RC_OK : RC_TEMP;
+        buf_add(text, a.a);
+        wipe(in, VAULT_MESSAGE_MAX);
+    }
+    free(in);
+    return rc == RC_OK ? buf_rc(text) : rc;
+}
+
+enum rc vault_app_password_remove(struct vault *v, uint64_t account, uint64_t id)
+{
+    struct buf text;
+    struct vault_answer a;
+    char *in = NULL;
+    buf_init(&text, 8);
+    vault_id_write(id, &text);
+    struct vault_request r = {.op = VAULT_OP_APP_REMOVE, .account = account, .a = buf_view(&text)};
+    enum rc rc = buf_rc(&text);
+    if (rc == RC_OK)
+        rc = call(v, false, &r, &in, &a);
+    if (rc == RC_OK)
+        rc = a.rc;
+    free(in);
+    buf_clear(&text);
     return rc;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "vault/app_passwords.h"
 #include "vault/tls_keys.h"
 
 #define VAULT_TIMEOUT_MS 20000
@@ -30,13 +31,19 @@ struct vault_login {
     uint8_t peer[16];   /* addr_rate_key */
 };
 enum rc vault_check_password(struct vault *v, const struct vault_login *who, struct view password);
+/* The same for mail clients, whose password may also be an application password; *out: which it was. */
+enum rc vault_check_login(struct vault *v, const struct vault_login *who, struct view password, struct vault_match *out);
 
 /* SCRAM-SHA-256 (RFC 5802, 7677). Start: salt and iteration count of the account, or stable fake ones for account 0 /
- * without verifier, derived from `name`. Finish: does ClientProof fit AuthMessage? Gives ServerSignature (32 bytes). */
+ * without verifier, derived from `name`. Finish: does ClientProof fit AuthMessage? Gives ServerSignature (32 bytes), and which password it was. */
 enum rc vault_scram_start(struct vault *v, const struct vault_login *who, struct view name, struct buf *salt,
                           uint32_t *iterations);
 enum rc vault_scram_finish(struct vault *v, const struct vault_login *who, struct view auth_message, const uint8_t proof[32],
-                           uint8_t server_signature[32]);
+                           uint8_t server_signature[32], struct vault_match *out);
+
+/* --- application passwords: as app_passwords_make and app_passwords_remove --- */
+enum rc vault_app_password_make(struct vault *v, uint64_t account, enum vault_scope scope, struct buf *text, uint64_t *id);
+enum rc vault_app_password_remove(struct vault *v, uint64_t account, uint64_t id);
 
 /* --- keys --- */
 /* Matches tls_sign_fn of net/tls.h, ctx = struct vault *; kind is enum tls_sign_kind's value. */

@@ -25,6 +25,11 @@ static const char *const steps[] = {
     "  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, private BLOB NOT NULL, chain TEXT);"
     "CREATE INDEX tls_key_name ON tls_key (name, id);"
     "PRAGMA user_version = 3;",
+    "CREATE TABLE app_password ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, scope INTEGER NOT NULL, salt BLOB NOT NULL,"
+    "  hash BLOB NOT NULL, stored BLOB NOT NULL, server BLOB NOT NULL);"
+    "CREATE INDEX app_password_account ON app_password (account);"
+    "PRAGMA user_version = 4;",
 };
 #define VERSION ((int)(sizeof steps / sizeof *steps))
 

@@ -296,6 +296,7 @@ static void names_that_do_not_exist_get_a_stable_salt(void **state)
     struct vault_login nobody = {.account = 0, .peer = {3}};
     struct buf one, two, other;
     uint32_t iterations = 0;
+    struct vault_match match;
     uint8_t proof[32] = {0}, signature[32];
     buf_init(&one, 100);
     buf_init(&two, 100);
@@ -307,35 +308,115 @@ static void names_that_do_not_exist_get_a_stable_salt(void **state)
     assert_int_equal(one.n, SCRAM_SALT);
     assert_true(view_eq(buf_view(&one), buf_view(&two)));
     assert_false(view_eq(buf_view(&one), buf_view(&other)));
-    assert_int_equal(vault_scram_finish(l->vault, &nobody, VIEW("auth"), proof, signature), RC_DENIED);
+    assert_int_equal(vault_scram_finish(l->vault, &nobody, VIEW("auth"), proof, signature, &match), RC_DENIED);
     buf_clear(&one);
     buf_clear(&two);
     buf_clear(&other);
+}
+
+static void make_proof(struct view password, struct view salt, uint32_t iterations, struct view auth, uint8_t proof[32],
+                       uint8_t server_signature[32])
+{
+    uint8_t salted[32], client[32], stored[32], mac[32], server[32];
+    pbkdf2(DIGEST_SHA256, password, salt, iterations, salted);
+    hmac_sha256(view_of(salted, 32), VIEW("Client Key"), client);
+    hmac_sha256(view_of(salted, 32), VIEW("Server Key"), server);
+    sha256(view_of(client, 32), stored);
+    hmac_sha256(view_of(stored, 32), auth, mac);
+    hmac_sha256(view_of(server, 32), auth, server_signature);
+    for (int i = 0; i < 32; i++)
+        proof[i] = client[i] ^ mac[i];
 }
 
 static void scram_proofs_are_checked_over_the_channel(void **state)
 {
     struct lab *l = *state;
     struct vault_login who = {.account = 9, .peer = {4}};
+    struct vault_match match;
     struct buf salt;
     uint32_t iterations = 0;
-    uint8_t salted[32], client[32], stored[32], mac[32], proof[32], signature[32], server[32], wanted[32];
+    uint8_t proof[32], signature[32], wanted[32];
     const struct view auth = VIEW("n=,r=x,r=xy,s=,i=,c=biws,r=xy");
     buf_init(&salt, 100);
     assert_int_equal(credentials_set(l->credentials, 9, VIEW("pencil")), RC_OK);
     assert_int_equal(vault_scram_start(l->vault, &who, VIEW("u"), &salt, &iterations), RC_OK);
-    pbkdf2(DIGEST_SHA256, VIEW("pencil"), buf_view(&salt), iterations, salted);
-    hmac_sha256(view_of(salted, 32), VIEW("Client Key"), client);
-    hmac_sha256(view_of(salted, 32), VIEW("Server Key"), server);
-    sha256(view_of(client, 32), stored);
-    hmac_sha256(view_of(stored, 32), auth, mac);
-    hmac_sha256(view_of(server, 32), auth, wanted);
-    for (int i = 0; i < 32; i++)
-        proof[i] = client[i] ^ mac[i];
-    assert_int_equal(vault_scram_finish(l->vault, &who, auth, proof, signature), RC_OK);
+    make_proof(VIEW("pencil"), buf_view(&salt), iterations, auth, proof, wanted);
+    assert_int_equal(vault_scram_finish(l->vault, &who, auth, proof, signature, &match), RC_OK);
     assert_memory_equal(signature, wanted, 32);
-    assert_int_equal(vault_scram_finish(l->vault, &who, VIEW("other"), proof, signature), RC_DENIED);
+    assert_int_equal(match.app_password, 0);
+    assert_int_equal(vault_scram_finish(l->vault, &who, VIEW("other"), proof, signature, &match), RC_DENIED);
     buf_clear(&salt);
+}
+
+static void application_passwords_fit_as_shown_and_as_typed(void **state)
+{
+    struct lab *l = *state;
+    struct vault_login who = {.account = 11, .peer = {5}}, other = {.account = 12, .peer = {5}}, nobody = {.peer = {5}};
+    struct vault_match match;
+    struct buf all, reading, salt;
+    uint64_t id_all = 0, id_reading = 0;
+    uint32_t iterations = 0;
+    uint8_t proof[32], signature[32], wanted[32];
+    char typed[64];
+    size_t n = 0;
+
+    buf_init(&all, 100);
+    buf_init(&reading, 100);
+    buf_init(&salt, 100);
+    assert_int_equal(vault_app_password_make(l->vault, 11, VAULT_SCOPE_ALL, &all, &id_all), RC_NOTFOUND); /* no such account */
+    assert_int_equal(credentials_set(l->credentials, 11, VIEW("secret")), RC_OK);
+    assert_int_equal(credentials_set(l->credentials, 12, VIEW("secret")), RC_OK);
+    assert_int_equal(vault_app_password_make(l->vault, 11, VAULT_SCOPE_ALL, &all, &id_all), RC_OK);
+    assert_int_equal(vault_app_password_make(l->vault, 11, VAULT_SCOPE_READ, &reading, &id_reading), RC_OK);
+    assert_int_equal(all.n, APP_PASSWORD_TEXT);
+    assert_int_not_equal(id_all, id_reading);
+
+    assert_int_equal(vault_check_login(l->vault, &who, buf_view(&all), &match), RC_OK);
+    assert_true(match.app_password == id_all && match.scope == VAULT_SCOPE_ALL && !match.second_factor);
+    assert_int_equal(vault_check_login(l->vault, &who, buf_view(&reading), &match), RC_OK);
+    assert_true(match.app_password == id_reading && match.scope == VAULT_SCOPE_READ);
+    for (size_t i = 0; i < all.n; i++) { /* "ABCDE FGHIJ..." */
+        typed[n++] = all.p[i] == '-' ? ' ' : (char)(all.p[i] >= 'a' ? all.p[i] - 32 : all.p[i]);
+    }
+    assert_int_equal(vault_check_login(l->vault, &who, view_of(typed, n), &match), RC_OK);
+    assert_int_equal(match.app_password, id_all);
+    assert_int_equal(vault_check_login(l->vault, &who, VIEW("secret"), &match), RC_OK);
+    assert_int_equal(match.app_password, 0);
+    assert_int_equal(vault_check_login(l->vault, &who, view_slice(buf_view(&all), 0, all.n - 1), &match), RC_DENIED);
+    assert_int_equal(vault_check_login(l->vault, &who, VIEW("aaaaa-aaaaa-aaaaa-aaaaa"), &match), RC_DENIED);
+    assert_int_equal(vault_check_login(l->vault, &other, buf_view(&all), &match), RC_DENIED);
+    assert_int_equal(vault_check_login(l->vault, &nobody, buf_view(&all), &match), RC_DENIED);
+    assert_int_equal(vault_check_password(l->vault, &who, buf_view(&all)), RC_DENIED); /* not where people log in */
+
+    /* SCRAM, also after the account's own password has changed */
+    assert_int_equal(credentials_set(l->credentials, 11, VIEW("another")), RC_OK);
+    assert_int_equal(vault_scram_start(l->vault, &who, VIEW("u"), &salt, &iterations), RC_OK);
+    make_proof(buf_view(&reading), buf_view(&salt), iterations, VIEW("auth"), proof, wanted);
+    assert_int_equal(vault_scram_finish(l->vault, &who, VIEW("auth"), proof, signature, &match), RC_OK);
+    assert_true(match.app_password == id_reading && match.scope == VAULT_SCOPE_READ);
+    assert_memory_equal(signature, wanted, 32);
+
+    assert_int_equal(vault_app_password_remove(l->vault, 12, id_all), RC_NOTFOUND); /* another's */
+    assert_int_equal(vault_app_password_remove(l->vault, 11, id_reading), RC_OK);
+    assert_int_equal(vault_app_password_remove(l->vault, 11, id_reading), RC_NOTFOUND);
+    assert_int_equal(vault_check_login(l->vault, &who, buf_view(&reading), &match), RC_DENIED);
+    assert_int_equal(vault_scram_finish(l->vault, &who, VIEW("auth"), proof, signature, &match), RC_DENIED);
+    assert_int_equal(credentials_remove(l->credentials, 11), RC_OK);
+    assert_int_equal(vault_check_login(l->vault, &who, buf_view(&all), &match), RC_DENIED);
+    buf_clear(&all);
+    buf_clear(&reading);
+    buf_clear(&salt);
+}
+
+static void an_account_has_so_many_application_passwords(void **state)
+{
+    struct lab *l = *state;
+    char text[APP_PASSWORD_TEXT + 1];
+    uint64_t id;
+    assert_int_equal(credentials_set(l->credentials, 13, VIEW("secret")), RC_OK);
+    for (int i = 0; i < APP_PASSWORDS_MAX; i++)
+        assert_int_equal(app_passwords_make(l->credentials, 13, VAULT_SCOPE_ALL, text, &id), RC_OK);
+    assert_int_equal(app_passwords_make(l->credentials, 13, VAULT_SCOPE_ALL, text, &id), RC_LIMIT);
 }
 
 static void handshakes_are_signed_with_the_right_key(void **state)
@@ -435,6 +516,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(passwords_are_checked_over_the_channel, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(names_that_do_not_exist_get_a_stable_salt, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(scram_proofs_are_checked_over_the_channel, start_lab, stop_lab),
+        cmocka_unit_test_setup_teardown(application_passwords_fit_as_shown_and_as_typed, start_lab, stop_lab),
+        cmocka_unit_test_setup_teardown(an_account_has_so_many_application_passwords, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(handshakes_are_signed_with_the_right_key, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(chains_come_as_pem, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(a_restarted_vault_is_found_again, start_lab, stop_lab),

@@ -1,5 +1,9 @@
 #include "vault/wire.h"
 
+#include "vault/app_passwords.h"
+
+#define SECOND_FACTOR 256u /* in the number of a match, above its scope */
+
 static void put_u32(struct buf *b, uint32_t n)
 {
     const char bytes[4] = {(char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n};
@@ -45,7 +49,7 @@ enum rc vault_request_parse(struct view msg, struct vault_request *out)
         !take_u32(&msg, &low) || !take_bytes(&msg, out->peer, sizeof out->peer) ||
         !take_bytes(&msg, out->key, sizeof out->key))
         return RC_SYNTAX;
-    if (op < VAULT_OP_PASSWORD || op > VAULT_OP_KEY_INSTALL)
+    if (op < VAULT_OP_PASSWORD || op > VAULT_OP_LAST)
         return RC_SYNTAX;
     out->op = (enum vault_op)op;
     out->account = (uint64_t)high << 32 | low;
@@ -73,4 +77,30 @@ enum rc vault_answer_parse(struct view msg, struct vault_answer *out)
     out->rc = (enum rc)rc;
     out->a = msg;
     return RC_OK;
+}
+
+uint32_t vault_match_number(const struct vault_match *m)
+{
+    return (uint32_t)m->scope | (m->second_factor ? SECOND_FACTOR : 0);
+}
+
+void vault_id_write(uint64_t id, struct buf *out)
+{
+    put_u32(out, (uint32_t)(id >> 32));
+    put_u32(out, (uint32_t)id);
+}
+
+bool vault_id_parse(struct view *in, uint64_t *id)
+{
+    uint32_t high, low;
+    if (!take_u32(in, &high) || !take_u32(in, &low))
+        return false;
+    *id = (uint64_t)high << 32 | low;
+    return true;
+}
+
+bool vault_match_parse(uint32_t n, struct view id, struct vault_match *out)
+{
+    *out = (struct vault_match){.second_factor = (n & SECOND_FACTOR) != 0, .scope = (enum vault_scope)(n & ~SECOND_FACTOR)};
+    return out->scope <= VAULT_SCOPE_SEND && vault_id_parse(&id, &out->app_password) && id.n == 0;
 }

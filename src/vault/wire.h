@@ -11,7 +11,7 @@
 enum vault_op {
     VAULT_OP_PASSWORD = 1, /* a: password; n: name_hash of struct vault_login, as in the next two */
     VAULT_OP_SCRAM_START,  /* a: name */
-    VAULT_OP_SCRAM_FINISH, /* a: AuthMessage; key: ClientProof */
+    VAULT_OP_SCRAM_FINISH, /* a: AuthMessage; key: ClientProof; answer: ServerSignature, id; n as LOGIN */
     VAULT_OP_TLS_SIGN,     /* a: input; key: of which key; n: enum tls_sign_kind */
     VAULT_OP_TLS_CHAIN,    /* n: which */
     VAULT_OP_DKIM_SIGN,    /* a: selector SP domain; key: the digest; n: enum pkey_kind */
@@ -19,6 +19,10 @@ enum vault_op {
     VAULT_OP_KEY_PUBLIC,   /* a: name; n: enum tls_key_which (vault/tls_keys.h), as in the next */
     VAULT_OP_KEY_SIGN,     /* a: name; key: the digest; n */
     VAULT_OP_KEY_INSTALL,  /* a: name LF chain in PEM */
+    VAULT_OP_LOGIN,        /* as PASSWORD, but application passwords fit too; answer: n scope and second factor, a: id */
+    VAULT_OP_APP_MAKE,     /* account; n: enum vault_scope; answer: id, password */
+    VAULT_OP_APP_REMOVE,   /* account; a: id */
+    VAULT_OP_LAST = VAULT_OP_APP_REMOVE,
 };
 struct vault_request {
     uint32_t seq;     /* comes back in the answer */
@@ -36,6 +40,13 @@ struct vault_answer {
     uint32_t delay_ms; /* the client waits so long before it tells: the vault's threads are too dear for that */
     struct view a;     /* salt, ServerSignature, signature, PEM */
 };
+
+/* Which password fitted (vault/app_passwords.h), in an answer's n and 8 bytes of its a. */
+struct vault_match;
+uint32_t vault_match_number(const struct vault_match *m);
+void vault_id_write(uint64_t id, struct buf *out);
+bool vault_id_parse(struct view *in, uint64_t *id);
+bool vault_match_parse(uint32_t n, struct view id, struct vault_match *out);
 
 /* Appended; a message that is too long is remembered by the buffer. */
 void vault_request_write(const struct vault_request *r, struct buf *out);

@@ -1,0 +1,148 @@
+"""Application passwords: one for each program, with a scope, taken by every protocol and mechanism."""
+import base64
+import hashlib
+import hmac
+import imaplib
+import poplib
+import smtplib
+
+import pytest
+
+from lab import PORTS, SLOW
+
+pytestmark = pytest.mark.sanitize
+MAIL = "From: x@example.test\r\nTo: anne@ici.test\r\nSubject: one\r\nMessage-ID: <1@example.test>\r\n\r\nHello\r\n"
+ANNE = "anne@ici.test"
+
+
+@pytest.fixture(scope="module")
+def passwords(ici):
+    made = {scope: ici.json("account", "app-password", "add", ANNE, "for " + scope, "--scope", scope) for scope in ("all", "read", "send")}
+    ici.send("x@example.test", ANNE, MAIL)
+    ici.wait_messages(ANNE)
+    return made
+
+
+def listed(ici):
+    return {p["id"]: p for p in ici.json("account", "app-password", "list", ANNE)}
+
+
+def no(reply, word):
+    return reply[0] == "NO" and word in reply[1][0]
+
+
+def test_a_password_for_all_opens_all_and_its_use_is_shown(ici, passwords):
+    password = passwords["all"]["password"]
+    assert listed(ici)[passwords["all"]["id"]]["last_used"] == 0
+    m = ici.imap(ANNE, password, "INBOX")
+    assert m.store("1", "+FLAGS", "(\\Flagged)")[0] == "OK"
+    m.logout()
+    shown = listed(ici)[passwords["all"]["id"]]
+    assert shown["last_used"] > 0 and shown["last_peer"].startswith("127.") and shown["name"] == "for all" and shown["scope"] == "all"
+    ici.pop3(ANNE, password).quit()
+    with ici.submission(ANNE, password.replace("-", "").upper()) as s:
+        s.sendmail(ANNE, [ANNE], MAIL.replace("one", "two").replace("x@example.test", ANNE))
+    ici.wait_messages(ANNE, 2)
+    m = ici.imap(ANNE, "secret")  # the account's own still works
+    m.logout()
+
+
+def test_a_password_for_reading_changes_nothing(ici, passwords):
+    password = passwords["read"]["password"]
+    m = ici.imap(ANNE, password)
+    with pytest.raises(imaplib.IMAP4.readonly):
+        m.select("INBOX")
+    m.is_readonly = True
+    before = m.fetch("1:*", "(UID FLAGS)")[1]
+    assert b"one" in m.fetch("1", "(BODY[])")[1][0][1]
+    assert no(m.store("1", "+FLAGS", "(\\Deleted)"), b"[NOPERM]")
+    assert no(m.expunge(), b"[NOPERM]")
+    assert no(m.uid("EXPUNGE", "1:*"), b"[NOPERM]")
+    assert no(m.copy("1", "Trash"), b"[NOPERM]")
+    assert no(m.uid("MOVE", "1", "Trash"), b"[NOPERM]")
+    assert no(m.create("new"), b"[NOPERM]")
+    assert no(m.delete("Archive"), b"[NOPERM]")
+    assert no(m.rename("Archive", "other"), b"[NOPERM]")
+    assert no(m.subscribe("Archive"), b"[NOPERM]")
+    assert no(m.append("INBOX", None, None, MAIL.encode()), b"[NOPERM]")
+    assert m.fetch("1:*", "(UID FLAGS)")[1] == before
+    assert m.close()[0] == "OK"
+    m.logout()
+    p = ici.pop3(ANNE, password)
+    assert b"Hello" in p.retr(1)[1]
+    with pytest.raises(poplib.error_proto, match="may only read"):
+        p.dele(1)
+    p.quit()
+    with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+        ici.submission(ANNE, password)
+    assert refused.value.smtp_code == 535
+
+
+def test_a_password_for_sending_reads_nothing(ici, passwords):
+    password = passwords["send"]["password"]
+    with ici.submission(ANNE, password) as s:
+        s.sendmail(ANNE, ["bob@ici.test"], MAIL.replace("x@example.test", ANNE))
+    with pytest.raises(imaplib.IMAP4.error, match="AUTHORIZATIONFAILED"):
+        ici.imap(ANNE, password)
+    with pytest.raises(poplib.error_proto, match="not for this service"):
+        ici.pop3(ANNE, password)
+
+
+def scram(ici, password):
+    m = imaplib.IMAP4(ici.ip, PORTS["imap"], timeout=20 * SLOW)
+    m.starttls(ici.lab.tls())
+    state = {}
+
+    def step(challenge):
+        if not challenge:
+            state["bare"] = b"n=" + ANNE.encode() + b",r=fyko"
+            return b"n,," + state["bare"]
+        if challenge.startswith(b"v="):
+            state["verified"] = challenge[2:] == state["server"]
+            return b""
+        fields = dict(f.split(b"=", 1) for f in challenge.split(b","))
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields[b"s"]), int(fields[b"i"]))
+        final = b"c=biws,r=" + fields[b"r"]
+        auth = b",".join((state["bare"], challenge, final))
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        proof = bytes(a ^ b for a, b in zip(key, hmac.digest(hashlib.sha256(key).digest(), auth, "sha256")))
+        state["server"] = base64.b64encode(hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), auth, "sha256"))
+        return final + b",p=" + base64.b64encode(proof)
+
+    status = m.authenticate("SCRAM-SHA-256", step)[0]
+    m.logout()
+    return status == "OK" and state["verified"]
+
+
+def test_scram_takes_them_even_after_the_own_password_has_changed(ici, passwords):
+    ici.run("account", "passwd", ANNE, stdin="another\n")
+    try:
+        assert scram(ici, passwords["read"]["password"])
+        assert scram(ici, "another")
+        with pytest.raises(imaplib.IMAP4.error):
+            scram(ici, "secret")
+    finally:
+        ici.run("account", "passwd", ANNE, stdin="secret\n")
+
+
+def test_one_that_is_removed_opens_nothing(ici, passwords):
+    gone = passwords["read"]
+    ici.run("account", "app-password", "remove", ANNE, str(gone["id"]))
+    assert gone["id"] not in listed(ici)
+    with pytest.raises(imaplib.IMAP4.error):
+        ici.imap(ANNE, gone["password"])
+    ici.imap(ANNE, passwords["all"]["password"]).logout()
+
+
+def test_commands_say_what_is_wrong(ici, passwords):
+    for args, code, words in (
+        (("remove", ANNE, "999"), 1, "no application password 999"),
+        (("remove", ANNE, "x"), 2, "not the number"),
+        (("add", ANNE, "bell\x07"), 1, "is no name"),
+        (("add", ANNE, "x", "--scope", "write"), 2, "usage"),
+        (("add", "nobody@ici.test", "x"), 1, "there is no account"),
+    ):
+        r = ici.run("account", "app-password", *args, check=False)
+        assert r.returncode == code and words in r.stderr, (args, r)
+    text = ici.run("account", "app-password", "list", ANNE)
+    assert "for send" in text and passwords["all"]["password"] not in text
