@@ -3,11 +3,10 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/domain_keys.h"
+#include "app/health_own.h"
 #include "app/resolver.h"
 #include "fetch/fetch.h"
 #include "health/health_json.h"
-#include "mailauth/dkim_key.h"
 #include "store/directory.h"
 #include "sys/file.h"
 
@@ -77,39 +76,6 @@ static void print_points(const struct doctor *d, const struct health *h)
     buf_clear(&sums);
 }
 
-/* --- what is known of our own domains --- */
-
-static bool is_ours(struct app *app, struct view domain)
-{
-    bool ours = false;
-    return app->store && directory_has_domain(app->store, domain, &ours) == RC_OK && ours;
-}
-
-/* The keys that sign now: the DNS has to show them just so. */
-static bool own_selectors(struct app *app, struct view domain, struct health_settings *set)
-{
-    struct directory_dkim_key *keys;
-    size_t n;
-    if (domain_keys_list(app, domain, &keys, &n) != EXIT_DONE)
-        return false;
-    struct health_selector *own = arena_new_array(&app->arena, n, struct health_selector);
-    set->n_selectors = 0;
-    for (size_t i = 0; own && i < n; i++) {
-        struct buf record;
-        if (keys[i].state != DKIM_KEY_ACTIVE)
-            continue;
-        buf_init(&record, 4096);
-        dkim_key_write((enum pkey_kind)keys[i].algorithm, keys[i].public_key, &record);
-        struct health_selector *s = &own[set->n_selectors++];
-        s->selector = keys[i].selector;
-        if (buf_rc(&record) != RC_OK || view_dup(&app->arena, buf_view(&record), &s->record) != RC_OK)
-            own = NULL;
-        buf_clear(&record);
-    }
-    set->selectors = own;
-    return own || app_fail("out of memory") == EXIT_DONE;
-}
-
 static struct tls_client *open_trust(const struct config *c)
 {
     struct tls_client *trust = NULL;
@@ -130,11 +96,10 @@ static int look(struct doctor *d, struct health_settings *set, struct view domai
 {
     struct app *app = d->app;
     struct health h;
-    set->ours = is_ours(app, domain);
-    set->n_selectors = 0;
-    if (set->ours && !own_selectors(app, domain, set))
-        return EXIT_FAILED;
-    enum rc rc = health_look(set, domain, deadline_in(DOCTOR_MS), &app->arena, &h);
+    enum rc rc = health_own(app->store, domain, &app->arena, set);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "read what is known of the domain");
+    rc = health_look(set, domain, deadline_in(DOCTOR_MS), &app->arena, &h);
     end_progress(d);
     if (rc == RC_SYNTAX)
         return app_fail("'%.*s' is not a domain name", VIEW_FMT(domain));

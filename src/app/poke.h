@@ -15,6 +15,7 @@ enum poke_kind {
     POKE_TLS,       /* certificates have changed in the vault */
     POKE_KEYS,      /* DKIM keys came, went or were switched; account 1: look now whether the DNS shows the next ones */
     POKE_REPORTS,   /* seen_ask: reports are wanted now */
+    POKE_HEALTH,    /* health_result rows wait for answers */
     POKE_KINDS,
 };
 struct poke {

@@ -43,9 +43,20 @@ static void queue_changed(void *child)
     poke_send(c->start->bus, &p);
 }
 
+static void health_asked(void *child)
+{
+    const struct child *c = child;
+    const struct poke p = {.kind = POKE_HEALTH};
+    poke_send(c->start->bus, &p);
+}
+
 static struct web_settings web_settings_of(struct child *c)
 {
-    struct web_settings set = {.hostname = c->config->hostname, .store = c->store, .queue_changed = queue_changed, .app = c};
+    struct web_settings set = {.hostname = c->config->hostname,
+                               .store = c->store,
+                               .queue_changed = queue_changed,
+                               .health_asked = health_asked,
+                               .app = c};
     for (size_t i = 0; i < c->config->listen.n && set.https_port == 0; i++)
         if (c->config->listen.v[i].service == SERVICE_HTTPS)
             set.https_port = addr_port(&c->config->listen.v[i].addr);

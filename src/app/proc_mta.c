@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/certificates.h"
+#include "app/health_desk.h"
 #include "app/judge_settings.h"
 #include "app/process.h"
 #include "app/reporting.h"
@@ -36,6 +37,7 @@ struct mta {
     struct signing *signing;
     struct report *report;
     struct certificates *certificates;
+    struct health_desk *health;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
@@ -227,6 +229,11 @@ static struct certificates_settings certificates_settings_of(struct mta *m)
     return set;
 }
 
+static struct health_desk_settings health_settings_of(const struct mta *m)
+{
+    return (struct health_desk_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust};
+}
+
 static enum rc reload(void *ctx, struct child *c)
 {
     struct mta *m = ctx;
@@ -253,6 +260,9 @@ static enum rc reload(void *ctx, struct child *c)
     }
     const struct certificates_settings certificates = certificates_settings_of(m);
     enum rc kept = certificates_reload(m->certificates, &certificates);
+    const struct health_desk_settings health = health_settings_of(m);
+    if (kept == RC_OK)
+        kept = health_desk_reload(m->health, &health);
     tls_client_free(old);
     return rc == RC_OK ? kept : rc;
 }
@@ -264,6 +274,8 @@ static void poked(void *ctx, const struct poke *p)
         queue_wake(m->queue);
     if (p->kind == POKE_KEYS)
         signing_wake(m->signing, p->account != 0);
+    if (p->kind == POKE_HEALTH)
+        health_desk_wake(m->health);
     if (p->kind == POKE_REPORTS)
         report_wake(m->report);
 }
@@ -319,7 +331,8 @@ static bool begin(struct mta *m)
     if (rc != RC_OK)
         log_error("queue.failed", F_CSTR("reason", rc_name(rc)));
     const struct certificates_settings certificates = certificates_settings_of(m);
-    return rc == RC_OK && certificates_new(&certificates, &m->certificates) == RC_OK;
+    const struct health_desk_settings health = health_settings_of(m);
+    return rc == RC_OK && certificates_new(&certificates, &m->certificates) == RC_OK && health_desk_new(&health, &m->health) == RC_OK;
 }
 
 int mta_process(struct start *start)
@@ -331,6 +344,7 @@ int mta_process(struct start *start)
     fetch_init(); /* reads files that are out of reach later */
     if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
+        health_desk_free(m->health);
         certificates_free(m->certificates);
         queue_free(m->queue);
         child_close_pool(&m->child);

@@ -4,7 +4,7 @@
 
 #define SERVERS_TEXT_MAX 65536
 
-enum rc resolver_open(const struct config *f, struct dns **out, const char **why)
+enum rc resolver_open_fresh(const struct config *f, unsigned keep_s, struct dns **out, const char **why)
 {
     const size_t n = f ? f->dns.servers.n : 0;
     struct arena a;
@@ -21,11 +21,16 @@ enum rc resolver_open(const struct config *f, struct dns **out, const char **why
         servers[i] = text;
         rc = text ? RC_OK : RC_TEMP;
     }
-    const struct dns_settings set = {.servers = servers, .n_servers = n, .trust_anchor = f ? f->dns.trust_anchor : NULL};
+    const struct dns_settings set = {.servers = servers, .n_servers = n, .trust_anchor = f ? f->dns.trust_anchor : NULL, .keep_s = keep_s};
     if (rc == RC_OK)
         rc = dns_new(&set, out, why);
     arena_clear(&a);
     return rc;
+}
+
+enum rc resolver_open(const struct config *f, struct dns **out, const char **why)
+{
+    return resolver_open_fresh(f, 0, out, why);
 }
 
 bool app_config_if_any(struct app *app, const struct config **out)

@@ -302,6 +302,20 @@ enum dns_status dns_txt(struct dns *d, struct view name, int64_t deadline_ms, st
     return dns_texts(out, a, texts, n) == RC_OK ? out->status : out_of_memory(out);
 }
 
+/* Records that hold one name. */
+static enum dns_status take_names(struct dns_answer *out, struct arena *a, struct view **names, size_t *n)
+{
+    *names = arena_new_array(a, out->n, struct view);
+    if (!*names)
+        return out_of_memory(out);
+    for (size_t i = 0; i < out->n; i++) {
+        struct view in = out->rdata[i];
+        if (name_read(&in, a, &(*names)[*n]) == RC_OK)
+            ++*n;
+    }
+    return out->status;
+}
+
 /* "1.2.0.192.in-addr.arpa", or nibbles under ip6.arpa (RFC 3596 §2.5). */
 static void reverse_name(const struct addr *addr, struct buf *out)
 {
@@ -344,15 +358,22 @@ enum dns_status dns_ptr(struct dns *d, const struct addr *addr, int64_t deadline
     buf_clear(&name);
     if (out->status != DNS_OK)
         return out->status;
-    *names = arena_new_array(a, out->n, struct view);
-    if (!*names)
-        return out_of_memory(out);
-    for (size_t i = 0; i < out->n; i++) {
-        struct view in = out->rdata[i];
-        if (name_read(&in, a, &(*names)[*n]) == RC_OK)
-            ++*n;
-    }
-    return out->status;
+    return take_names(out, a, names, n);
+}
+
+enum rc dns_read_name(struct view *rdata, struct arena *a, struct view *out)
+{
+    return name_read(rdata, a, out);
+}
+
+enum dns_status dns_ns(struct dns *d, struct view name, int64_t deadline_ms, struct arena *a, struct dns_answer *out,
+                       struct view **hosts, size_t *n)
+{
+    *hosts = NULL;
+    *n = 0;
+    if (dns_query(d, name, DNS_NS, deadline_ms, a, out) != DNS_OK)
+        return out->status;
+    return take_names(out, a, hosts, n);
 }
 
 enum dns_status dns_tlsa(struct dns *d, struct view name, int64_t deadline_ms, struct arena *a, struct dns_answer *out,

@@ -26,7 +26,18 @@ enum dns_status {
     DNS_TEMP,     /* cannot tell now: no answer, SERVFAIL, no memory */
     DNS_BOGUS,    /* signatures do not hold: to be treated as DNS_TEMP by whoever delivers */
 };
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5,
+    DNS_PTR = 12,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_SRV = 33,
+    DNS_TLSA = 52,
+    DNS_CAA = 257,
+};
 
 struct dns;
 struct dns_settings {
@@ -34,6 +45,7 @@ struct dns_settings {
     size_t n_servers;           /* 0: /etc/resolv.conf */
     const char *trust_anchor;   /* file, or NULL */
     int64_t timeout_ms;         /* of one question; 0: DNS_TIMEOUT_MS */
+    unsigned keep_s;            /* no answer is kept longer, for those who wait for changes; 0: as said above */
 };
 /* *why: static words when it fails. RC_SYNTAX: a server's address or the anchor file. RC_TEMP. */
 enum rc dns_new(const struct dns_settings *set, struct dns **out, const char **why);
@@ -91,6 +103,11 @@ enum dns_status dns_txt(struct dns *d, struct view name, int64_t deadline_ms, st
 /* Names of an address. */
 enum dns_status dns_ptr(struct dns *d, const struct addr *addr, int64_t deadline_ms, struct arena *a, struct dns_answer *out,
                         struct view **names, size_t *n);
+/* A name at the front of an answer's data, which is moved past it: lower case, no final dot. RC_SYNTAX. RC_TEMP. */
+enum rc dns_read_name(struct view *rdata, struct arena *a, struct view *out);
+/* Hosts of NS records, each once. */
+enum dns_status dns_ns(struct dns *d, struct view name, int64_t deadline_ms, struct arena *a, struct dns_answer *out,
+                       struct view **hosts, size_t *n);
 struct dns_tlsa {
     uint8_t usage, selector, matching;
     struct view data;

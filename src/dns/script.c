@@ -25,7 +25,8 @@ static enum dns_type type_of(struct view word)
         struct view name;
         enum dns_type type;
     } types[] = {{VIEW_INIT("A"), DNS_A},     {VIEW_INIT("AAAA"), DNS_AAAA}, {VIEW_INIT("CNAME"), DNS_CNAME}, {VIEW_INIT("PTR"), DNS_PTR},
-                 {VIEW_INIT("MX"), DNS_MX},   {VIEW_INIT("TXT"), DNS_TXT},   {VIEW_INIT("TLSA"), DNS_TLSA}};
+                 {VIEW_INIT("MX"), DNS_MX},   {VIEW_INIT("TXT"), DNS_TXT},   {VIEW_INIT("TLSA"), DNS_TLSA},
+                 {VIEW_INIT("NS"), DNS_NS},   {VIEW_INIT("SRV"), DNS_SRV},   {VIEW_INIT("CAA"), DNS_CAA}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (view_ieq(types[i].name, word))
             return types[i].type;
@@ -87,7 +88,23 @@ static enum rc put_rdata(enum dns_type type, struct view data, struct buf *out)
         put_name(out, data);
         return RC_OK;
     case DNS_CNAME:
+    case DNS_NS:
     case DNS_PTR: put_name(out, data); return RC_OK;
+    case DNS_SRV:
+        for (int i = 0; i < 3; i++)
+            if (put_number(out, &data, 65535) != RC_OK)
+                return RC_SYNTAX;
+        put_name(out, data);
+        return RC_OK;
+    case DNS_CAA: { /* 0 issue "ca.test" */
+        struct view tag;
+        if (put_number(out, &data, 255) != RC_OK || !view_split(&data, ' ', &tag) || tag.n > 255 || !view_take_chr(&data, '"') || data.n == 0)
+            return RC_SYNTAX;
+        buf_chr(out, (char)tag.n);
+        buf_add(out, tag);
+        buf_add(out, view_slice(data, 0, data.n - 1));
+        return RC_OK;
+    }
     case DNS_TXT:
         while (data.n > 0) {
             struct view part;

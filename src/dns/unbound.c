@@ -36,6 +36,7 @@ struct unbound {
     pthread_mutex_t lock; /* guards all below and every unbound_ask */
     struct unbound_ask *pending[PENDING_BUCKETS];
     size_t n_pending;
+    uint32_t keep_s; /* 0: as the records say */
 };
 
 /* Names that libunbound answers by itself as not existing, and which servers that we were told to ask may serve. */
@@ -143,6 +144,8 @@ static void take_answer(void *arg, int err, struct ub_result *result)
     struct unbound *u = ask->owner;
     struct found found;
     read_result(err, result, &found);
+    if (u->keep_s > 0 && found.answer.ttl_s > u->keep_s)
+        found.answer.ttl_s = u->keep_s;
     dns_cache_put(u->cache, ask->name, ask->type, clock_mono_ms(), &found.answer);
     pthread_mutex_lock(&u->lock);
     ask->err = err;
@@ -205,6 +208,12 @@ static enum rc configure(struct ub_ctx *ctx, const struct dns_settings *set, con
     int err = ub_ctx_async(ctx, 1);
     for (size_t i = 0; i < sizeof options / sizeof *options && err == 0; i++)
         err = ub_ctx_set_option(ctx, options[i][0], options[i][1]);
+    char keep[16];
+    snprintf(keep, sizeof keep, "%u", set->keep_s);
+    if (set->keep_s > 0 && err == 0)
+        err = ub_ctx_set_option(ctx, "cache-max-ttl:", keep);
+    if (set->keep_s > 0 && err == 0)
+        err = ub_ctx_set_option(ctx, "cache-max-negative-ttl:", keep);
     for (size_t i = 0; i < sizeof lab_options / sizeof *lab_options && err == 0 && set->n_servers > 0; i++)
         err = ub_ctx_set_option(ctx, lab_options[i][0], lab_options[i][1]);
     if (err != 0) {
@@ -246,6 +255,7 @@ enum rc unbound_new(const struct dns_settings *set, struct dns_cache *cache, str
     if (!u)
         return RC_TEMP;
     u->cache = cache;
+    u->keep_s = set->keep_s;
     u->stop[0] = u->stop[1] = -1;
     pthread_mutex_init(&u->lock, NULL);
     u->ctx = ub_ctx_create();

@@ -84,6 +84,11 @@ void health_say_repair(struct look *l, const char *id, enum health_mark mark, st
     va_end(args);
 }
 
+bool health_is_over(const struct look *l)
+{
+    return clock_mono_ms() >= l->deadline_ms || (l->set->stop && atomic_load(l->set->stop));
+}
+
 void health_progress(const struct look *l, const char *what, struct view about)
 {
     if (l->set->progress)
@@ -108,13 +113,9 @@ enum rc health_look(const struct health_settings *set, struct view domain, int64
     enum rc rc = dns_domain_ascii(domain, a, &out->domain);
     if (rc != RC_OK || view_starts(out->domain, VIEW("[")))
         return rc == RC_TEMP ? RC_TEMP : RC_SYNTAX;
-    health_mx(&l);
-    health_spf(&l);
-    health_dkim(&l);
-    health_dmarc(&l);
-    health_tls(&l);
-    health_sts(&l);
-    health_dane(&l);
-    health_tlsrpt(&l);
+    static void (*const subjects[])(struct look *) = {health_mx,  health_spf, health_dkim, health_dmarc,
+                                                      health_tls, health_sts, health_dane, health_tlsrpt};
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !health_is_over(&l); i++)
+        subjects[i](&l);
     return l.rc;
 }

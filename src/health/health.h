@@ -7,6 +7,8 @@
 #ifndef HEALTH_HEALTH_H
 #define HEALTH_HEALTH_H
 
+#include <stdatomic.h>
+
 #include "base/lang.h"
 #include "dns/dns.h"
 #include "mailauth/spf_tree.h"
@@ -53,10 +55,12 @@ struct health_settings {
     unsigned port;              /* of MX hosts */
     unsigned https_port;        /* of policy hosts */
     bool connect;               /* also talk to the MX hosts */
+    bool public_only;           /* hosts at private or local addresses are not asked: who names the domain is no operator */
     bool ours;                  /* one of our domains: what we publish and listen for is known */
     const struct health_selector *selectors;
     size_t n_selectors;         /* 0: names that are in use are tried */
     int64_t now_s;
+    const atomic_bool *stop;    /* may be NULL; set by another thread: ends soon, with what was found so far */
     /* May be NULL. Told before each step that takes long: "asking mx.ici.test". */
     void (*progress)(void *ctx, const char *what, struct view about);
     void *ctx;

@@ -31,6 +31,8 @@ void health_say(struct look *l, const char *id, enum health_mark mark, struct vi
 /* The same with a repair that has one "%.*s" in it, for `about`. */
 void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, struct view about,
                        const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+/* No time is left. */
+bool health_is_over(const struct look *l);
 void health_progress(const struct look *l, const char *what, struct view about);
 /* "the name servers do not answer" for what cannot be told now. */
 bool health_unanswered(struct look *l, const char *id, struct view subject, const struct dns_answer *answer);

@@ -4,7 +4,7 @@
 
 #include "base/utf8.h"
 
-static json_t *text(struct view v)
+json_t *health_json_text(struct view v)
 {
     json_t *j = json_stringn(v.p ? v.p : "", v.n);
     struct buf clean;
@@ -19,10 +19,10 @@ static json_t *text(struct view v)
 
 static json_t *text_or_null(struct view v)
 {
-    return v.n > 0 ? text(v) : json_null();
+    return v.n > 0 ? health_json_text(v) : json_null();
 }
 
-static json_t *when(int64_t s)
+json_t *health_json_time(int64_t s)
 {
     char out[32];
     struct tm tm;
@@ -38,15 +38,15 @@ json_t *health_json(const struct health *h, enum lang lang)
     for (const struct health_point *p = h->points; p; p = p->next)
         json_array_append_new(points, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "id", p->id, "area", lang_of(health_words, lang, p->area),
                                                 "mark", health_mark_name(p->mark), "subject", text_or_null(p->subject), "text",
-                                                text(p->text[lang]), "repair", text_or_null(p->repair[lang])));
+                                                health_json_text(p->text[lang]), "repair", text_or_null(p->repair[lang])));
     for (const struct spf_node *n = h->spf.nodes; n; n = n->next) {
         struct buf problem;
         buf_init(&problem, 4096);
         lang_printf(&problem, health_words, lang, "%.*s", VIEW_FMT(n->problem));
-        json_array_append_new(tree, json_pack("{s:i, s:o, s:o, s:b, s:o}", "depth", (int)n->depth, "domain", text(n->domain), "term",
-                                              text(n->term), "lookup", (int)n->is_lookup, "problem", text_or_null(buf_view(&problem))));
+        json_array_append_new(tree, json_pack("{s:i, s:o, s:o, s:b, s:o}", "depth", (int)n->depth, "domain", health_json_text(n->domain), "term",
+                                              health_json_text(n->term), "lookup", (int)n->is_lookup, "problem", text_or_null(buf_view(&problem))));
         buf_clear(&problem);
     }
-    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}}", "domain", text(h->domain), "made", when(h->made_s), "points", points, "spf", "lookups",
+    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}}", "domain", health_json_text(h->domain), "made", health_json_time(h->made_s), "points", points, "spf", "lookups",
                      (int)h->spf.lookups, "tree", tree);
 }

@@ -8,5 +8,8 @@
 
 /* {"domain", "made", "points": [{"id", "area", "mark", "subject", "text", "repair"}], "spf": {"lookups", "tree"}}. NULL: no memory. */
 json_t *health_json(const struct health *h, enum lang lang);
+/* A text, of which bytes that are not UTF-8 become U+FFFD; a time as "2026-11-22T01:30:00Z", 0: null. */
+json_t *health_json_text(struct view v);
+json_t *health_json_time(int64_t s);
 
 #endif

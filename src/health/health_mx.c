@@ -7,6 +7,14 @@ static bool is_address(struct view host)
     return addr_parse_ip(host, 0, &addr) == RC_OK;
 }
 
+static bool all_public(const struct addr *addrs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!addr_is_public(&addrs[i]))
+            return false;
+    return true;
+}
+
 /* RFC 5321 §5.1, RFC 2181 §10.3: an MX names a host with addresses, not another name for one. */
 static void look_at_host(struct look *l, struct view host)
 {
@@ -24,6 +32,11 @@ static void look_at_host(struct look *l, struct view host)
     if (n == 0) {
         health_say(l, "mx.host", HEALTH_BAD, host, "Add an A or AAAA record for it, or remove it from the MX records.",
                    "This MX host has no address: mail waits, and may bounce after days.");
+        return;
+    }
+    if (l->set->public_only && !all_public(addrs, n)) {
+        health_say(l, "mx.private", HEALTH_BAD, host, "Publish an address that the Internet can reach.",
+                   "This MX host has a private or local address: nobody outside can reach it.");
         return;
     }
     if (answer.canonical.n > 0)

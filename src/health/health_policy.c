@@ -65,6 +65,12 @@ static bool fetch_policy(struct look *l, struct view host, struct buf *file)
                    "The MTA-STS record is there, but this host has no address: the policy cannot be fetched.");
         return false;
     }
+    for (size_t i = 0; l->set->public_only && i < n; i++)
+        if (!addr_is_public(&addrs[i])) {
+            health_say(l, "sts.fetch", HEALTH_BAD, host, "Publish an address that the Internet can reach.",
+                       "This host has a private or local address: nobody outside can fetch the policy.");
+            return false;
+        }
     const struct fetch_request r = {.host = name,
                                     .port = l->set->https_port,
                                     .path = "/.well-known/mta-sts.txt",

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "health/health.h"
+#include "health/health_records.h"
 
 static const char zone[] =
     "good.test MX 10 mx.good.test\n"
@@ -186,11 +187,68 @@ static void points_are_told_in_both_languages(void **state)
     arena_reset(&arena);
 }
 
+/* RFC 1035 §5.1 on one side, the DNS on the other. */
+static void records_are_compared(void **state)
+{
+    static const char script[] = "ici.test MX 10 MX.ici.test\n"
+                                 "mx.ici.test A 192.0.2.1\nmx.ici.test AAAA 2001:db8::1\n"
+                                 "ici.test TXT \"v=spf1 \" \"mx -all\"\nici.test TXT \"other=1\"\n"
+                                 "_dmarc.ici.test TXT \"v=DMARC1; p=none\"\n"
+                                 "_25._tcp.mx.ici.test TLSA 3 1 1 00ff\n"
+                                 "_imaps._tcp.ici.test SRV 0 1 993 mx.ici.test\n_pop3._tcp.ici.test SRV 0 0 0 .\n"
+                                 "ici.test CAA 0 issue \"ca.test\"\n"
+                                 "mta-sts.ici.test CNAME mx.ici.test\nbroken.test TXT !temp\n";
+    static const struct {
+        const char *name, *type, *value;
+        enum health_record_state state;
+        size_t n_found;
+    } cases[] = {
+        {"ici.test.", "MX", "10 mx.ici.test.", HEALTH_RECORD_PUBLISHED, 1},
+        {"ici.test.", "MX", "20 mx.ici.test.", HEALTH_RECORD_DIFFERENT, 1},
+        {"mx.ici.test.", "A", "192.0.2.1", HEALTH_RECORD_PUBLISHED, 1},
+        {"mx.ici.test.", "AAAA", "2001:DB8:0::1", HEALTH_RECORD_PUBLISHED, 1},
+        {"ici.test.", "TXT", "\"v=spf1 mx -all\"", HEALTH_RECORD_PUBLISHED, 1},
+        {"ici.test.", "TXT", "\"v=spf1 mx a -all\"", HEALTH_RECORD_DIFFERENT, 1},
+        {"ici.test.", "TXT", "\"v=BIMI1; l=\"", HEALTH_RECORD_MISSING, 0},
+        {"_dmarc.ici.test.", "TXT", "\"v=DMARC1; p=reject\"", HEALTH_RECORD_DIFFERENT, 1},
+        {"_25._tcp.mx.ici.test.", "TLSA", "3 1 1 00FF", HEALTH_RECORD_PUBLISHED, 1},
+        {"_25._tcp.mx.ici.test.", "TLSA", "3 1 1 01FF", HEALTH_RECORD_DIFFERENT, 1},
+        {"_imaps._tcp.ici.test.", "SRV", "0 1 993 mx.ici.test.", HEALTH_RECORD_PUBLISHED, 1},
+        {"_pop3._tcp.ici.test.", "SRV", "0 0 0 .", HEALTH_RECORD_PUBLISHED, 1},
+        {"ici.test.", "CAA", "0 issue \"ca.test\"", HEALTH_RECORD_PUBLISHED, 1},
+        {"mta-sts.ici.test.", "CNAME", "mx.ici.test.", HEALTH_RECORD_PUBLISHED, 1},
+        {"_smtp._tls.ici.test.", "TXT", "\"v=TLSRPTv1; rua=mailto:x@ici.test\"", HEALTH_RECORD_MISSING, 0},
+        {"broken.test.", "TXT", "\"x\"", HEALTH_RECORD_UNKNOWN, 0},
+        {"ici.test.", "HINFO", "x", HEALTH_RECORD_UNKNOWN, 0},
+    };
+    struct dns *dns = NULL;
+    json_t *j;
+    (void)state;
+    assert_int_equal(dns_new_scripted(script, &dns), RC_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct health_record r = {view_str(cases[i].name), view_str(cases[i].type), view_str(cases[i].value)};
+        assert_int_equal(health_records_compare(dns, &r, 1, deadline_in(1000), &arena), RC_OK);
+        if (r.state != cases[i].state || r.n_found != cases[i].n_found)
+            print_error("case %zu: state %d, found %zu\n", i, r.state, r.n_found);
+        assert_int_equal(r.state, cases[i].state);
+        assert_int_equal(r.n_found, cases[i].n_found);
+    }
+    const struct view asked = VIEW("{\"records\":[{\"name\":\"ici.test.\",\"type\":\"MX\",\"value\":\"10 mx.ici.test.\"}]}");
+    assert_int_equal(health_records_answer(dns, asked, 1, deadline_in(1000), &arena, &j), RC_OK);
+    const json_t *first = json_array_get(json_object_get(j, "records"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "state")), "published");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(first, "found"), 0)), "10 mx.ici.test");
+    json_decref(j);
+    assert_int_equal(health_records_answer(dns, VIEW("[]"), 1, deadline_in(1000), &arena, &j), RC_SYNTAX);
+    dns_free(dns);
+    arena_reset(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_good_and_what_is_bad), cmocka_unit_test(bombs_are_cut),
                                        cmocka_unit_test(names_that_are_none), cmocka_unit_test(french_takes_the_same_arguments),
-                                       cmocka_unit_test(points_are_told_in_both_languages)};
+                                       cmocka_unit_test(points_are_told_in_both_languages), cmocka_unit_test(records_are_compared)};
     arena_init(&arena, 64u << 20);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ void health_dane_served(struct look *l, const struct look_host *host, const stru
     if (!l->set->connect || !l->set->trust)
         return;
     health_progress(l, "comparing with its TLSA records", host->name);
-    for (size_t i = 0; i < host->n_addrs && i < HEALTH_ADDRS_MAX && clock_mono_ms() < l->deadline_ms; i++)
+    for (size_t i = 0; i < host->n_addrs && i < HEALTH_ADDRS_MAX && !health_is_over(l); i++)
         tried += compare(l, host, &host->addrs[i], dane, &fits);
     if (tried > 0 && fits == tried)
         health_say(l, "dane.match", HEALTH_GOOD, host->name, NULL, "The certificate that it serves fits them.");
@@ -123,7 +123,7 @@ void health_tls(struct look *l)
 {
     for (size_t i = 0; l->set->connect && i < l->n_hosts; i++) {
         health_progress(l, "connecting to", l->hosts[i].name);
-        for (size_t j = 0; j < l->hosts[i].n_addrs && j < HEALTH_ADDRS_MAX && clock_mono_ms() < l->deadline_ms; j++)
+        for (size_t j = 0; j < l->hosts[i].n_addrs && j < HEALTH_ADDRS_MAX && !health_is_over(l); j++)
             talk(l, &l->hosts[i], &l->hosts[i].addrs[j]);
     }
 }

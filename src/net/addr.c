@@ -157,6 +157,23 @@ bool addr_is_loopback(const struct addr *a)
     return is_mapped(bytes) ? bytes[12] == 127 : memcmp(bytes, loopback6, sizeof bytes) == 0;
 }
 
+bool addr_is_public(const struct addr *a)
+{
+    static const char *const special[] = {
+        "0.0.0.0/8",       "10.0.0.0/8",      "100.64.0.0/10",   "127.0.0.0/8",  "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24",    "192.88.99.0/24",  "192.168.0.0/16",  "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+        "2001::/23",       "2001:db8::/32",   "2002::/16"};
+    static const char *const given[] = {"0.0.0.0/0", "2000::/3"}; /* all else of IPv6 is not given out yet */
+    struct addr_net net;
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+        if (addr_net_parse(view_str(special[i]), &net) == RC_OK && addr_in_net(a, &net))
+            return false;
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (addr_net_parse(view_str(given[i]), &net) == RC_OK && addr_in_net(a, &net))
+            return true;
+    return false;
+}
+
 void addr_write_ip(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
     const void *ip = addr_is_ipv6(a) ? (const void *)&in6(a)->sin6_addr : &in4(a)->sin_addr;

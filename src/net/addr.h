@@ -30,6 +30,9 @@ bool addr_eq_ip(const struct addr *a, const struct addr *b);
 unsigned addr_port(const struct addr *a);
 bool addr_is_ipv6(const struct addr *a);
 bool addr_is_loopback(const struct addr *a);
+/* An address that others on the Internet can reach: no private, loopback, link-local, documentation or other special range
+ * (RFC 6890), no tunnel that hides one. */
+bool addr_is_public(const struct addr *a);
 /* "192.0.2.1" / "2001:db8::1", without port. Always NUL-ended. */
 void addr_write_ip(const struct addr *a, char out[ADDR_TEXT_MAX]);
 /* With port. */

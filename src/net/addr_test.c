@@ -107,6 +107,19 @@ static void test_unmap_and_keys(void **state)
     assert_true(addr_is_loopback(&a));
     addr_parse_ip(VIEW("128.0.0.1"), 0, &a);
     assert_false(addr_is_loopback(&a));
+    static const struct {
+        const char *ip;
+        bool is_public;
+    } reach[] = {{"1.1.1.1", true},          {"223.255.255.255", true}, {"2a00:1450::1", true}, {"10.0.0.1", false},  {"172.31.0.1", false},
+                 {"172.32.0.1", true},       {"192.168.1.1", false},    {"127.0.0.1", false},   {"169.254.169.254", false},
+                 {"100.64.0.1", false},      {"224.0.0.1", false},      {"255.255.255.255", false}, {"0.0.0.0", false}, {"::1", false},
+                 {"fe80::1", false},         {"fd00::1", false},        {"::ffff:10.0.0.1", false}, {"2002:7f00:1::1", false},
+                 {"64:ff9b::7f00:1", false}, {"2001:db8::1", false},    {"::", false},          {"192.0.2.1", false}};
+    for (size_t i = 0; i < sizeof reach / sizeof *reach; i++) {
+        assert_int_equal(addr_parse_ip(view_str(reach[i].ip), 25, &a), RC_OK);
+        assert_int_equal(addr_is_public(&a), reach[i].is_public);
+    }
+    assert_false(addr_is_public(&(struct addr){0}));
     addr_write(&(struct addr){0}, text);
     assert_string_equal(text, "unknown:0");
 }

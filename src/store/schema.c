@@ -100,6 +100,12 @@ static const char *const domain_3[] = {
     "CREATE TABLE passkey (id BYTEA NOT NULL PRIMARY KEY, account BIGINT NOT NULL, public_key BYTEA NOT NULL, rp TEXT NOT NULL,"
     " name TEXT NOT NULL, sign_count BIGINT NOT NULL, created_s BIGINT NOT NULL, used_s BIGINT NOT NULL)" CLUSTERED,
     "CREATE INDEX passkey_account ON passkey (account)",
+    /* What the doctor was asked and found (health_result.c). kind: enum health_asked. en, fr: JSON. */
+    "CREATE TABLE health_result (kind INTEGER NOT NULL, domain TEXT NOT NULL, question TEXT NOT NULL, asker BIGINT NOT NULL,"
+    " asked_s BIGINT NOT NULL, made_s BIGINT NOT NULL, waiting INTEGER NOT NULL, good INTEGER NOT NULL, note INTEGER NOT NULL,"
+    " warn INTEGER NOT NULL, bad INTEGER NOT NULL, unknown INTEGER NOT NULL, en TEXT NOT NULL, fr TEXT NOT NULL,"
+    " PRIMARY KEY (kind, domain))" CLUSTERED,
+    "CREATE INDEX health_result_waiting ON health_result (asked_s) WHERE waiting = 1",
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3};

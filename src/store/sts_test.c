@@ -1,6 +1,7 @@
 /* What is kept of others' TLS: policies, hosts, and the day's sessions for TLS-RPT. */
 #include "store/store_fixture.h"
 
+#include "store/health_result.h"
 #include "store/sts.h"
 #include "store/tlsrpt.h"
 
@@ -133,10 +134,41 @@ static void made_up_failures_end_somewhere(void **state)
     free(o);
 }
 
+static void questions_are_bounded_and_answered(void **state)
+{
+    struct fixture *f = *state;
+    struct health_result ask = {.kind = HEALTH_ASK_DOCTOR, .domain = VIEW("a.test"), .asker = 7}, back;
+    assert_int_equal(health_result_next(f->s, &f->a, &back), RC_NOTFOUND);
+    assert_int_equal(health_result_get(f->s, HEALTH_ASK_DOCTOR, ask.domain, &f->a, &back), RC_NOTFOUND);
+    assert_int_equal(health_result_ask(f->s, &ask), RC_OK);
+    assert_int_equal(health_result_ask(f->s, &ask), RC_OK); /* the same again is the same question */
+    ask.kind = HEALTH_ASK_RECORDS;
+    ask.question = VIEW("{}");
+    assert_int_equal(health_result_ask(f->s, &ask), RC_OK);
+    ask.domain = VIEW("b.test");
+    assert_int_equal(health_result_ask(f->s, &ask), RC_LIMIT); /* of one account */
+    for (unsigned i = 0; i < HEALTH_ASKS_MAX; i++) {
+        ask.asker = 100 + i;
+        ask.domain = view_str(arena_printf(&f->a, "d%u.test", i));
+        assert_int_equal(health_result_ask(f->s, &ask), i < HEALTH_ASKS_MAX - 2 ? RC_OK : RC_LIMIT); /* in all */
+    }
+    assert_int_equal(health_result_next(f->s, &f->a, &back), RC_OK);
+    assert_true(back.kind == HEALTH_ASK_DOCTOR && view_eq(back.domain, VIEW("a.test")) && back.asker == 7 && back.waiting);
+    back.made_s = 1000;
+    back.n[3] = 2;
+    back.text[LANG_EN] = VIEW("{\"en\":1}");
+    back.text[LANG_FR] = VIEW("{\"fr\":1}");
+    assert_int_equal(health_result_put(f->s, &back), RC_OK);
+    assert_int_equal(health_result_get(f->s, HEALTH_ASK_DOCTOR, VIEW("a.test"), &f->a, &back), RC_OK);
+    assert_true(!back.waiting && back.made_s == 1000 && back.n[3] == 2 && view_eq(back.text[LANG_FR], VIEW("{\"fr\":1}")) && back.asker == 7);
+    assert_int_equal(health_result_forget(f->s, 1001), RC_OK);
+    assert_int_equal(health_result_get(f->s, HEALTH_ASK_DOCTOR, VIEW("a.test"), &f->a, &back), RC_NOTFOUND);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {T(policies_are_kept), T(hosts_with_tls_are_known_again), T(sessions_add_up),
-                                       T(made_up_failures_end_somewhere)};
+                                       T(made_up_failures_end_somewhere), T(questions_are_bounded_and_answered)};
     return cmocka_run_group_tests_name("store_sts", tests, NULL, NULL);
 }

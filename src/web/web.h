@@ -15,6 +15,7 @@ struct web_settings {
     unsigned https_port;  /* where plain HTTP is sent to; 0: nothing listens there */
     /* What the other process must hear of. NULL: nobody listens. */
     void (*queue_changed)(void *app); /* rows of the queue changed */
+    void (*health_asked)(void *app); /* a health_result row waits */
     void *app;
 };
 struct web;

@@ -1,0 +1,288 @@
+#include "app/health_desk.h"
+
+#include <stdlib.h>
+
+#include "app/health_own.h"
+#include "app/resolver.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "health/health_json.h"
+#include "health/health_records.h"
+#include "store/directory.h"
+#include "store/health_result.h"
+#include "sys/thread.h"
+
+#define MEMORY       (32u << 20) /* of one look */
+#define HTTPS_PORT   443
+#define RECORDS_MS   15000
+#define FAILED_S     3600 /* after a failure of the store a domain waits so long for its daily look */
+#define DAILY_GAP_MS 2000 /* between two daily looks: nobody waits for them */
+
+struct desk_settings {
+    char *hostname;
+    struct tls_client *trust;
+    struct addr bind4, bind6; /* len 0: any */
+    unsigned port;
+    bool is_lab; /* all that we listen for is local: so may be the hosts of others */
+};
+struct health_desk {
+    struct store *store;
+    struct dns *dns;
+    pthread_t answering, daily;
+    bool has_answering, has_daily;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t changed;
+    struct desk_settings set;
+    bool woken;
+    atomic_bool stop;
+};
+
+/* --- settings --- */
+
+static bool is_lab(const struct config *c)
+{
+    bool any = false;
+    for (size_t i = 0; i < c->listen.n; i++) {
+        if (c->listen.v[i].service != SERVICE_SMTP)
+            continue;
+        any = true;
+        if (!addr_is_loopback(&c->listen.v[i].addr))
+            return false;
+    }
+    return any;
+}
+
+static enum rc take_settings(const struct health_desk_settings *from, struct desk_settings *out)
+{
+    const struct config *c = from->config;
+    *out = (struct desk_settings){.hostname = strdup(c->hostname), .port = c->outbound.port, .is_lab = is_lab(c)};
+    if (!out->hostname)
+        return RC_TEMP;
+    out->trust = tls_client_ref(from->trust);
+    for (size_t i = 0; i < c->outbound.bind.n; i++)
+        *(addr_is_ipv6(&c->outbound.bind.v[i]) ? &out->bind6 : &out->bind4) = c->outbound.bind.v[i];
+    return RC_OK;
+}
+
+static void clear_settings(struct desk_settings *set)
+{
+    free(set->hostname);
+    tls_client_free(set->trust);
+}
+
+/* Another's to keep: valid until clear_settings. */
+static enum rc copy_settings(struct health_desk *d, struct desk_settings *out)
+{
+    pthread_mutex_lock(&d->lock);
+    *out = d->set;
+    out->hostname = strdup(d->set.hostname);
+    out->trust = tls_client_ref(d->set.trust);
+    pthread_mutex_unlock(&d->lock);
+    return out->hostname ? RC_OK : RC_TEMP;
+}
+
+/* --- answers --- */
+
+static enum rc dump(json_t *j, struct arena *a, struct view *out)
+{
+    char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+    enum rc rc = text ? view_dup(a, view_str(text), out) : RC_TEMP;
+    free(text);
+    json_decref(j);
+    return rc;
+}
+
+static enum rc look(struct health_desk *d, const struct desk_settings *set, struct arena *a, struct health_result *r)
+{
+    struct health_settings look = {.dns = d->dns,
+                                   .trust = set->trust,
+                                   .hostname = set->hostname,
+                                   .bind4 = set->bind4.len > 0 ? &set->bind4 : NULL,
+                                   .bind6 = set->bind6.len > 0 ? &set->bind6 : NULL,
+                                   .port = set->port,
+                                   .https_port = HTTPS_PORT,
+                                   .connect = true,
+                                   .now_s = clock_real_s(),
+                                   .stop = &d->stop};
+    struct health h;
+    enum rc rc = health_own(d->store, r->domain, a, &look);
+    look.public_only = !look.ours && !set->is_lab;
+    if (rc == RC_OK)
+        rc = health_look(&look, r->domain, deadline_in(HEALTH_DESK_LOOK_MS), a, &h);
+    for (enum lang lang = LANG_EN; lang < LANG_N && rc == RC_OK; lang++)
+        rc = dump(health_json(&h, lang), a, &r->text[lang]);
+    for (int mark = HEALTH_GOOD; rc == RC_OK && mark <= HEALTH_UNKNOWN; mark++)
+        r->n[mark] = h.n[mark];
+    return rc;
+}
+
+static enum rc compare(struct health_desk *d, struct arena *a, struct health_result *r)
+{
+    json_t *j;
+    enum rc rc = health_records_answer(d->dns, r->question, clock_real_s(), deadline_in(RECORDS_MS), a, &j);
+    if (rc == RC_OK)
+        rc = dump(j, a, &r->text[LANG_EN]);
+    r->text[LANG_FR] = r->text[LANG_EN]; /* no sentences in it */
+    return rc;
+}
+
+/* A question that cannot be answered is answered all the same, by nothing: it must not come again at once. */
+static void answer(struct health_desk *d, struct arena *a, struct health_result *r)
+{
+    struct desk_settings set = {0};
+    enum rc rc = copy_settings(d, &set);
+    dns_forget(d->dns);
+    if (rc == RC_OK && r->kind == HEALTH_ASK_DOCTOR)
+        rc = look(d, &set, a, r);
+    else if (rc == RC_OK && r->kind == HEALTH_ASK_RECORDS)
+        rc = compare(d, a, r);
+    clear_settings(&set);
+    if (rc != RC_OK)
+        r->text[LANG_EN] = r->text[LANG_FR] = VIEW("");
+    if (d->stop)
+        return; /* half an answer is none */
+    r->made_s = clock_real_s();
+    enum rc put = health_result_put(d->store, r);
+    rc = rc == RC_OK ? put : rc;
+    if (rc != RC_OK)
+        log_warn("health.look.failed", F_VIEW("domain", r->domain), F_CSTR("reason", rc_name(rc)));
+}
+
+/* --- questions --- */
+
+/* Waits until woken, stopped or the time has come. False: stopped. */
+static bool rest(struct health_desk *d, int64_t until_ms, bool wakes)
+{
+    pthread_mutex_lock(&d->lock);
+    while (!d->stop && !(wakes && d->woken) && clock_mono_ms() < until_ms)
+        thread_cond_wait(&d->changed, &d->lock, until_ms);
+    if (wakes)
+        d->woken = false;
+    const bool on = !d->stop;
+    pthread_mutex_unlock(&d->lock);
+    return on;
+}
+
+static void answer_all(void *arg)
+{
+    struct health_desk *d = arg;
+    struct health_result r;
+    struct arena a;
+    arena_init(&a, MEMORY);
+    for (int64_t until_ms = 0; rest(d, until_ms, true); arena_reset(&a)) {
+        until_ms = deadline_in(HEALTH_DESK_CHECK_MS);
+        if (health_result_next(d->store, &a, &r) != RC_OK)
+            continue;
+        answer(d, &a, &r);
+        until_ms = 0; /* there may be more */
+    }
+    arena_clear(&a);
+}
+
+/* One of our domains whose last look is a day old. False: none. */
+static bool look_at_one(struct health_desk *d, struct arena *a)
+{
+    struct view *domains;
+    size_t n;
+    const int64_t now_s = clock_real_s();
+    if (directory_domains(d->store, a, &domains, &n) != RC_OK)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct health_result r, last;
+        enum rc rc = health_result_get(d->store, HEALTH_ASK_DOCTOR, domains[i], a, &last);
+        if (rc != RC_NOTFOUND && (rc != RC_OK || last.made_s > now_s - HEALTH_DESK_DAILY_S))
+            continue;
+        r = (struct health_result){.kind = HEALTH_ASK_DOCTOR, .domain = domains[i]};
+        answer(d, a, &r);
+        return true;
+    }
+    return false;
+}
+
+static void look_daily(void *arg)
+{
+    struct health_desk *d = arg;
+    struct arena a;
+    arena_init(&a, MEMORY);
+    for (int64_t until_ms = deadline_in(HEALTH_DESK_FIRST_MS); rest(d, until_ms, false); arena_reset(&a)) {
+        bool more = look_at_one(d, &a);
+        if (!more)
+            health_result_forget(d->store, clock_real_s() - HEALTH_KEEP_S);
+        until_ms = deadline_in(more ? DAILY_GAP_MS : HEALTH_DESK_CHECK_MS);
+    }
+    arena_clear(&a);
+}
+
+/* --- what others call --- */
+
+enum rc health_desk_new(const struct health_desk_settings *set, struct health_desk **out)
+{
+    struct health_desk *d = calloc(1, sizeof *d);
+    const char *why = "out of memory";
+    *out = NULL;
+    if (!d)
+        return RC_TEMP;
+    d->store = set->store;
+    pthread_mutex_init(&d->lock, NULL);
+    thread_cond_init(&d->changed);
+    enum rc rc = take_settings(set, &d->set);
+    if (rc == RC_OK)
+        rc = resolver_open_fresh(set->config, HEALTH_DESK_KEEP_S, &d->dns, &why);
+    if (rc == RC_OK) {
+        why = "no thread";
+        rc = thread_start("health", answer_all, d, &d->answering);
+        d->has_answering = rc == RC_OK;
+    }
+    if (rc == RC_OK) {
+        rc = thread_start("health-daily", look_daily, d, &d->daily);
+        d->has_daily = rc == RC_OK;
+    }
+    if (rc == RC_OK) {
+        *out = d;
+    } else {
+        log_error("health.failed", F_CSTR("reason", why));
+        health_desk_free(d);
+    }
+    return rc;
+}
+
+enum rc health_desk_reload(struct health_desk *d, const struct health_desk_settings *from)
+{
+    struct desk_settings set, old;
+    enum rc rc = take_settings(from, &set);
+    if (rc != RC_OK)
+        return rc;
+    pthread_mutex_lock(&d->lock);
+    old = d->set;
+    d->set = set;
+    pthread_mutex_unlock(&d->lock);
+    clear_settings(&old);
+    return RC_OK;
+}
+
+void health_desk_wake(struct health_desk *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->woken = true;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+}
+
+void health_desk_free(struct health_desk *d)
+{
+    if (!d)
+        return;
+    pthread_mutex_lock(&d->lock);
+    d->stop = true;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    if (d->has_answering)
+        pthread_join(d->answering, NULL);
+    if (d->has_daily)
+        pthread_join(d->daily, NULL);
+    dns_free(d->dns);
+    clear_settings(&d->set);
+    pthread_mutex_destroy(&d->lock);
+    pthread_cond_destroy(&d->changed);
+    free(d);
+}
