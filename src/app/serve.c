@@ -19,6 +19,7 @@
 #include "app/process.h"
 #include "base/clock.h"
 #include "sys/fdpass.h"
+#include "sys/board.h"
 
 /* NEXT is the vault that a reload starts; it takes the other's place when it is ready. */
 enum which { VAULT, NEXT, MTA, ACCESS, CHILDREN };
@@ -254,6 +255,7 @@ static bool start_child(struct server *s, enum which w)
         run_child(w, &start);
     }
     close(control[1]);
+    board_process(w, names[w], pid > 0 ? (uint32_t)pid : 0);
     if (pid < 0) {
         log_error("process.failed", F_CSTR("name", names[w]), F_CSTR("reason", strerror(errno)));
         close(control[0]);
@@ -363,6 +365,9 @@ static void finish_reload(struct server *s)
     }
     close_fd(&s->children[VAULT].control); /* ends after the answers in hand */
     s->children[VAULT] = s->children[NEXT];
+    board_process(VAULT, names[VAULT], 0);
+    board_process(VAULT, names[VAULT], (uint32_t)s->children[VAULT].pid);
+    board_process(NEXT, names[NEXT], 0);
     s->children[NEXT] = (struct proc){.control = -1};
     config_free(s->config);
     s->config = s->next;
@@ -418,6 +423,7 @@ static void child_gone(struct server *s, enum which w, int wait_status)
     const bool by_signal = WIFSIGNALED(wait_status);
 
     close_fd(&p->control);
+    board_process(w, names[w], 0);
     p->pid = 0;
     p->ready = false;
     if (s->stopping) {
@@ -595,7 +601,7 @@ int serve(struct app *app)
     struct server *s = calloc(1, sizeof *s);
     int status = EXIT_FAILED;
 
-    if (!s || !app_config(app)) {
+    if (!s || !app_config(app) || board_open() != RC_OK) {
         free(s);
         return EXIT_FAILED;
     }
@@ -606,6 +612,7 @@ int serve(struct app *app)
     memset(s->channels, -1, sizeof s->channels);
     for (enum which w = VAULT; w < CHILDREN; w++)
         s->children[w].control = -1;
+    board_process(CHILDREN, "parent", (uint32_t)getpid());
     log_set_process("parent");
     if (prepare(s) && start_child(s, VAULT)) {
         run(s);

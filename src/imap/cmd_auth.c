@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "imap/capability.h"
 #include "imap/session.h"
+#include "sys/board.h"
 
 #define AUTH_LINE_MAX 12288 /* RFC 4954 §4 asks for as much of a response in BASE64 */
 
@@ -44,6 +45,8 @@ static enum rc logged_in(struct imap_session *s, const struct directory_account 
     s->read_only = grant.read_only;
     s->state = IMAP_AUTHENTICATED;
     imap_deadline(s);
+    conn_set_account(s->conn, account->address);
+    board_count(BOARD_LOGINS, "imap");
     log_info("imap.login", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),
              F_VIEW("account", account->address), F_CSTR("how", s->last), F_INT("app_password", grant.app_password));
     buf_init(&text, 4096);
@@ -58,6 +61,7 @@ static enum rc logged_in(struct imap_session *s, const struct directory_account 
 
 static enum rc refused(struct imap_session *s, enum sasl_step step, struct view name)
 {
+    board_count(BOARD_LOGINS_FAILED, "imap");
     log_info("imap.login.refused", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),
              F_VIEW("account", name),
              F_CSTR("reason", sasl_step_word(step)));

@@ -13,6 +13,7 @@
 
 #include "crypto/equal.h"
 #include "crypto/random.h"
+#include "sys/board.h"
 
 #define IN_SIZE     (CONN_BUF + 2)  /* the longest line and its CRLF */
 #define EAT_MAX     (4 << 20)       /* a longer "line" is no line but an attack: the connection ends */
@@ -377,6 +378,11 @@ const char *conn_peer_text(const struct conn *c)
 uint64_t conn_id(const struct conn *c)
 {
     return c->id;
+}
+
+void conn_set_account(struct conn *c, struct view account)
+{
+    board_name(c->pool.place, account);
 }
 
 void conn_deadline(struct conn *c, int64_t deadline_ms)

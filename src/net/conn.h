@@ -26,6 +26,9 @@ uint64_t conn_id(const struct conn *c); /* the session id of the log lines; uniq
 /* False while plain. */
 bool conn_tls(const struct conn *c, struct tls_info *out);
 
+/* Who has logged in: shown with the live sessions (sys/board.h). */
+void conn_set_account(struct conn *c, struct view account);
+
 /* --- time --- */
 void conn_deadline(struct conn *c, int64_t deadline_ms);
 /* Each `bytes` read or written from now on earn 1 s more than `base_ms` (a least rate against slow peers),

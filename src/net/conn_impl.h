@@ -20,6 +20,7 @@ struct pool_part {
     uint32_t slot, generation;
     uint32_t heap_at; /* its place among the timeouts */
     uint8_t state, phase, flags;
+    unsigned place; /* on the board of sessions; 0: none */
     bool in_epoll, counted, implicit_tls;
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "net/tls_impl.h"
+#include "sys/board.h"
 
 /* --- OpenSSL's way to our socket: as its own, but without SIGPIPE --- */
 
@@ -147,6 +148,7 @@ enum rc conn_tls_step(struct conn *c, struct tls_server *t)
         if (rc == RC_TEMP)
             rc = conn_wait(c, POLLOUT);
         if (rc != RC_OK) {
+            board_count(BOARD_TLS_IN, "failed");
             log_info("net.tls.failed", F_ID("sid", c->id), F_CSTR("peer", c->peer_text),
                      F_CSTR("reason", handshake_error(rc)));
             ERR_clear_error();
@@ -156,6 +158,8 @@ enum rc conn_tls_step(struct conn *c, struct tls_server *t)
     tls_server_free(c->tls);
     c->tls = NULL;
     note_alpn(c);
+    board_count(BOARD_TLS_IN, SSL_get_version(c->ssl));
+    board_tls(c->pool.place, SSL_get_version(c->ssl));
     return RC_OK;
 }
 

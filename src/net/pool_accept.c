@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/pool_impl.h"
 #include "net/proxy.h"
+#include "sys/board.h"
 
 #define ACCEPT_AT_ONCE 64  /* then those that are connected already get their turn */
 #define PAUSE_MS       200 /* without descriptors, accept would fail in a busy loop */
@@ -92,6 +93,8 @@ static void note_refused(struct pool *p, struct conn *c, const char *reason)
 {
     int64_t now = clock_mono_ms();
     p->refused++;
+    board_count(BOARD_TURNED_AWAY, c->pool.service->name);
+    board_count(BOARD_REFUSED, "connection");
     if (p->refused_logged != 0 && now - p->refused_logged < 1000)
         return;
     p->refused_logged = now;
@@ -139,6 +142,7 @@ static void begin(struct pool *p, struct listener *l, struct conn *c)
     c->pool.phase = proxy ? PHASE_PROXY : l->l.implicit_tls ? PHASE_TLS : PHASE_OPEN;
     c->deadline = deadline_in(p->set.handshake_ms);
     p->accepted++;
+    board_count(BOARD_CONNECTIONS, c->pool.service->name);
     refused = admit(p, c, proxy);
     if (!refused && c->pool.phase == PHASE_OPEN) {
         pool_queue(p, c);

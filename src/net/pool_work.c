@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "net/pool_impl.h"
+#include "sys/board.h"
 #include "sys/thread.h"
 
 #define CREW_LEAST     4
@@ -163,6 +164,10 @@ static bool work(struct pool *p, struct conn *c, uint8_t flags)
         return false;
     conn_deadline(c, deadline_in(c->pool.idle_ms));
     c->pool.park_until = 0;
+    struct tls_info tls;
+    c->pool.place = board_enter(c->pool.service->name, c->peer_text);
+    if (conn_tls(c, &tls))
+        board_tls(c->pool.place, tls.version);
     c->pool.session = c->pool.service->open(c->pool.service->ctx, c);
     if (!c->pool.session)
         return false;
@@ -200,6 +205,7 @@ static void end_conn(struct pool *p, struct conn *c)
 {
     if (c->pool.session)
         c->pool.service->close(c->pool.session);
+    board_leave(c->pool.place);
     pthread_mutex_lock(&p->lock);
     pool_leave(p, c);
     pthread_mutex_unlock(&p->lock);

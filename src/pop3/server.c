@@ -9,6 +9,7 @@
 #include "pop3/command.h"
 #include "store/blob.h"
 #include "store/mailbox.h"
+#include "sys/board.h"
 
 #define SESSION_ARENA_MAX (64u << 10)
 #define LOAD_BATCH        500 /* rows read at a time while a maildrop is opened */
@@ -153,6 +154,8 @@ static void enter(struct session *s, const struct directory_account *account, st
     }
     s->state = TRANSACTION;
     conn_printf(s->conn, "+OK %zu messages\r\n", s->n_messages);
+    conn_set_account(s->conn, account->address);
+    board_count(BOARD_LOGINS, "pop3");
     log_info("pop3.login", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)),
              F_VIEW("account", account->address), F_INT("messages", s->n_messages),
              F_INT("app_password", grant.app_password));
@@ -161,6 +164,7 @@ static void enter(struct session *s, const struct directory_account *account, st
 /* One answer for every way in which a login ends badly. */
 static void deny(struct session *s, enum sasl_step step, struct view name)
 {
+    board_count(BOARD_LOGINS_FAILED, "pop3");
     log_info("pop3.login.refused", F_ID("sid", conn_id(s->conn)), F_CSTR("peer", conn_peer_text(s->conn)), F_VIEW("name", name),
              F_CSTR("reason", sasl_step_word(step)));
     switch (step) {

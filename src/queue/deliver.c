@@ -8,6 +8,7 @@
 #include "queue/route.h"
 #include "queue/tls_note.h"
 #include "store/blob.h"
+#include "sys/board.h"
 
 #define DELIVER_ARENA    (16u << 20)
 #define ROUTE_DEADLINE_MS 60000
@@ -214,6 +215,8 @@ static enum rc try_host(struct delivery_run *d, struct search *s, const struct r
         s->tries++;
         addr_write_ip(&host->addrs[k], ip);
         if (open_one(d, &s->route, host, &host->addrs[k], &report, &why) == RC_OK) {
+            const char *version = smtp_client_tls_version(d->job->client);
+            board_count(BOARD_TLS_OUT, *version ? version : "none");
             log_info("queue.mx.connected", F_VIEW("route", d->job->route), F_VIEW("mx", host->name),
                      F_CSTR("tls", smtp_client_tls_version(d->job->client)), F_CSTR("policy", tlsrpt_type_name(host->policy.type)),
                      F_CSTR("reason", host->why), F_ID("id", d->m.id), F_CSTR("address", ip));

@@ -11,6 +11,7 @@
 #include "queue/idset.h"
 #include "store/blob.h"
 #include "store/mailbox.h"
+#include "sys/board.h"
 
 #define LOCAL_BUCKETS    4096
 #define LOCAL_RETRY_MS   1000      /* after the store could not settle */
@@ -212,6 +213,7 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
         l->told(l->told_ctx, job->msg->id, job->rcpt, rc);
         return;
     }
+    board_count(BOARD_DELIVERED, folder == FOLDER_JUNK ? "junk" : "inbox");
     log_info("queue.delivered", F_ID("id", job->msg->id), F_VIEW("to", address), F_INT("account", account),
              F_INT("uid", born->uid), F_INT("ms", clock_real_ms() - job->msg->created_ms),
              F_CSTR("folder", folder == FOLDER_JUNK ? "junk" : "inbox"));

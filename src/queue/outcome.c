@@ -8,6 +8,7 @@
 #include "queue/dsn.h"
 #include "store/blob.h"
 #include "store/directory.h"
+#include "sys/board.h"
 
 #define OUTCOME_ARENA  (4u << 20)
 #define TROUBLE_WAIT_MS 300000 /* a notification that cannot be queued now: its rows come again after this */
@@ -102,6 +103,7 @@ static int64_t next_attempt(const struct settlement *st, const struct outcome *o
 
 static void log_outcome(const struct settlement *st, const char *event, const struct outcome *o, struct view status)
 {
+    board_count(BOARD_DELIVERIES, event + strlen("queue."));
     log_info(event, F_ID("id", st->m->id), F_VIEW("from", st->m->sender), F_VIEW("to", o->rcpt->address), F_VIEW("mx", o->mx),
              F_VIEW("status", status), F_VIEW("reply", o->reply), F_VIEW("reason", o->why),
              F_INT("attempts", o->rcpt->attempts + (o->count ? 1 : 0)), F_INT("ms", st->now_ms - st->m->created_ms), F_VIEW("as", o->rcpt->sender),

@@ -9,6 +9,7 @@
 #include "crypto/random.h"
 #include "report/bounce.h"
 #include "report/mail.h"
+#include "sys/board.h"
 
 #define JOB_ARENA     (256u << 10)
 #define FEEDBACK_MAX  16384
@@ -241,6 +242,8 @@ static void send_to(struct failure *x, const struct destination *d)
         rc = bounce_sender(x->set->bounce_key, x->from, d->address, x->a, &sender);
     if (rc == RC_OK)
         rc = mail_queue(x->s, x->set->sign, x->set->sign_ctx, buf_view(&message), sender, d->address, clock_real_ms(), &id);
+    if (rc == RC_OK)
+        board_count(BOARD_REPORTS_SENT, "failure");
     if (rc == RC_OK)
         log_info("report.failure.queued", F_VIEW("domain", x->job->domain), F_VIEW("to", d->address), F_ID("id", id),
                  F_VIEW("author", x->job->author), F_CSTR("peer", x->job->ip));

@@ -10,6 +10,7 @@
 #include "report/report.h"
 #include "report/tls.h"
 #include "store/tlsrpt.h"
+#include "sys/board.h"
 
 #define ROUND_ARENA (8u << 20)
 #define ROWS_ARENA  (32u << 20)
@@ -239,6 +240,7 @@ static void post(struct sending *x, const struct plan_entry *e)
     *x->post_ms -= clock_mono_ms() - begin_ms;
     if (rc == RC_OK) {
         x->n_sent++;
+        board_count(BOARD_REPORTS_SENT, "tls");
         log_info("report.posted", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address), F_VIEW("report", x->report_id),
                  F_INT("sessions", x->r->messages), F_INT("failures", x->r->bad), F_INT("size", x->gzip.n));
         return;
@@ -268,6 +270,7 @@ static void queue_mail(struct sending *x, const struct plan_entry *e, struct vie
         rc = sign_and_queue(x, message, sender, e->to.address, &id);
     if (rc == RC_OK) {
         x->n_sent++;
+        board_count(BOARD_REPORTS_SENT, x->r->kind == SEEN_TLS ? "tls" : "dmarc");
         log_info("report.queued", F_VIEW("domain", x->r->domain), F_VIEW("to", e->to.address), F_ID("id", id),
                  F_VIEW("report", x->report_id), F_INT("messages", x->r->messages), F_INT("rows", x->r->rows), F_INT("size", message.n));
         return;

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/log.h"
+#include "sys/board.h"
 
 #define AUTH_MS (60 * 1000) /* for the whole exchange, vault included */
 
@@ -55,6 +56,8 @@ static enum rc log_in(struct smtp_session *s, const struct sasl *x, struct view 
     if (!who || view_cstr(who->address, s->login, sizeof s->login) != RC_OK)
         return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
     s->account = who->id;
+    conn_set_account(s->c, who->address);
+    board_count(BOARD_LOGINS, "smtp");
     log_info("smtp.auth.ok", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
              F_CSTR("login", s->login), F_VIEW("mechanism", mechanism),
              F_INT("app_password", sasl_grant(x).app_password));
@@ -63,6 +66,7 @@ static enum rc log_in(struct smtp_session *s, const struct sasl *x, struct view 
 
 static enum rc fail_login(struct smtp_session *s, const struct sasl *x, struct view mechanism, enum sasl_step step)
 {
+    board_count(BOARD_LOGINS_FAILED, "smtp");
     log_info("smtp.auth.failed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
              F_VIEW("name", sasl_name(x)), F_VIEW("mechanism", mechanism), F_CSTR("reason", sasl_step_word(step)));
     s->failed_logins++;
@@ -91,6 +95,7 @@ static enum rc exchange(struct smtp_session *s, struct sasl *x, struct view mech
         case SASL_WRONG: return fail_login(s, x, mechanism, step);
         case SASL_MALFORMED: return smtp_reply(s, 501, "5.5.2", "Not what the mechanism says");
         case SASL_SLOW:
+            board_count(BOARD_LOGINS_FAILED, "smtp");
             log_warn("smtp.auth.slowed", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
                      F_VIEW("name", sasl_name(x)));
             smtp_reply(s, 421, "4.7.0", "Too many failed logins, come back later");

@@ -6,6 +6,7 @@
 #include "dns/dns.h"
 #include "policy/forward.h"
 #include "store/directory.h"
+#include "sys/board.h"
 
 _Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER &&
                    (int)SMTP_NOTIFY_SUCCESS == (int)NOTIFY_SUCCESS &&
@@ -72,6 +73,7 @@ static bool is_hold_wrong(const struct smtp_mail *m)
 static enum rc refuse_sender(struct smtp_session *s, struct view sender, int code, const char *status,
                              const char *text)
 {
+    board_count(BOARD_REFUSED, "sender");
     log_info("smtp.mail.rejected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
              F_CSTR("login", s->login), F_VIEW("sender", sender), F_INT("code", code),
              F_CSTR("reason", text));
@@ -309,6 +311,7 @@ static bool may_relay(const struct smtp_session *s)
 static enum rc reject_rcpt(struct smtp_session *s, struct view rcpt, int code, const char *status,
                            const char *text)
 {
+    board_count(BOARD_REFUSED, "recipient");
     log_info("smtp.rcpt.rejected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
              F_VIEW("sender", s->tx.sender), F_VIEW("rcpt", rcpt), F_INT("code", code),
              F_CSTR("reason", text));

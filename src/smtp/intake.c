@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "message/header.h"
 #include "smtp/submission.h"
+#include "sys/board.h"
 
 void smtp_intake_clear(struct smtp_intake *in)
 {
@@ -156,6 +157,32 @@ static void log_message(const struct smtp_session *s, const struct mailq_message
     buf_clear(&text);
 }
 
+/* The best of its signatures: one that passes is enough. */
+static const char *dkim_word(const struct dkim_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->verdicts[i].result == DKIM_PASS)
+            return "pass";
+    return list->n > 0 ? dkim_result_name(list->verdicts[0].result) : "none";
+}
+
+static void count_message(const struct smtp_session *s, const struct mailq_message *m)
+{
+    const struct smtp_judging *j = &s->tx.judging;
+    if (s->tx.in.refusal.code) {
+        board_count(BOARD_REFUSED, j->done && j->found.action == JUDGE_REJECT ? "verdict" : "message");
+    } else {
+        board_count(BOARD_RECEIVED, smtp_service_name(s->kind));
+        board_add(BOARD_RECEIVED_BYTES, smtp_service_name(s->kind), m->size);
+    }
+    if (!j->done)
+        return;
+    board_count(BOARD_SPF, spf_result_name(j->found.spf.result));
+    board_count(BOARD_DKIM, dkim_word(&j->found.dkim));
+    board_count(BOARD_DMARC, dmarc_result_name(j->found.dmarc.result));
+    board_count(BOARD_ARC, arc_result_name(j->found.arc.result));
+}
+
 /* When delivery may begin (RFC 4865) and when it must have ended (RFC 2852). */
 static void set_times(const struct smtp_mail *mail, struct mailq_message *m)
 {
@@ -226,6 +253,7 @@ enum rc smtp_intake_finish(struct smtp_session *s)
     if (!in->refusal.code && (rc = submit(s, &m)) != RC_OK)
         refuse_store(s, rc);
     log_message(s, &m);
+    count_message(s, &m);
     smtp_judging_tell(s);
     if (in->refusal.code) {
         rc = smtp_refuse(s, &in->refusal);

@@ -338,12 +338,17 @@ static enum pool_next serve_session(void *session, enum pool_why why)
     return POOL_PARK;
 }
 
+const char *smtp_service_name(enum smtp_kind kind)
+{
+    static const char *const names[] = {"smtp", "submission", "submissions"};
+    return names[kind];
+}
+
 static void close_session(void *session)
 {
     struct smtp_session *s = session;
-    static const char *const names[] = {"smtp", "submission", "submissions"};
     struct tls_info tls;
-    log_info("smtp.session.end", F_ID("sid", conn_id(s->c)), F_CSTR("service", names[s->kind]),
+    log_info("smtp.session.end", F_ID("sid", conn_id(s->c)), F_CSTR("service", smtp_service_name(s->kind)),
              F_CSTR("peer", conn_peer_text(s->c)),
              F_VIEW("helo", view_slice(view_str(s->helo), 0, LOG_HELO_MAX)), F_CSTR("login", s->login),
              F_CSTR("tls", conn_tls(s->c, &tls) ? tls.version : ""), F_INT("mails", s->n_mail),

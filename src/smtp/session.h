@@ -116,6 +116,7 @@ struct smtp_session {
     struct smtp_tx tx;
 };
 
+const char *smtp_service_name(enum smtp_kind kind); /* "submissions" */
 static inline bool smtp_is_submission(const struct smtp_session *s)
 {
     return s->kind != SMTP_MTA;
