@@ -155,6 +155,75 @@ static const char *const account_1[] = {
 static const char *const *const account_steps[] = {account_1};
 const struct schema schema_account = {"the account's database", 1, account_steps};
 
+/* Reports of others (ledger.h). state 0: being written. written_s: when that began. policy, detail: JSON. */
+#define SUM_COLUMNS                                                                                                                \
+    " messages BIGINT NOT NULL, aligned BIGINT NOT NULL, spf BIGINT NOT NULL, dkim BIGINT NOT NULL, spf_passed BIGINT NOT NULL,"   \
+    " dkim_passed BIGINT NOT NULL, d_none BIGINT NOT NULL, d_quarantine BIGINT NOT NULL, d_reject BIGINT NOT NULL"
+static const char *const reports_1[] = {
+    "CREATE TABLE domain (id " ROW_ID ", name TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX domain_name ON domain (name)",
+    "CREATE TABLE reporter (id " ROW_ID ", name TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX reporter_name ON reporter (name)",
+    "CREATE TABLE report (id " ROW_ID ", kind INTEGER NOT NULL, state INTEGER NOT NULL, written_s BIGINT NOT NULL, domain BIGINT NOT NULL,"
+    " reporter BIGINT NOT NULL, org TEXT NOT NULL, email TEXT NOT NULL, report_id TEXT NOT NULL, begin_s BIGINT NOT NULL,"
+    " end_s BIGINT NOT NULL, day BIGINT NOT NULL, received_s BIGINT NOT NULL, via INTEGER NOT NULL, spf TEXT NOT NULL, dkim TEXT NOT NULL,"
+    " dmarc TEXT NOT NULL, proven TEXT NOT NULL, counted INTEGER NOT NULL, why TEXT NOT NULL, policy TEXT NOT NULL, p TEXT NOT NULL,"
+    " messages BIGINT NOT NULL, n_rows BIGINT NOT NULL, n_kept BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX report_once ON report (domain, kind, reporter, report_id) WHERE state = 1",
+    "CREATE INDEX report_list ON report (domain, kind, received_s, id) WHERE state = 1",
+    "CREATE INDEX report_unproven ON report (domain, id) WHERE state = 1 AND counted = 0",
+    "CREATE INDEX report_unfinished ON report (written_s) WHERE state = 0",
+    "CREATE INDEX report_received ON report (received_s)",
+    "CREATE INDEX report_kept ON report (received_s) WHERE n_kept > 0",
+    /* Many rows of a report say the same but for address and count: what they say is kept once. */
+    "CREATE TABLE report_row (report BIGINT NOT NULL, n BIGINT NOT NULL, ip BYTEA NOT NULL, messages BIGINT NOT NULL, said BIGINT NOT NULL,"
+    " PRIMARY KEY (report, n))" CLUSTERED,
+    "CREATE TABLE report_said (report BIGINT NOT NULL, id BIGINT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (report, id))" CLUSTERED,
+    /* Where mail came from. basis: enum ledger_basis. named_s: when its name was looked up; 0: not yet. heard_s: when the last report told
+     * of it: what is kept for how long goes by that, for a report may tell of long ago. */
+    "CREATE TABLE source (id " ROW_ID ", key TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX source_key ON source (key)",
+    "CREATE TABLE address (id " ROW_ID ", ip BYTEA NOT NULL, source BIGINT NOT NULL, basis INTEGER NOT NULL, host TEXT NOT NULL,"
+    " country TEXT NOT NULL, named_s BIGINT NOT NULL, heard_s BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX address_ip ON address (ip)",
+    "CREATE INDEX address_source ON address (source)",
+    "CREATE INDEX address_unnamed ON address (id) WHERE named_s = 0",
+    "CREATE INDEX address_heard ON address (heard_s)",
+    "CREATE TABLE address_domain (address BIGINT NOT NULL, domain BIGINT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,"
+    " header_from TEXT NOT NULL, envelope_from TEXT NOT NULL, selectors TEXT NOT NULL, PRIMARY KEY (address, domain))" CLUSTERED,
+    "CREATE TABLE source_domain (domain BIGINT NOT NULL, source BIGINT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,"
+    " since_s BIGINT NOT NULL, heard_s BIGINT NOT NULL, addresses BIGINT NOT NULL, country TEXT NOT NULL, PRIMARY KEY (domain, source))" CLUSTERED,
+    "CREATE INDEX source_domain_since ON source_domain (since_s)",
+    "CREATE INDEX source_domain_heard ON source_domain (heard_s)",
+    "CREATE TABLE source_said (domain BIGINT NOT NULL, source BIGINT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,"
+    " PRIMARY KEY (domain, source))" CLUSTERED,
+    /* The daily sums. addresses: rows of address_day that this day has. */
+    "CREATE TABLE total_day (domain BIGINT NOT NULL, day BIGINT NOT NULL, heard_s BIGINT NOT NULL, reports BIGINT NOT NULL,"
+    " addresses BIGINT NOT NULL," SUM_COLUMNS ", PRIMARY KEY (domain, day))" CLUSTERED,
+    "CREATE INDEX total_day_heard ON total_day (heard_s)",
+    "CREATE TABLE source_day (domain BIGINT NOT NULL, day BIGINT NOT NULL, source BIGINT NOT NULL," SUM_COLUMNS
+    ", PRIMARY KEY (domain, day, source))" CLUSTERED,
+    "CREATE TABLE address_day (address BIGINT NOT NULL, domain BIGINT NOT NULL, day BIGINT NOT NULL, reporter BIGINT NOT NULL," SUM_COLUMNS
+    ", PRIMARY KEY (address, domain, day, reporter))" CLUSTERED,
+    "CREATE INDEX address_day_day ON address_day (domain, day)",
+    /* what 0: type of an override, 1: policy in force. */
+    "CREATE TABLE word_day (domain BIGINT NOT NULL, day BIGINT NOT NULL, what INTEGER NOT NULL, word TEXT NOT NULL, messages BIGINT NOT NULL,"
+    " PRIMARY KEY (domain, day, what, word))" CLUSTERED,
+    "CREATE TABLE tls_day (domain BIGINT NOT NULL, day BIGINT NOT NULL, reporter BIGINT NOT NULL, type TEXT NOT NULL, mx TEXT NOT NULL,"
+    " heard_s BIGINT NOT NULL, reports BIGINT NOT NULL, successes BIGINT NOT NULL, failures BIGINT NOT NULL, PRIMARY KEY (domain, day, reporter, type, mx))" CLUSTERED,
+    "CREATE TABLE tls_failure_day (domain BIGINT NOT NULL, day BIGINT NOT NULL, reporter BIGINT NOT NULL, result TEXT NOT NULL,"
+    " mx TEXT NOT NULL, heard_s BIGINT NOT NULL, sessions BIGINT NOT NULL, PRIMARY KEY (domain, day, reporter, result, mx))" CLUSTERED,
+    "CREATE TABLE failure (id " ROW_ID ", domain BIGINT NOT NULL, digest BYTEA NOT NULL, received_s BIGINT NOT NULL, arrival_s BIGINT NOT NULL,"
+    " type TEXT NOT NULL, reporter TEXT NOT NULL, source_ip TEXT NOT NULL, original_from TEXT NOT NULL, original_to TEXT NOT NULL,"
+    " subject TEXT NOT NULL, auth_failure TEXT NOT NULL, verdict TEXT NOT NULL, counted INTEGER NOT NULL, headers TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX failure_once ON failure (domain, digest)",
+    "CREATE INDEX failure_list ON failure (domain, id)",
+    "CREATE INDEX failure_received ON failure (received_s)",
+    NULL,
+};
+static const char *const *const reports_steps[] = {reports_1};
+const struct schema schema_reports = {"reports.db", 1, reports_steps};
+
 /* 0: an empty database. */
 static enum rc read_version(struct db *db, int *version)
 {

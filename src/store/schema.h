@@ -13,6 +13,7 @@ struct schema {
 };
 extern const struct schema schema_domain;  /* facteur.db */
 extern const struct schema schema_account; /* accounts/NN/ID.db */
+extern const struct schema schema_reports; /* reports.db */
 
 /* Makes or migrates. RC_DENIED: the database is newer; *why says so in words for people. */
 enum rc schema_bring(struct db *db, const struct schema *schema, const char *path, struct arena *a, const char **why);

@@ -6,6 +6,7 @@
 #include "store/directory_internal.h"
 #include "store/mailbox_internal.h"
 #include "store/mailq_internal.h"
+#include "store/ledger_internal.h"
 #include "store/schema.h"
 #include "store/seen_internal.h"
 #include "store/store_internal.h"
@@ -149,6 +150,8 @@ enum rc store_open(const struct store_settings *set, struct arena *a, struct sto
     if (rc == RC_OK)
         rc = open_seen(s, a, why);
     if (rc == RC_OK)
+        rc = ledger_new(&s->ledger);
+    if (rc == RC_OK)
         rc = bus_open(&s->bus);
     if (rc == RC_OK)
         rc = mailboxes_open(s, &s->mailboxes);
@@ -171,6 +174,7 @@ void store_close(struct store *s)
     blobs_close(s->blobs);
     mailboxes_close(s->mailboxes);
     bus_close(s->bus);
+    ledger_free(s->ledger);
     close_seen(s->seen);
     mailq_close(s->mailq);
     close_directory(s->directory);

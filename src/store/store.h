@@ -1,5 +1,6 @@
 /* store: everything that is kept. Folder layout below `data`:
  *     facteur.db            domains, accounts, aliases, the queue (SQLite, WAL, FULL)
+ *     reports.db            reports of others about our domains, made with the first of them
  *     accounts/NN/ID.db     one database an account: folders, items, change log (WAL)
  *     blobs/SEGMENT         message bodies, append-only with checksums (store/blob.h)
  * Nobody above store/ knows that it is SQLite, nor how blobs lie in files.

@@ -11,6 +11,7 @@ struct bus;
 struct directory;
 struct mailboxes;
 struct mailq;
+struct ledger;
 struct seen;
 
 struct store {
@@ -25,6 +26,7 @@ struct store {
     struct mailq *mailq;         /* mailq.c: its connections to facteur.db */
     struct seen *seen;           /* seen.c: its connection to facteur.db */
     struct mailboxes *mailboxes; /* handles.c: open account databases */
+    struct ledger *ledger;     /* ledger_db.c: its connections to reports.db, made when first wanted */
 };
 
 /* "DATA/NAME" from malloc; NULL: no memory. */
