@@ -105,9 +105,9 @@ def wait_certificate(server, port, name, **kw):
         raise AssertionError("%s; the log ends:\n%s" % (e, "\n".join(told[-20:])))
 
 
-def serve(lab, domain, directory, extra="", **kw):
+def serve(lab, domain, directory, extra="", services=SERVICES + ["http", "https"], **kw):
     server = lab.facteur(domain, 'acme {\n    directory = "%s"\n    contact = "mailto:postmaster@%s"\n%s}\n' % (directory, domain, extra),
-                         listen=SERVICES + ["http", "https"], start=False, **kw)
+                         listen=services, start=False, **kw)
     lab.dns.set("mta-sts.%s." % domain, "CNAME mx.%s." % domain)
     # what quickstart makes: good for the first minute
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
@@ -174,6 +174,33 @@ def test_authority_that_is_away(lab):
     begin = time.monotonic()
     server.stop()
     assert time.monotonic() - begin < 15 * SLOW
+
+
+def test_no_port_80(lab, pebble):
+    """The authority looks by TLS (RFC 8737), while others are served by the same port as ever."""
+    server = serve(lab, "sanshttp.test", pebble.directory(), services=[s for s in SERVICES + ["https"] if s != "http"], accounts=("anne",))
+    server.start()
+    wait_certificate(server, "https", "mx.sanshttp.test")
+    wait_certificate(server, "https", "mta-sts.sanshttp.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["acme-tls/1"])
+    with pytest.raises(OSError), socket.create_connection((server.ip, PORTS["https"]), timeout=20) as plain:
+        context.wrap_socket(plain, server_hostname="mx.sanshttp.test")  # nobody asked for that: there is no proof
+    server.stop()
+
+
+def test_closed_port_is_gone_around(lab, pebble):
+    """Something else has port 80: after one failure the other way is taken."""
+    server = serve(lab, "autour.test", pebble.directory())
+    elsewhere = server.text.replace('http = "%s:%d"' % (server.ip, PORTS["http"]), 'http = "%s:%d"' % (server.ip, PORTS["http"] + 8000))
+    assert elsewhere != server.text
+    server.write(elsewhere)
+    server.start()
+    server.wait_log("acme.certificate.failed.*port 80", 60)
+    reload(server)
+    server.wait_log("acme.certificate.new", 100)
+    server.stop()
 
 
 def test_external_account(lab):

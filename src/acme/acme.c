@@ -1,4 +1,4 @@
-/* Orders (RFC 8555 §7.4, §7.5, §8.3): from the names to a chain in the vault. */
+/* Orders (RFC 8555 §7.4, §7.5, §8.3, RFC 8737): from the names to a chain in the vault. */
 #include "acme/acme.h"
 
 #include <stdio.h>
@@ -70,14 +70,25 @@ static enum rc begin_order(struct order *o)
 
 /* --- one name --- */
 
-static const json_t *http_challenge(const json_t *authorization)
+static const char *const way_names[] = {[ACME_HTTP] = "http-01", [ACME_TLS] = "tls-alpn-01"};
+
+static const json_t *find_challenge(const json_t *authorization, enum acme_way way)
 {
     const json_t *list = json_object_get(authorization, "challenges"), *c;
     size_t i;
     json_array_foreach((json_t *)(uintptr_t)list, i, c)
-        if (strcmp(acme_text(c, "type"), "http-01") == 0)
+        if (strcmp(acme_text(c, "type"), way_names[way]) == 0)
             return c;
     return NULL;
+}
+
+/* The one that we can meet and like best; NULL: none. */
+static const json_t *choose_challenge(const struct acme_settings *set, const json_t *authorization, enum acme_way *way)
+{
+    const json_t *http = set->by_http ? find_challenge(authorization, ACME_HTTP) : NULL;
+    const json_t *tls = set->by_tls ? find_challenge(authorization, ACME_TLS) : NULL;
+    *way = tls && (set->tls_first || !http) ? ACME_TLS : ACME_HTTP;
+    return *way == ACME_TLS ? tls : http;
 }
 
 /* A token stands in a path: nothing but base64url may be in it (RFC 8555 §8.3). */
@@ -89,29 +100,33 @@ static bool is_token(struct view token)
     return ok;
 }
 
-static enum rc say_failure(struct acme_session *s, const json_t *authorization, const char *name)
+static enum rc say_failure(struct acme_session *s, const json_t *authorization, enum acme_way way, const char *name)
 {
-    const json_t *error = json_object_get(http_challenge(authorization), "error");
+    const json_t *error = json_object_get(find_challenge(authorization, way), "error");
+    const char *detail = error ? acme_text(error, "detail") : "no reason given";
     s->result->is_ours = true;
-    return acme_fail(s, RC_DENIED, "the authority could not see that %s is ours: %s. It asks http://%s/ at port 80", name,
-                     error ? acme_text(error, "detail") : "no reason given", name);
+    if (way == ACME_TLS)
+        return acme_fail(s, RC_DENIED, "the authority could not see that %s is ours: %s. It asks by TLS at port 443", name, detail);
+    return acme_fail(s, RC_DENIED, "the authority could not see that %s is ours: %s. It asks http://%s/ at port 80", name, detail, name);
 }
 
 static enum rc prove(struct order *o, const char *url, json_t *authorization)
 {
     struct acme_session *s = o->s;
-    const json_t *challenge = http_challenge(authorization);
+    enum acme_way way;
+    const json_t *challenge = choose_challenge(s->set, authorization, &way);
     const char *token = acme_text(challenge, "token"), *name = acme_text(json_object_get(authorization, "identifier"), "value");
     struct fetch_reply reply;
     struct buf answer;
     json_t *object = NULL;
     if (!challenge || !is_token(view_str(token)))
-        return acme_fail(s, RC_DENIED, "the authority offers no HTTP challenge for %s", name);
+        return acme_fail(s, RC_DENIED, "the authority offers no challenge for %s that we can meet: it needs a listener for http or https", name);
+    const struct view subject = view_str(way == ACME_TLS ? name : token);
     buf_init(&answer, 1024);
     buf_printf(&answer, "%s.", token);
     enum rc rc = jose_thumbprint(buf_view(&s->jwk), &answer);
     if (rc == RC_OK)
-        rc = s->set->publish(s->set->ctx, view_str(token), buf_view(&answer));
+        rc = s->set->publish(s->set->ctx, way, subject, buf_view(&answer));
     if (rc != RC_OK) {
         buf_clear(&answer);
         return acme_fail(s, RC_TEMP, "the answer to the challenge cannot be published");
@@ -124,9 +139,9 @@ static enum rc prove(struct order *o, const char *url, json_t *authorization)
     if (rc == RC_OK)
         rc = poll_status(o, url, "pending", "processing", &object);
     if (rc == RC_OK && strcmp(acme_text(object, "status"), "valid") != 0)
-        rc = say_failure(s, object, name);
+        rc = say_failure(s, object, way, name);
     json_decref(object);
-    s->set->withdraw(s->set->ctx, view_str(token));
+    s->set->withdraw(s->set->ctx, way, subject);
     buf_clear(&answer);
     return rc;
 }

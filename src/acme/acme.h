@@ -1,4 +1,4 @@
-/* acme/acme: gets certificates from an authority by ACME (RFC 8555) with HTTP-01, external account binding (§7.3.4) and renewal
+/* acme/acme: gets certificates from an authority by ACME (RFC 8555) with HTTP-01 and TLS-ALPN-01 (RFC 8737), external account binding (§7.3.4) and renewal
  * information (RFC 9773). The keys, the account's and the certificates', are made and held by the vault; here only public
  * halves and signatures pass. What the authority has to find is handed to a function that publishes it.
  * Network I/O; blocks until its deadline; any thread. fetch_init() first.
@@ -21,6 +21,7 @@
 #define ACME_WHY_MAX    600
 #define ACME_URL_MAX    FETCH_FIELD_MAX
 
+enum acme_way { ACME_HTTP, ACME_TLS };
 struct acme_settings {
     const char *directory; /* https URL */
     const char *contact;   /* "mailto:..." or NULL */
@@ -29,10 +30,13 @@ struct acme_settings {
     struct vault *vault;
     struct dns *dns;
     struct tls_client *trust;
-    /* Makes http://NAME/.well-known/acme-challenge/TOKEN answer `answer`, at once; and takes it back. */
-    enum rc (*publish)(void *ctx, struct view token, struct view answer);
-    void (*withdraw)(void *ctx, struct view token);
+    /* Makes http://NAME/.well-known/acme-challenge/TOKEN answer `answer`, at once, or the handshake for NAME prove its digest; and
+     * takes it back. */
+    enum rc (*publish)(void *ctx, enum acme_way way, struct view token_or_name, struct view answer);
+    void (*withdraw)(void *ctx, enum acme_way way, struct view token_or_name);
     void *ctx;
+    bool by_http, by_tls; /* what can be shown: at least one */
+    bool tls_first;       /* where both can */
     const atomic_bool *stop; /* NULL: never */
 };
 struct acme_result {

@@ -24,6 +24,7 @@ struct keeping {
     int64_t from_s, until_s;                 /* of the certificate in use; 0: none */
     bool is_own;                             /* its key is in the vault, not in a file */
     unsigned failures;
+    bool tls_first;                          /* changes with each failure: one port may be closed where the other is open */
     uint8_t tlsa_key[SHA256_SIZE];           /* whose record was seen since... */
     int64_t tlsa_seen_ms;                    /* 0: not yet */
     int64_t tell_ms;                         /* when to log again that it is awaited */
@@ -41,16 +42,25 @@ struct certificates {
 
 /* --- challenges --- */
 
-static enum rc publish(void *ctx, struct view token, struct view answer)
+/* Where the store keeps it. */
+static const char *place_of(enum acme_way way, struct view token_or_name, char out[NAME_MAX_N])
 {
-    struct certificates *c = ctx;
-    return challenge_put(c->set.store, token, answer);
+    snprintf(out, NAME_MAX_N, "%s%.*s", way == ACME_TLS ? CHALLENGE_TLS : "", VIEW_FMT(token_or_name));
+    return out;
 }
 
-static void withdraw(void *ctx, struct view token)
+static enum rc publish(void *ctx, enum acme_way way, struct view token_or_name, struct view answer)
 {
     struct certificates *c = ctx;
-    enum rc rc = challenge_remove(c->set.store, token);
+    char place[NAME_MAX_N];
+    return challenge_put(c->set.store, view_str(place_of(way, token_or_name, place)), answer);
+}
+
+static void withdraw(void *ctx, enum acme_way way, struct view token_or_name)
+{
+    struct certificates *c = ctx;
+    char place[NAME_MAX_N];
+    enum rc rc = challenge_remove(c->set.store, view_str(place_of(way, token_or_name, place)));
     if (rc != RC_OK)
         log_warn("acme.challenge.failed", F_CSTR("reason", rc_name(rc))); /* it goes with a later one */
 }
@@ -67,6 +77,8 @@ static struct acme_settings acme_settings_of(struct certificates *c)
                                   .publish = publish,
                                   .withdraw = withdraw,
                                   .ctx = c,
+                                  .by_http = c->set.http,
+                                  .by_tls = c->set.https,
                                   .stop = &c->stop};
 }
 
@@ -202,13 +214,14 @@ static bool choose_key(struct certificates *c, struct keeping *k, enum tls_key_w
 /* True: there is a new certificate. */
 static bool obtain(struct certificates *c, struct keeping *k)
 {
-    const struct acme_settings set = acme_settings_of(c);
+    struct acme_settings set = acme_settings_of(c);
     const struct view name = view_str(k->name);
     struct acme_result result;
     enum tls_key_which which;
     uint8_t next[SHA256_SIZE];
     if (!choose_key(c, k, &which))
         return false;
+    set.tls_first = k->tls_first;
     enum rc rc = acme_obtain(&set, view_str(k->key), which, &name, 1, deadline_in(CERTIFICATES_ORDER_MS), &result);
     if (rc == RC_OK) {
         log_info("acme.certificate.new", F_CSTR("name", k->name), F_CSTR("directory", c->set.directory));
@@ -227,6 +240,7 @@ static bool obtain(struct certificates *c, struct keeping *k)
     if (wait > CERTIFICATES_RETRY_MAX_S)
         wait = CERTIFICATES_RETRY_MAX_S;
     k->failures++;
+    k->tls_first = !k->tls_first;
     k->next_try_ms = deadline_in(wait * 1000);
     log_error("acme.certificate.failed", F_CSTR("name", k->name), F_CSTR("reason", result.why), F_INT("again_s", wait));
     return false;
@@ -280,7 +294,7 @@ static void look_at_all(struct certificates *c)
         return;
     }
     any = look_at(c, "cert", c->set.hostname, chains);
-    for (size_t i = 0; c->set.policy_hosts && i < n; i++) {
+    for (size_t i = 0; c->set.https && i < n; i++) {
         const char *name = arena_printf(&a, "mta-sts.%.*s", VIEW_FMT(domains[i]));
         if (name && has_address(c, name, &a))
             any |= look_at(c, "name", name, chains);

@@ -20,7 +20,7 @@ struct certificates_settings {
     const char *contact, *eab_key_id;
     struct view eab_key;
     const char *hostname;
-    bool policy_hosts;       /* HTTPS is served, so mta-sts.DOMAIN needs certificates */
+    bool http, https;        /* what is served: there an authority may look; with HTTPS mta-sts.DOMAIN needs certificates too */
     struct vault *vault;
     struct store *store;
     struct dns *dns;

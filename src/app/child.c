@@ -7,9 +7,11 @@
 
 #include "app/process.h"
 #include "base/clock.h"
+#include "crypto/digest.h"
 #include "message/charset.h"
 #include "net/pool.h"
 #include "store/bus.h"
+#include "store/challenge.h"
 #include "store/store.h"
 #include "login/sasl.h"
 #include "sys/confine.h"
@@ -41,6 +43,21 @@ static enum rc sign(void *ctx, const uint8_t key[32], enum tls_sign_kind kind, s
     return vault_tls_sign(ctx, key, (int)kind, input, signature);
 }
 
+/* What mta has put there for an authority that asks by TLS (RFC 8737 §3). */
+static enum rc prove_host(void *ctx, struct view host, uint8_t proof[32])
+{
+    const struct child *c = ctx;
+    struct arena a;
+    struct view answer;
+    arena_init(&a, 4096);
+    const char *name = arena_printf(&a, CHALLENGE_TLS "%.*s", VIEW_FMT(host));
+    enum rc rc = name ? challenge_get(c->store, view_str(name), &a, &answer) : RC_TEMP;
+    if (rc == RC_OK)
+        rc = sha256(answer, proof);
+    arena_clear(&a);
+    return rc;
+}
+
 bool child_load_tls(struct child *c)
 {
     struct arena a;
@@ -51,7 +68,11 @@ bool child_load_tls(struct child *c)
     arena_init(&a, 64 << 20);
     enum rc rc = vault_tls_chains(c->vault, &a, &chains);
     if (rc == RC_OK && chains[0]) {
-        const struct tls_server_settings set = {.chain_pem = chains, .sign = sign, .sign_ctx = c->vault, .alpn = "http/1.1"};
+        pthread_mutex_lock(&c->tls_lock);
+        const char *clients = c->config->tls.client_trust ? arena_cstr(&a, view_str(c->side.client_trust.p)) : NULL;
+        pthread_mutex_unlock(&c->tls_lock);
+        const struct tls_server_settings set = {.client_ca_pem = clients, .chain_pem = chains, .sign = sign, .sign_ctx = c->vault,
+                                                .challenge = prove_host, .challenge_ctx = c};
         rc = tls_server_new(&set, &tls, &why);
     }
     arena_clear(&a);
@@ -168,6 +189,24 @@ static void tell_parent(const struct child *c, char what)
     fdpass_send(c->start->control, view_of(&what, 1), NULL, 0, deadline_in(5000));
 }
 
+/* Names of the registry of RFC 7301; other servers and we speak SMTP in clear where TLS cannot be agreed on. */
+static const struct tls_offer *offer_of(enum config_service service)
+{
+    static const struct tls_offer smtp = {.protocols = "smtp", .optional = true}, submission = {.protocols = "smtp", .ask_certificate = true},
+                                  imap = {.protocols = "imap"}, pop3 = {.protocols = "pop3"}, http = {.protocols = "http/1.1"};
+    switch (service) {
+    case SERVICE_SMTP: return &smtp;
+    case SERVICE_SUBMISSION:
+    case SERVICE_SUBMISSIONS: return &submission;
+    case SERVICE_IMAP:
+    case SERVICE_IMAPS: return &imap;
+    case SERVICE_POP3:
+    case SERVICE_POP3S: return &pop3;
+    case SERVICE_HTTPS: return &http;
+    default: return NULL;
+    }
+}
+
 static bool listen_on(struct child *c, enum config_service service, int fd)
 {
     const struct pool_service *s = c->ops->service(c->ctx, service);
@@ -175,7 +214,9 @@ static bool listen_on(struct child *c, enum config_service service, int fd)
         close(fd);
         return true;
     }
-    const struct pool_listener l = {.fd = fd, .service = s, .implicit_tls = config_service_is_tls(service)};
+    struct pool_listener l = {.fd = fd, .service = s, .implicit_tls = config_service_is_tls(service), .offer = offer_of(service)};
+    if (c->ops->listener)
+        c->ops->listener(c->ctx, service, &l);
     if (pool_listen(c->pool, &l) == RC_OK)
         return true;
     log_error("listen.failed", F_CSTR("service", config_service_name(service)));
@@ -221,8 +262,10 @@ static void reload(struct child *c, const int *fds, size_t n)
         return;
     struct config *old = c->config;
     struct side_files old_side = c->side;
+    pthread_mutex_lock(&c->tls_lock);
     c->config = config;
     c->side = side;
+    pthread_mutex_unlock(&c->tls_lock);
     log_set_level(config->log_level);
     child_load_tls(c); /* first: the vault that we speak to by now may not have the keys of the certificates before */
     const struct pool_settings pool = pool_settings_of(config);
@@ -266,12 +309,26 @@ static bool handle_control(struct child *c)
     }
 }
 
+/* As if it had come to a listener of our own for submissions. */
+static void adopt(struct child *c, int by, const struct poke_connection *connection)
+{
+    const struct pool_listener as = {
+        .service = c->ops->service(c->ctx, SERVICE_SUBMISSIONS), .implicit_tls = true, .offer = offer_of(SERVICE_SUBMISSIONS)};
+    if (as.service && by == c->start->bus) /* not from a command */
+        pool_adopt(c->pool, connection->fd, &connection->peer, &connection->local, &as);
+    else
+        close(connection->fd);
+}
+
 static void handle_pokes(struct child *c, int fd)
 {
     struct poke p;
+    struct poke_connection connection;
     enum rc rc;
-    while ((rc = poke_receive(fd, &p)) == RC_OK || rc == RC_SYNTAX) {
-        if (rc == RC_OK && p.kind == POKE_BUS)
+    while ((rc = poke_receive(fd, &p, &connection)) == RC_OK || rc == RC_SYNTAX) {
+        if (connection.fd >= 0)
+            adopt(c, fd, &connection);
+        else if (rc == RC_OK && p.kind == POKE_BUS)
             bus_receive(c->store, p.account, p.folder);
         else if (rc == RC_OK && p.kind == POKE_ACCOUNT)
             bus_receive(c->store, p.account, 0); /* its sessions look, and find it gone */

@@ -82,6 +82,7 @@ static const struct key keys[] = {
     {"tls", "certificate", KIND_PATHS, true, AT(tls.certificate)},
     {"tls", "key", KIND_PATHS, true, AT(tls.key)},
     {"tls", "trust", KIND_PATHS, true, AT(tls.trust)},
+    {"tls", "client-trust", KIND_PATH, false, AT(tls.client_trust)},
     {"acme", "directory", KIND_TEXT, false, AT(acme.directory)},
     {"acme", "contact", KIND_TEXT, false, AT(acme.contact)},
     {"acme", "eab-key-id", KIND_TEXT, false, AT(acme.eab_key_id)},
@@ -647,14 +648,16 @@ static int line_of(const struct parse *p, const char *section, const char *name)
 static void check_acme(struct parse *p)
 {
     const struct config *c = p->config;
-    bool has_http = false;
+    bool has_way = false;
 
+    /* By TLS an authority can look only where there is a certificate to begin with. */
     for (size_t i = 0; i < c->listen.n; i++)
-        has_http |= c->listen.v[i].service == SERVICE_HTTP;
+        has_way |= c->listen.v[i].service == SERVICE_HTTP || (c->listen.v[i].service == SERVICE_HTTPS && c->tls.certificate.n > 0);
     if (c->acme.directory && !view_istarts(view_str(c->acme.directory), VIEW("https://")))
         add_mistake(p, line_of(p, "acme", "directory"), "'directory' is an address that begins with https://");
-    if (c->acme.directory && !has_http)
-        add_mistake(p, line_of(p, "acme", "directory"), "acme { } needs listen { http } at port 80: the authority looks there");
+    if (c->acme.directory && !has_way)
+        add_mistake(p, line_of(p, "acme", "directory"),
+                    "acme { } needs listen { http } at port 80, or listen { https } at port 443 and a certificate to begin with: there the authority looks");
     if (!c->acme.directory && (c->acme.contact || c->acme.eab_key_id || c->acme.eab_key_file))
         add_mistake(p, line_of(p, "acme", c->acme.contact ? "contact" : c->acme.eab_key_id ? "eab-key-id" : "eab-key-file"),
                     "acme { } needs a 'directory'");

@@ -81,6 +81,7 @@ struct config {
     struct {
         struct config_strings certificate, key; /* pairs by position */
         struct config_strings trust;
+        const char *client_trust; /* whose certificates log in at submission; NULL: none are asked for */
     } tls;
     struct {
         const char *directory; /* NULL: certificates are files alone */

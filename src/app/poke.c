@@ -9,6 +9,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "sys/fdpass.h"
+
+#define CONNECTION_MS 1000
+
+/* A connection's datagram; all others are a poke alone. */
+struct handed {
+    struct poke p;
+    struct addr peer, local;
+};
+
 static bool name_of(const char *data, const char *name, struct sockaddr_un *sa)
 {
     *sa = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -57,14 +68,34 @@ enum rc poke_bind(const char *data, const char *name, int *fd)
     return RC_TEMP;
 }
 
-enum rc poke_receive(int fd, struct poke *out)
+enum rc poke_send_connection(int fd, const struct poke_connection *connection)
 {
-    char bytes[sizeof *out + 1];
-    ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? RC_NOTFOUND : RC_CLOSED;
-    if (n != sizeof *out)
+    const struct handed h = {.p = {.kind = POKE_CONNECTION}, .peer = connection->peer, .local = connection->local};
+    return fdpass_send(fd, view_of(&h, sizeof h), &connection->fd, 1, deadline_in(CONNECTION_MS));
+}
+
+enum rc poke_receive(int fd, struct poke *out, struct poke_connection *connection)
+{
+    struct handed h = {0};
+    size_t n, n_fds;
+    int passed = -1;
+    enum rc rc = fdpass_recv(fd, &h, sizeof h, &n, &passed, 1, &n_fds, 0);
+
+    *connection = (struct poke_connection){.fd = -1};
+    if (rc == RC_TIMEOUT)
+        return RC_NOTFOUND;
+    if (rc == RC_LIMIT)
         return RC_SYNTAX;
-    memcpy(out, bytes, sizeof *out);
-    return out->kind >= POKE_BUS && out->kind < POKE_KINDS ? RC_OK : RC_SYNTAX;
+    if (rc != RC_OK)
+        return RC_CLOSED;
+    *out = h.p;
+    bool whole = n == (out->kind == POKE_CONNECTION ? sizeof h : sizeof h.p) && n_fds == (out->kind == POKE_CONNECTION);
+    if (!whole || out->kind < POKE_BUS || out->kind >= POKE_KINDS) {
+        if (n_fds > 0)
+            close(passed);
+        return RC_SYNTAX;
+    }
+    if (n_fds > 0)
+        *connection = (struct poke_connection){passed, h.peer, h.local};
+    return RC_OK;
 }

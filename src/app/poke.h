@@ -4,9 +4,7 @@
 #ifndef APP_POKE_H
 #define APP_POKE_H
 
-#include <stdint.h>
-
-#include "base/rc.h"
+#include "net/addr.h"
 
 enum poke_kind {
     POKE_BUS = 1,   /* something changed in (account, folder): bus_receive */
@@ -16,6 +14,7 @@ enum poke_kind {
     POKE_KEYS,      /* DKIM keys came, went or were switched; account 1: look now whether the DNS shows the next ones */
     POKE_REPORTS,   /* seen_ask: reports are wanted now */
     POKE_HEALTH,    /* health_result rows wait for answers */
+    POKE_CONNECTION, /* from access to mta: a connection that it has accepted, for submission; poke_send_connection */
     POKE_KINDS,
 };
 struct poke {
@@ -33,7 +32,13 @@ void poke_send(int fd, const struct poke *p);
 void poke_send_to(const char *data, const char *name, const struct poke *p);
 /* Binds data/NAME anew. RC_TEMP: errno says why. */
 enum rc poke_bind(const char *data, const char *name, int *fd);
+struct poke_connection {
+    int fd; /* the receiver's; -1: none came */
+    struct addr peer, local;
+};
+/* RC_TEMP, RC_CLOSED, RC_TIMEOUT: it was not taken. The descriptor stays the sender's. */
+enum rc poke_send_connection(int fd, const struct poke_connection *connection);
 /* The next one; RC_NOTFOUND: none waits. RC_SYNTAX: not one of ours (dropped). RC_CLOSED: the other side has gone. */
-enum rc poke_receive(int fd, struct poke *out);
+enum rc poke_receive(int fd, struct poke *out, struct poke_connection *connection);
 
 #endif

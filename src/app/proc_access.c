@@ -14,6 +14,9 @@ struct access {
     struct pool_service pop3_plain, pop3_tls;
     struct web *web;
     struct http_server *http, *https;
+    struct tls_offer https_offer;
+    struct pool_other others[3]; /* at https by ALPN */
+    size_t n_others;
 };
 
 static const struct pool_service *service_of(void *ctx, enum config_service service)
@@ -28,6 +31,45 @@ static const struct pool_service *service_of(void *ctx, enum config_service serv
     case SERVICE_HTTPS: return http_service(m->https);
     default: return NULL;
     }
+}
+
+/* Submission is mta's: it gets the connection before a byte of TLS was read. */
+static enum rc hand_to_mta(void *ctx, int fd, const struct addr *peer, const struct addr *local)
+{
+    struct access *m = ctx;
+    const struct poke_connection connection = {fd, *peer, *local};
+    return poke_send_connection(m->child.start->bus, &connection);
+}
+
+/* Where a network lets nothing but HTTPS through: IMAP and submission at its port, for clients that ask by ALPN; when they
+ * are served at ports of their own. And what an authority looks at for a certificate. */
+static void find_others(struct access *m)
+{
+    const struct config *f = m->child.config;
+    bool imap = false, submission = false;
+    for (size_t i = 0; i < f->listen.n; i++) {
+        imap |= f->listen.v[i].service == SERVICE_IMAP || f->listen.v[i].service == SERVICE_IMAPS;
+        submission |= f->listen.v[i].service == SERVICE_SUBMISSION || f->listen.v[i].service == SERVICE_SUBMISSIONS;
+    }
+    m->https_offer.protocols = imap && submission ? "http/1.1,imap,smtp," TLS_ALPN_ACME
+                               : imap             ? "http/1.1,imap," TLS_ALPN_ACME
+                               : submission       ? "http/1.1,smtp," TLS_ALPN_ACME
+                                                  : "http/1.1," TLS_ALPN_ACME;
+    m->others[m->n_others++] = (struct pool_other){.protocol = TLS_ALPN_ACME};
+    if (imap)
+        m->others[m->n_others++] = (struct pool_other){.protocol = "imap", .service = imap_server_service(m->imap, true)};
+    if (submission)
+        m->others[m->n_others++] = (struct pool_other){.protocol = "smtp", .hand = hand_to_mta, .ctx = m};
+}
+
+static void add_others(void *ctx, enum config_service service, struct pool_listener *l)
+{
+    struct access *m = ctx;
+    if (service != SERVICE_HTTPS)
+        return;
+    l->offer = &m->https_offer;
+    l->others = m->others;
+    l->n_others = m->n_others;
 }
 
 static struct imap_settings imap_settings_of(const struct child *c)
@@ -98,6 +140,7 @@ static bool begin(struct access *m)
     http.is_tls = true;
     if (http_server_new(&http, &m->https) != RC_OK)
         return false;
+    find_others(m);
     m->pop3_plain = pop3_service(m->pop3, "pop3");
     m->pop3_tls = pop3_service(m->pop3, "pop3s");
     return true;
@@ -105,7 +148,7 @@ static bool begin(struct access *m)
 
 int access_process(struct start *start)
 {
-    static const struct child_ops ops = {.service = service_of, .reload = reload, .tick = tick};
+    static const struct child_ops ops = {.service = service_of, .listener = add_others, .reload = reload, .tick = tick};
     struct access *m = calloc(1, sizeof *m);
     int status = 1;
 

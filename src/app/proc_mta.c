@@ -225,7 +225,9 @@ static struct certificates_settings certificates_settings_of(struct mta *m)
                                         .changed = use_certificates,
                                         .ctx = m};
     for (size_t i = 0; i < f->listen.n; i++)
-        set.policy_hosts |= f->listen.v[i].service == SERVICE_HTTPS;
+        set.https |= f->listen.v[i].service == SERVICE_HTTPS;
+    for (size_t i = 0; i < f->listen.n; i++)
+        set.http |= f->listen.v[i].service == SERVICE_HTTP;
     return set;
 }
 
@@ -337,7 +339,7 @@ static bool begin(struct mta *m)
 
 int mta_process(struct start *start)
 {
-    static const struct child_ops ops = {service_of, reload, poked, tick, drain};
+    static const struct child_ops ops = {service_of, NULL, reload, poked, tick, drain};
     struct mta *m = calloc(1, sizeof *m);
     int status = 1;
 

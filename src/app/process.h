@@ -38,6 +38,7 @@ struct listener {
 /* Files that mta needs and that its user need not be able to open: read as root after the fork, sent at a reload. */
 struct side_files {
     struct buf trust;          /* PEM, all of tls.trust */
+    struct buf client_trust;   /* PEM of tls.client-trust */
     struct buf relay_password; /* first line of relay.password-file */
     struct buf *destination_trust; /* PEM of each destination's `trust`, in their order; empty for those without */
     size_t n_destinations;
@@ -75,7 +76,7 @@ struct child {
     struct vault *vault;
     struct store *store;
     struct pool *pool;
-    pthread_mutex_t tls_lock; /* guards tls */
+    pthread_mutex_t tls_lock; /* guards tls, and side.client_trust */
     struct tls_server *tls;
     int poke_fd;
     const struct child_ops *ops;
@@ -84,6 +85,8 @@ struct child {
 struct child_ops {
     /* Service for a listener; NULL: not served. */
     const struct pool_service *(*service)(void *ctx, enum config_service service);
+    /* Adds to one that is about to listen what it serves besides (pool_listener's others, and the offer for them). May be NULL. */
+    void (*listener)(void *ctx, enum config_service service, struct pool_listener *l);
     /* c->config and c->side are new. RC_OK, or why the old settings stay in force for part of it (logged). */
     enum rc (*reload)(void *ctx, struct child *c);
     void (*poke)(void *ctx, const struct poke *p); /* all but POKE_BUS and POKE_ACCOUNT */

@@ -30,6 +30,8 @@ bool side_files_open(const struct config *c, int *fds, size_t max, size_t *n)
     *n = 0;
     for (size_t i = 0; ok && i < c->tls.trust.n; i++)
         ok = open_one(c->tls.trust.v[i], fds, max, n);
+    if (ok && c->tls.client_trust)
+        ok = open_one(c->tls.client_trust, fds, max, n);
     if (ok && c->relay.password_file)
         ok = open_one(c->relay.password_file, fds, max, n);
     if (ok && c->acme.eab_key_file)
@@ -86,7 +88,7 @@ static bool begin_destinations(const struct config *c, struct side_files *out)
 
 static size_t count_files(const struct config *c)
 {
-    size_t n = c->tls.trust.n + (c->relay.password_file != NULL) + (c->acme.eab_key_file != NULL);
+    size_t n = c->tls.trust.n + (c->tls.client_trust != NULL) + (c->relay.password_file != NULL) + (c->acme.eab_key_file != NULL);
     for (size_t i = 0; i < c->outbound.destinations.n; i++)
         n += c->outbound.destinations.v[i].trust != NULL;
     return n;
@@ -96,11 +98,14 @@ bool side_files_read(const struct config *c, const int *fds, size_t n, struct si
 {
     size_t at = 0;
     buf_init(&out->trust, TRUST_MAX);
+    buf_init(&out->client_trust, TRUST_MAX);
     buf_init(&out->relay_password, PASSWORD_MAX);
     buf_init(&out->eab_key, PASSWORD_MAX);
     bool ok = begin_destinations(c, out) && n == count_files(c);
     for (size_t i = 0; ok && i < c->tls.trust.n; i++)
         ok = read_pem(fds[at++], &out->trust);
+    if (ok && c->tls.client_trust)
+        ok = read_pem(fds[at++], &out->client_trust);
     if (ok && c->relay.password_file)
         ok = read_secret(fds[at++], &out->relay_password);
     if (ok && c->acme.eab_key_file)
@@ -114,9 +119,10 @@ bool side_files_read(const struct config *c, const int *fds, size_t n, struct si
     for (size_t i = 0; i < n; i++)
         close(fds[i]);
     buf_chr(&out->trust, 0);
+    buf_chr(&out->client_trust, 0);
     buf_chr(&out->relay_password, 0);
     buf_chr(&out->eab_key, 0);
-    ok = ok && buf_rc(&out->trust) == RC_OK && buf_rc(&out->relay_password) == RC_OK && buf_rc(&out->eab_key) == RC_OK;
+    ok = ok && buf_rc(&out->trust) == RC_OK && buf_rc(&out->client_trust) == RC_OK && buf_rc(&out->relay_password) == RC_OK && buf_rc(&out->eab_key) == RC_OK;
     if (!ok) {
         log_error("config.file.failed", F_CSTR("reason", "cannot read the files of tls.trust, relay.password-file, acme.eab-key-file or a destination's trust"));
         side_files_clear(out);
@@ -127,6 +133,7 @@ bool side_files_read(const struct config *c, const int *fds, size_t n, struct si
 void side_files_clear(struct side_files *s)
 {
     buf_clear(&s->trust);
+    buf_clear(&s->client_trust);
     buf_wipe(&s->relay_password);
     buf_clear(&s->relay_password);
     buf_wipe(&s->eab_key);

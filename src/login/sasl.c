@@ -13,7 +13,7 @@
 #define SASL_ARENA (64u << 10)
 #define NONCE      18 /* random bytes of ours; 24 characters of base64 */
 
-enum mechanism { PLAIN, LOGIN, SCRAM, SCRAM_PLUS };
+enum mechanism { PLAIN, LOGIN, SCRAM, SCRAM_PLUS, EXTERNAL };
 enum state { FIRST, LOGIN_NAME, LOGIN_PASSWORD, SCRAM_FINAL, OVER };
 struct sasl {
     const struct sasl_settings *set;
@@ -38,6 +38,17 @@ static bool may_login(const struct sasl_settings *set, struct conn *c)
     return conn_tls(c, &tls) || (set->plain_without_tls && addr_is_loopback(conn_peer(c)));
 }
 
+static bool has_certificate(struct conn *c)
+{
+    struct arena a;
+    struct view *mailboxes;
+    size_t n;
+    arena_init(&a, SASL_ARENA);
+    bool has = conn_peer_mailboxes(c, &a, &mailboxes, &n) == RC_OK;
+    arena_clear(&a);
+    return has;
+}
+
 enum rc sasl_mechanisms(const struct sasl_settings *set, struct conn *c, struct buf *out)
 {
     struct tls_info tls;
@@ -46,6 +57,8 @@ enum rc sasl_mechanisms(const struct sasl_settings *set, struct conn *c, struct 
     if (conn_tls(c, &tls))
         buf_str(out, "SCRAM-SHA-256-PLUS ");
     buf_str(out, "SCRAM-SHA-256 PLAIN LOGIN");
+    if (has_certificate(c))
+        buf_str(out, " EXTERNAL");
     return buf_rc(out);
 }
 
@@ -57,7 +70,8 @@ enum rc sasl_new(const struct sasl_settings *set, struct conn *c, struct view me
     } names[] = {{VIEW_INIT("PLAIN"), PLAIN},
                  {VIEW_INIT("LOGIN"), LOGIN},
                  {VIEW_INIT("SCRAM-SHA-256"), SCRAM},
-                 {VIEW_INIT("SCRAM-SHA-256-PLUS"), SCRAM_PLUS}};
+                 {VIEW_INIT("SCRAM-SHA-256-PLUS"), SCRAM_PLUS},
+                 {VIEW_INIT("EXTERNAL"), EXTERNAL}};
     struct tls_info tls;
     size_t i = 0;
 
@@ -67,7 +81,7 @@ enum rc sasl_new(const struct sasl_settings *set, struct conn *c, struct view me
     if (i == sizeof names / sizeof *names)
         return RC_NOTFOUND;
     const bool has_tls = conn_tls(c, &tls);
-    if (!may_login(set, c) || (names[i].mechanism == SCRAM_PLUS && !has_tls))
+    if (!may_login(set, c) || (names[i].mechanism == SCRAM_PLUS && !has_tls) || (names[i].mechanism == EXTERNAL && !has_certificate(c)))
         return RC_DENIED;
     struct sasl *s = calloc(1, sizeof *s);
     if (!s)
@@ -280,6 +294,35 @@ static enum sasl_step next_login(struct sasl *s, struct view response, struct vi
     return check_password(s, response);
 }
 
+/* --- EXTERNAL: [authzid] (RFC 4422 appendix A.2) --- */
+
+/* The first mailbox of the certificate that has an account, or the one that the client names. */
+static enum sasl_step next_external(struct sasl *s, struct view response)
+{
+    struct view *mailboxes;
+    size_t n;
+
+    s->state = OVER;
+    buf_add(&s->name, response);
+    enum rc rc = buf_rc(&s->name);
+    if (rc == RC_OK)
+        rc = conn_peer_mailboxes(s->conn, &s->arena, &mailboxes, &n);
+    if (rc != RC_OK)
+        return rc == RC_NOTFOUND ? SASL_WRONG : SASL_TEMP;
+    for (size_t i = 0; i < n; i++) {
+        if (response.n > 0 && !view_ieq(response, mailboxes[i]))
+            continue;
+        rc = directory_login(s->set->store, mailboxes[i], &s->arena, &s->account);
+        if (rc == RC_OK && response.n == 0)
+            buf_add(&s->name, mailboxes[i]);
+        if (rc == RC_OK)
+            return buf_rc(&s->name) == RC_OK ? SASL_DONE : SASL_TEMP;
+        if (rc != RC_NOTFOUND && rc != RC_DENIED && rc != RC_SYNTAX)
+            return SASL_TEMP;
+    }
+    return SASL_WRONG;
+}
+
 /* --- SCRAM --- */
 
 /* What the gs2 flag asks, and whether this connection can give it (RFC 5802 §6). */
@@ -418,5 +461,7 @@ enum sasl_step sasl_next(struct sasl *s, struct view response, struct view *chal
         return next_plain(s, response);
     if (s->mechanism == LOGIN)
         return next_login(s, response, challenge);
+    if (s->mechanism == EXTERNAL)
+        return next_external(s, response);
     return s->state == FIRST ? scram_client_first(s, response, challenge) : scram_client_final(s, response, challenge);
 }

@@ -1,4 +1,5 @@
-/* login/sasl: server side of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, 7677, 9266), for
+/* login/sasl: server side of PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, 7677, 9266), and of EXTERNAL
+ * (RFC 4422 appendix A) for clients whose certificate names a mailbox of ours and was signed by whom the settings trust, for
  * SMTP, IMAP and POP3 alike. Knows mechanisms, not protocols: base64 and line framing are the caller's, texts in and out
  * are decoded bytes. Calls the vault and the directory; blocks for these. One exchange belongs to one thread. */
 #ifndef LOGIN_SASL_H

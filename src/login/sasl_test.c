@@ -18,7 +18,7 @@ static struct {
     uint64_t account;
     uint32_t name_hash;
     struct vault_match match;
-    bool passkeys;
+    bool passkeys, certificate;
     unsigned uses;
 } world;
 static const struct view salt_bytes = VIEW_INIT("0123456789abcdef");
@@ -34,6 +34,14 @@ const struct addr *conn_peer(const struct conn *c)
     static struct addr a;
     (void)c;
     return &a;
+}
+enum rc conn_peer_mailboxes(struct conn *c, struct arena *a, struct view **out, size_t *n)
+{
+    static struct view mailboxes[] = {VIEW_INIT("nobody@ici.test"), VIEW_INIT("User@ici.test")};
+    (void)c, (void)a;
+    *out = mailboxes;
+    *n = world.certificate ? 2 : 0;
+    return world.certificate ? RC_OK : RC_NOTFOUND;
 }
 enum rc conn_channel_binding(struct conn *c, struct view type, struct buf *out)
 {
@@ -178,6 +186,30 @@ static void mechanisms_depend_on_tls(void **state)
     assert_int_equal(sasl_new(&settings, NULL, VIEW("plain"), &s), RC_OK);
     assert_true(sasl_client_first(s));
     sasl_free(s);
+    buf_clear(&b);
+}
+
+static void external(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 200);
+    world.certificate = true;
+    sasl_mechanisms(&settings, NULL, &b);
+    assert_true(view_ends(buf_view(&b), VIEW(" EXTERNAL")));
+    assert_int_equal(one_step("EXTERNAL", VIEW("")), SASL_DONE);
+    assert_int_equal(one_step("EXTERNAL", VIEW("user@ici.test")), SASL_DONE);
+    assert_int_equal(one_step("EXTERNAL", VIEW("nobody@ici.test")), SASL_WRONG);    /* no account */
+    assert_int_equal(one_step("EXTERNAL", VIEW("a,b=c@ici.test")), SASL_WRONG);     /* not of this certificate */
+    assert_int_equal(one_step("EXTERNAL", VIEW("user@ici.test\0x")), SASL_WRONG);
+    world.directory = RC_DENIED; /* disabled */
+    assert_int_equal(one_step("EXTERNAL", VIEW("")), SASL_WRONG);
+    world.directory = RC_TEMP;
+    assert_int_equal(one_step("EXTERNAL", VIEW("")), SASL_TEMP);
+    world.directory = RC_OK;
+    world.certificate = false;
+    struct sasl *s;
+    assert_int_equal(sasl_new(&settings, NULL, VIEW("EXTERNAL"), &s), RC_DENIED);
     buf_clear(&b);
 }
 
@@ -447,7 +479,8 @@ static void every_cut_of_a_message_is_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(mechanisms_depend_on_tls, reset),      cmocka_unit_test_setup(plain, reset),
+        cmocka_unit_test_setup(mechanisms_depend_on_tls, reset),      cmocka_unit_test_setup(external, reset),
+        cmocka_unit_test_setup(plain, reset),
         cmocka_unit_test_setup(unknown_names_are_counted_apart, reset), cmocka_unit_test_setup(trouble_behind_is_told_apart, reset),
         cmocka_unit_test_setup(login, reset),                         cmocka_unit_test_setup(scram, reset),
         cmocka_unit_test_setup(messages_of_rfc_7677, reset),          cmocka_unit_test_setup(malformed_scram_messages_are_refused, reset),

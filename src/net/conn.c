@@ -403,6 +403,11 @@ void conn_progress(struct conn *c, int64_t base_ms, size_t bytes_per_s, int64_t 
 
 /* --- life --- */
 
+void conn_set_offer(struct conn *c, const struct tls_offer *offer)
+{
+    c->offer = offer;
+}
+
 void conn_set_peer(struct conn *c, const struct addr *peer)
 {
     c->peer = *peer;
@@ -533,7 +538,7 @@ void conn_free(struct conn *c)
         return;
     conn_tls_end(c);
     /* Unread bytes at close would make the kernel send a reset, which may overtake our last reply. */
-    for (int i = 0; i < 128 && recv(c->fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
+    for (int i = 0; i < 128 && !c->handed && recv(c->fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
         continue;
     close(c->fd);
     tls_server_free(c->tls);

@@ -58,6 +58,8 @@ void conn_printf(struct conn *c, const char *fmt, ...) __attribute__((format(pri
 enum rc conn_flush(struct conn *c);
 
 /* --- TLS --- */
+/* What the handshake says of us from now on; the pool sets it by its listeners. Borrowed. */
+void conn_set_offer(struct conn *c, const struct tls_offer *offer);
 /* Server side handshake. Plaintext that is still unread is thrown away: commands that stood behind STARTTLS were not said
  * inside TLS (RFC 3207 §4.2; the attack is named in RFC 9051 §11.1 also). RC_SYNTAX: TLS is on already. */
 enum rc conn_start_tls(struct conn *c, struct tls_server *t);
@@ -76,6 +78,10 @@ struct conn_tls_options {
 /* Client side. Without `verify` an unknown certificate is noted in tls_info and accepted (opportunistic, RFC
  * 7435). Sessions are never resumed, so what one connection has proven serves no other. */
 enum rc conn_start_tls_client(struct conn *c, struct tls_client *t, struct conn_tls_options *o);
+/* Server side: the mailboxes (rfc822Name, RFC 5280 §4.2.1.6) that the client's certificate is for, which an authority of
+ * tls_server_settings.client_ca_pem has signed. RC_NOTFOUND: there is no such certificate, or it names none. */
+#define CONN_MAILBOXES_MAX 16
+enum rc conn_peer_mailboxes(struct conn *c, struct arena *a, struct view **out, size_t *n);
 /* Channel bindings for SCRAM-PLUS: "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929 §4) and
  * "tls-unique" below TLS 1.3. RC_NOTFOUND: unknown type or no TLS. */
 enum rc conn_channel_binding(struct conn *c, struct view type, struct buf *out);

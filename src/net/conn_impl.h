@@ -12,6 +12,8 @@
 struct pool_part {
     struct pool *pool; /* NULL: not in a pool */
     const struct pool_service *service;
+    const struct pool_other *others; /* of its listener */
+    size_t n_others;
     struct conn *next;  /* in the queue */
     void *session;      /* the worker's */
     int64_t until;      /* parked: when it times out; queued: since when */
@@ -28,6 +30,7 @@ struct conn {
     int fd;
     enum rc fail; /* the first failure; nothing works afterwards */
     SSL *ssl;
+    const struct tls_offer *offer; /* NULL: none */
     struct tls_server *tls; /* during a server's handshake: its callbacks need the context */
     uint64_t id;
 
@@ -47,6 +50,7 @@ struct conn {
     struct addr peer, local;
     char peer_text[ADDR_TEXT_MAX];
     char alpn[16];
+    bool handed;    /* another process has it now: what waits to be read is theirs */
     bool tls_named; /* client side: a name was to be checked */
 };
 

@@ -132,7 +132,7 @@ enum rc conn_tls_step(struct conn *c, struct tls_server *t)
     short events = 0;
 
     if (!c->ssl) {
-        c->ssl = tls_server_ssl(t, new_bio(c));
+        c->ssl = tls_server_ssl(t, new_bio(c), c->offer);
         if (!c->ssl)
             return c->fail = RC_TEMP;
         c->tls = tls_server_ref(t);
@@ -249,7 +249,9 @@ bool conn_tls(const struct conn *c, struct tls_info *out)
     if (name)
         out->server_name = name;
     out->alpn = c->alpn;
-    if (!SSL_is_server(c->ssl)) {
+    if (SSL_is_server(c->ssl)) {
+        out->peer_verified = SSL_get0_peer_certificate(c->ssl) && SSL_get_verify_result(c->ssl) == X509_V_OK;
+    } else {
         long verdict = SSL_get_verify_result(c->ssl);
         out->peer_expires_s = expiry_of(SSL_get0_peer_certificate(c->ssl));
         out->peer_verified = verdict == X509_V_OK && c->tls_named && SSL_get0_peer_certificate(c->ssl);
@@ -259,6 +261,27 @@ bool conn_tls(const struct conn *c, struct tls_info *out)
             out->peer_error = "no name to verify";
     }
     return true;
+}
+
+enum rc conn_peer_mailboxes(struct conn *c, struct arena *a, struct view **out, size_t *n)
+{
+    struct tls_info tls;
+    *n = 0;
+    *out = NULL;
+    if (!conn_tls(c, &tls) || !SSL_is_server(c->ssl) || !tls.peer_verified)
+        return RC_NOTFOUND;
+    GENERAL_NAMES *names = X509_get_ext_d2i(SSL_get0_peer_certificate(c->ssl), NID_subject_alt_name, NULL, NULL);
+    enum rc rc = RC_OK;
+    *out = arena_new_array(a, CONN_MAILBOXES_MAX, struct view);
+    if (!*out)
+        rc = RC_TEMP;
+    for (int i = 0; rc == RC_OK && i < sk_GENERAL_NAME_num(names) && *n < CONN_MAILBOXES_MAX; i++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+        if (g->type == GEN_EMAIL)
+            rc = view_dup(a, view_of(ASN1_STRING_get0_data(g->d.rfc822Name), (size_t)ASN1_STRING_length(g->d.rfc822Name)), &(*out)[(*n)++]);
+    }
+    GENERAL_NAMES_free(names);
+    return rc != RC_OK ? rc : *n > 0 ? RC_OK : RC_NOTFOUND;
 }
 
 enum rc conn_channel_binding(struct conn *c, struct view type, struct buf *out)

@@ -39,10 +39,22 @@ struct pool_service {
     const char *busy_reply;
 };
 
+/* Who asks for this protocol by ALPN (RFC 7301) at a listener with implicit TLS does not get the listener's service but this one. */
+struct pool_other {
+    const char *protocol; /* one of the offer's */
+    const struct pool_service *service; /* NULL, and no `hand`: the connection ends with the handshake (RFC 8737 §3) */
+    /* Gives the connection, of which nothing but a PROXY header has been read, to whoever serves it: pool_adopt in another process.
+     * Not to block; the descriptor stays the caller's. */
+    enum rc (*hand)(void *ctx, int fd, const struct addr *peer, const struct addr *local);
+    void *ctx;
+};
 struct pool_listener {
     int fd; /* bound and listening; owned by the pool from then on */
     const struct pool_service *service;
     bool implicit_tls;
+    const struct tls_offer *offer;   /* NULL: none */
+    const struct pool_other *others; /* both live as long as the pool */
+    size_t n_others;
 };
 
 struct pool_settings {
@@ -60,6 +72,8 @@ struct pool;
 enum rc pool_new(const struct pool_settings *set, struct pool **out);
 /* The listener ends with the pool, or when somebody who shares the socket calls shutdown(2) on it. */
 enum rc pool_listen(struct pool *p, const struct pool_listener *l);
+/* A connection that another process has accepted and handed over: limits, TLS at once, then the service. Owns fd. */
+void pool_adopt(struct pool *p, int fd, const struct addr *peer, const struct addr *local, const struct pool_listener *as);
 /* For new handshakes (implicit TLS and pool_tls); takes a reference. Also swaps limits at a reload. NULL: no
  * TLS. */
 void pool_set_tls(struct pool *p, struct tls_server *t);

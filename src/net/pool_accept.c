@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/hello.h"
 #include "net/pool_impl.h"
 #include "net/proxy.h"
 #include "sys/board.h"
@@ -130,16 +131,31 @@ static const char *admit(struct pool *p, struct conn *c, bool proxy)
     return NULL;
 }
 
-static void begin(struct pool *p, struct listener *l, struct conn *c)
+/* A listener that hands some connections on has to see what they want before it speaks. */
+static int first_phase(const struct conn *c)
+{
+    if (!c->pool.implicit_tls)
+        return PHASE_OPEN;
+    for (size_t i = 0; i < c->pool.n_others; i++)
+        if (c->pool.others[i].hand)
+            return PHASE_HELLO;
+    return PHASE_TLS;
+}
+
+/* `own`: accepted here. */
+static void begin(struct pool *p, const struct pool_listener *l, struct conn *c, bool own)
 {
     const char *refused;
 
     c->pool.pool = p;
-    c->pool.service = l->l.service;
-    c->pool.implicit_tls = l->l.implicit_tls;
+    c->pool.service = l->service;
+    c->pool.implicit_tls = l->implicit_tls;
+    c->pool.others = l->others;
+    c->pool.n_others = l->n_others;
+    c->offer = l->offer;
     pthread_mutex_lock(&p->lock);
-    bool proxy = addr_in_nets(&c->peer, p->set.proxy_from, p->set.n_proxy_from);
-    c->pool.phase = proxy ? PHASE_PROXY : l->l.implicit_tls ? PHASE_TLS : PHASE_OPEN;
+    bool proxy = own && addr_in_nets(&c->peer, p->set.proxy_from, p->set.n_proxy_from);
+    c->pool.phase = proxy ? PHASE_PROXY : (uint8_t)first_phase(c);
     c->deadline = deadline_in(p->set.handshake_ms);
     p->accepted++;
     board_count(BOARD_CONNECTIONS, c->pool.service->name);
@@ -177,8 +193,15 @@ void pool_accept(struct pool *p, struct listener *l)
             local.len = 0;
         struct conn *c = conn_make(fd, &peer, &local);
         if (c)
-            begin(p, l, c);
+            begin(p, &l->l, c, true);
     }
+}
+
+void pool_adopt(struct pool *p, int fd, const struct addr *peer, const struct addr *local, const struct pool_listener *as)
+{
+    struct conn *c = conn_make(fd, peer, local);
+    if (c)
+        begin(p, as, c, false);
 }
 
 /* --- on a worker --- */
@@ -238,12 +261,79 @@ static enum rc take_proxy(struct pool *p, struct conn *c)
     return rc == RC_OK ? RC_OK : RC_DENIED;
 }
 
+static const struct pool_other *find_other(const struct conn *c, struct view protocol)
+{
+    for (size_t i = 0; i < c->pool.n_others; i++)
+        if (view_eq(protocol, view_str(c->pool.others[i].protocol)))
+            return &c->pool.others[i];
+    return NULL;
+}
+
+/* The connection is not spoken to before more than n bytes wait: what was only looked at would wake us at once. */
+static void wait_beyond(const struct conn *c, size_t n)
+{
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){(int)n + 1}, sizeof(int));
+}
+
+/* Looks at the ClientHello, without taking it. RC_CLOSED: it was handed on, or has gone. */
+static enum rc look_at_hello(struct conn *c)
+{
+    char bytes[HELLO_MAX], room[HELLO_MAX];
+    struct hello hello;
+    struct view one;
+    ssize_t n = recv(c->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return RC_TEMP;
+    if (n <= 0)
+        return RC_CLOSED;
+    enum rc rc = hello_read(view_of(bytes, (size_t)n), room, &hello);
+    struct pollfd gone = {.fd = c->fd, .events = POLLRDHUP};
+    if (rc == RC_TEMP && poll(&gone, 1, 0) > 0)
+        return RC_CLOSED; /* no more will come */
+    if (rc == RC_TEMP) {
+        wait_beyond(c, (size_t)n);
+        return RC_TEMP;
+    }
+    wait_beyond(c, 0);
+    while (rc == RC_OK && hello_protocol(&hello.protocols, &one)) {
+        const struct pool_other *o = find_other(c, one);
+        if (!o)
+            continue;
+        if (!o->hand)
+            return RC_OK;
+        rc = o->hand(o->ctx, c->fd, &c->peer, &c->local);
+        c->handed = rc == RC_OK;
+        if (rc != RC_OK)
+            log_warn("pool.hand.failed", F_ID("sid", c->id), F_CSTR("peer", c->peer_text), F_CSTR("protocol", o->protocol),
+                     F_CSTR("reason", rc_name(rc)));
+        return RC_CLOSED;
+    }
+    return RC_OK; /* a handshake will say what is wrong with it */
+}
+
+/* The service that was asked for by ALPN. RC_CLOSED: none. */
+static enum rc choose_service(struct conn *c)
+{
+    const struct pool_other *o = find_other(c, view_str(c->alpn));
+    if (!o)
+        return RC_OK;
+    c->pool.service = o->service;
+    return o->service ? RC_OK : RC_CLOSED;
+}
+
 enum rc pool_prepare(struct pool *p, struct conn *c)
 {
     enum rc rc;
     if (c->pool.phase == PHASE_PROXY) {
         rc = take_proxy(p, c);
         if (rc != RC_OK || !c->pool.implicit_tls)
+            return rc;
+        c->pool.phase = (uint8_t)first_phase(c);
+    }
+    if (c->pool.phase == PHASE_HELLO) {
+        rc = look_at_hello(c);
+        if (rc != RC_OK)
             return rc;
         c->pool.phase = PHASE_TLS;
     }
@@ -254,5 +344,5 @@ enum rc pool_prepare(struct pool *p, struct conn *c)
     }
     rc = conn_tls_step(c, t);
     tls_server_free(t);
-    return rc;
+    return rc == RC_OK ? choose_service(c) : rc;
 }

@@ -11,7 +11,7 @@
 #define POOL_LISTENERS_MAX 64
 
 enum { STATE_PARKED, STATE_QUEUED, STATE_BUSY };
-enum { PHASE_PROXY, PHASE_TLS, PHASE_OPEN, PHASE_SERVE };
+enum { PHASE_PROXY, PHASE_HELLO, PHASE_TLS, PHASE_OPEN, PHASE_SERVE };
 enum { FLAG_INPUT = 1, FLAG_TIMEOUT = 2, FLAG_EVENT = 4, FLAG_DRAIN = 8 };
 
 struct slot { /* epoll names connections by slot and generation, as events may outlive them */

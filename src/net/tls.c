@@ -9,11 +9,12 @@
 #include "crypto/digest.h"
 #include "net/addr.h"
 #include "net/conn.h"
+#include "net/hello.h"
+#include "net/tls_challenge.h"
 #include "net/tls_impl.h"
 #include "net/tls_key.h"
 
 #define MAX_CHAINS 64
-#define ALPN_MAX   256
 
 /* RFC 9325 §4.2: forward secrecy and AEAD first. CBC with ECDHE stays at the end, for mail servers that would
  * otherwise fall back to no encryption at all (RFC 7435). */
@@ -30,8 +31,10 @@ struct identity {
 
 struct tls_server {
     atomic_uint refs;
-    unsigned char alpn[ALPN_MAX]; /* protocols in the wire form: length, bytes, ... */
-    unsigned alpn_n;
+    X509_STORE *clients; /* authorities of clients' certificates, or NULL */
+    STACK_OF(X509_NAME) *client_names; /* of these authorities, to be told to clients */
+    enum rc (*challenge)(void *ctx, struct view host, uint8_t proof[32]);
+    void *challenge_ctx;
     size_t n;
     struct identity ids[MAX_CHAINS]; /* the first is the default */
 };
@@ -45,6 +48,21 @@ static void set_common(SSL_CTX *ctx)
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(ctx, 1); /* a record in one recv instead of two */
+}
+
+static enum rc add_authorities(X509_STORE *store, const char *pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509 *cert;
+    size_t n = 0;
+    while (bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        if (X509_STORE_add_cert(store, cert) == 1)
+            n++;
+        X509_free(cert);
+    }
+    bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    BIO_free(bio);
+    return n > 0 && at_end ? RC_OK : RC_SYNTAX;
 }
 
 /* --- server --- */
@@ -87,6 +105,8 @@ static int choose_identity(SSL *ssl, int *alert, void *arg)
     (void)alert;
     if (!name)
         return SSL_TLSEXT_ERR_NOACK;
+    if (SSL_get_SSL_CTX(ssl) != t->ids[0].ctx) /* see_hello has chosen */
+        return SSL_TLSEXT_ERR_OK;
     for (size_t i = 0; i < t->n; i++) {
         const struct identity *id = &t->ids[i];
         if ((id->rsa && names_match(id->rsa, view_str(name))) ||
@@ -98,31 +118,68 @@ static int choose_identity(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_NOACK;
 }
 
+/* In the client's list, its own bytes. */
+static bool find_protocol(struct view list, struct view wanted, struct view *found)
+{
+    while (hello_protocol(&list, found))
+        if (view_eq(*found, wanted))
+            return true;
+    return false;
+}
+
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
                        unsigned in_n, void *arg)
 {
-    struct tls_server *t = arg;
-    unsigned char *chosen;
-    (void)ssl;
-    if (SSL_select_next_proto(&chosen, out_n, t->alpn, t->alpn_n, in, in_n) != OPENSSL_NPN_NEGOTIATED)
+    const struct tls_offer *offer = SSL_get_app_data(ssl);
+    struct view ours = view_str(offer ? offer->protocols : NULL), one, found;
+    (void)arg;
+    if (ours.n == 0)
         return SSL_TLSEXT_ERR_NOACK;
-    *out = chosen;
-    return SSL_TLSEXT_ERR_OK;
+    while (ours.n > 0) {
+        view_split(&ours, ',', &one);
+        if (!find_protocol(view_of(in, in_n), one, &found))
+            continue;
+        *out = (const unsigned char *)found.p;
+        *out_n = (unsigned char)found.n;
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return offer->optional ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static enum rc set_alpn(struct tls_server *t, struct view list)
+/* A client whose certificate is of no use to us is one without: what it may do is decided when it logs in. */
+static int accept_any(int ok, X509_STORE_CTX *store)
 {
-    struct view one;
-    while (list.n > 0) {
-        view_split(&list, ',', &one);
-        one = view_trim(one);
-        if (one.n == 0 || one.n > 255 || one.n + 1 > ALPN_MAX - t->alpn_n)
-            return RC_SYNTAX;
-        t->alpn[t->alpn_n] = (unsigned char)one.n;
-        memcpy(&t->alpn[t->alpn_n + 1], one.p, one.n);
-        t->alpn_n += (unsigned)one.n + 1;
-    }
-    return RC_OK;
+    (void)ok, (void)store;
+    return 1;
+}
+
+static struct view extension_of(SSL *ssl, unsigned type)
+{
+    const unsigned char *p;
+    size_t n;
+    return SSL_client_hello_get0_ext(ssl, type, &p, &n) == 1 ? view_of(p, n) : VIEW("");
+}
+
+static SSL_CTX *new_server_ctx(struct tls_server *t);
+
+/* An authority that looks whether a host is ours names that one protocol alone (RFC 8737 §3). */
+static int see_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_server *t = arg;
+    const struct tls_offer *offer = SSL_get_app_data(ssl);
+    struct view host = hello_host_of(extension_of(ssl, TLSEXT_TYPE_server_name));
+    struct view protocols = hello_protocols_of(extension_of(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation)), one;
+    uint8_t proof[32];
+    if (!t->challenge || !offer || !hello_protocol(&protocols, &one) || !view_eq(one, VIEW(TLS_ALPN_ACME)) || protocols.n > 0)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = SSL_AD_UNRECOGNIZED_NAME;
+    if (t->challenge(t->challenge_ctx, host, proof) != RC_OK)
+        return SSL_CLIENT_HELLO_ERROR;
+    *alert = SSL_AD_INTERNAL_ERROR;
+    SSL_CTX *ctx = new_server_ctx(t);
+    bool ok = ctx && tls_challenge_use(ctx, host, proof) == RC_OK && SSL_set_SSL_CTX(ssl, ctx);
+    SSL_CTX_free(ctx); /* the connection has its own reference */
+    return ok ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
 static SSL_CTX *new_server_ctx(struct tls_server *t)
@@ -138,8 +195,10 @@ static SSL_CTX *new_server_ctx(struct tls_server *t)
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"facteur", 7);
     SSL_CTX_set_tlsext_servername_callback(ctx, choose_identity);
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
-    if (t->alpn_n > 0)
-        SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, t);
+    SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, t);
+    SSL_CTX_set_client_hello_cb(ctx, see_hello, t);
+    if (t->clients)
+        SSL_CTX_set1_verify_cert_store(ctx, t->clients);
     return ctx;
 }
 
@@ -198,6 +257,27 @@ done:
     return rc;
 }
 
+static enum rc read_clients(struct tls_server *t, const char *pem, const char **why)
+{
+    t->clients = X509_STORE_new();
+    t->client_names = sk_X509_NAME_new_null();
+    *why = "the authorities of clients hold no certificate in PEM form";
+    enum rc rc = t->clients && t->client_names ? add_authorities(t->clients, pem) : RC_TEMP;
+    if (rc != RC_OK)
+        return rc;
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(t->clients); /* nobody else has the store yet */
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        X509_NAME *name = cert ? X509_NAME_dup(X509_get_subject_name(cert)) : NULL;
+        if (cert && (!name || sk_X509_NAME_push(t->client_names, name) == 0)) {
+            X509_NAME_free(name);
+            return RC_TEMP;
+        }
+    }
+    X509_STORE_set_purpose(t->clients, X509_PURPOSE_SSL_CLIENT);
+    return RC_OK;
+}
+
 enum rc tls_server_new(const struct tls_server_settings *set, struct tls_server **out, const char **why)
 {
     struct tls_server *t = calloc(1, sizeof *t);
@@ -208,8 +288,9 @@ enum rc tls_server_new(const struct tls_server_settings *set, struct tls_server 
     if (!t)
         return rc;
     atomic_init(&t->refs, 1);
-    *why = "bad list of ALPN protocols";
-    rc = set->alpn ? set_alpn(t, view_str(set->alpn)) : RC_OK;
+    t->challenge = set->challenge;
+    t->challenge_ctx = set->challenge_ctx;
+    rc = set->client_ca_pem ? read_clients(t, set->client_ca_pem, why) : RC_OK;
     for (size_t i = 0; rc == RC_OK && set->chain_pem[i]; i++)
         rc = add_chain(t, set, set->chain_pem[i], why);
     if (rc == RC_OK && t->n == 0) {
@@ -237,10 +318,12 @@ void tls_server_free(struct tls_server *t)
         return;
     for (size_t i = 0; i < t->n; i++)
         SSL_CTX_free(t->ids[i].ctx);
+    X509_STORE_free(t->clients);
+    sk_X509_NAME_pop_free(t->client_names, X509_NAME_free);
     free(t);
 }
 
-SSL *tls_server_ssl(struct tls_server *t, BIO *bio)
+SSL *tls_server_ssl(struct tls_server *t, BIO *bio, const struct tls_offer *offer)
 {
     SSL *ssl = bio ? SSL_new(t->ids[0].ctx) : NULL;
     if (!ssl) {
@@ -249,6 +332,11 @@ SSL *tls_server_ssl(struct tls_server *t, BIO *bio)
     }
     SSL_set_bio(ssl, bio, bio);
     SSL_set_accept_state(ssl);
+    SSL_set_app_data(ssl, (void *)(uintptr_t)offer);
+    if (offer && offer->ask_certificate && t->clients) {
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, accept_any);
+        SSL_set0_CA_list(ssl, SSL_dup_CA_list(t->client_names));
+    }
     return ssl;
 }
 
@@ -266,21 +354,6 @@ static void load_system_authorities(SSL_CTX *ctx)
         if (access(bundles[i], R_OK) == 0 && SSL_CTX_load_verify_file(ctx, bundles[i]) == 1)
             return;
     SSL_CTX_set_default_verify_paths(ctx);
-}
-
-static enum rc add_authorities(SSL_CTX *ctx, const char *pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *cert;
-    size_t n = 0;
-    while (bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) == 1)
-            n++;
-        X509_free(cert);
-    }
-    bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    BIO_free(bio);
-    return n > 0 && at_end ? RC_OK : RC_SYNTAX;
 }
 
 enum rc tls_client_new(const char *extra_ca_pem, struct tls_client **out, const char **why)
@@ -303,7 +376,7 @@ enum rc tls_client_new(const char *extra_ca_pem, struct tls_client **out, const 
     load_system_authorities(t->ctx);
     ERR_clear_error();
     *why = "the extra authorities hold no certificate in PEM form";
-    rc = extra_ca_pem ? add_authorities(t->ctx, extra_ca_pem) : RC_OK;
+    rc = extra_ca_pem ? add_authorities(SSL_CTX_get_cert_store(t->ctx), extra_ca_pem) : RC_OK;
 done:
     ERR_clear_error();
     if (rc != RC_OK) {

@@ -26,8 +26,21 @@ struct tls_server_settings {
         chain_pem; /* NULL-ended list of PEM texts, each a certificate with its chain; first is the default */
     tls_sign_fn sign;
     void *sign_ctx;
-    const char *alpn; /* comma-separated protocols we accept, or NULL */
+    const char *client_ca_pem; /* whose certificates prove clients, where a tls_offer asks for them; NULL: none are asked for */
+    /* The SHA-256 that proves this host to be ours to an authority which asks by "acme-tls/1" (RFC 8737 §3). RC_NOTFOUND: none
+     * is awaited. NULL: never. Blocks; any thread. */
+    enum rc (*challenge)(void *ctx, struct view host, uint8_t proof[32]);
+    void *challenge_ctx;
 };
+/* What a server says of itself on one kind of connection; static. */
+struct tls_offer {
+    const char *protocols; /* by ALPN (RFC 7301): comma-separated, best first; NULL: none */
+    /* Who asks for others only is served all the same: where the choice would be no TLS (SMTP between servers). Else that is
+     * an error (RFC 9325 §3.8): bytes meant for one protocol must not reach another. */
+    bool optional;
+    bool ask_certificate;
+};
+#define TLS_ALPN_ACME "acme-tls/1"
 /* RC_SYNTAX with *why (static text) when a certificate cannot be read. */
 enum rc tls_server_new(const struct tls_server_settings *set, struct tls_server **out, const char **why);
 struct tls_server *tls_server_ref(struct tls_server *t);
@@ -67,7 +80,7 @@ struct tls_info {
     int bits;                /* secret bits of the cipher */
     const char *server_name; /* SNI from the client, or "" */
     const char *alpn;        /* chosen, or "" */
-    bool peer_verified;      /* client side: chain and name hold (RFC 9525) */
+    bool peer_verified;      /* client side: chain and name hold (RFC 9525); server side: a client's certificate of client_ca_pem */
     const char *peer_error;  /* why not, in words; "" when verified */
     int64_t peer_expires_s;  /* client side: end of its certificate, seconds since 1970; 0: unknown */
 };

@@ -13,7 +13,7 @@ struct tls_client {
 };
 
 /* A new server or client side over bio, which it owns from then on, also on failure. NULL: no memory. */
-SSL *tls_server_ssl(struct tls_server *t, BIO *bio);
+SSL *tls_server_ssl(struct tls_server *t, BIO *bio, const struct tls_offer *offer);
 struct conn_tls_options;
 /* NULL also: a name that is none, or no record that OpenSSL can use. */
 SSL *tls_client_ssl(struct tls_client *t, BIO *bio, const struct conn_tls_options *o);

@@ -29,7 +29,7 @@ static int set_up(void **state)
     testcert_init(&other, false, "DNS:*.other.test,IP:127.0.0.1");
     const char *chains[] = {rsa.pem, ec.pem, other.pem, NULL};
     struct tls_server_settings set = {
-        .chain_pem = chains, .sign = testcert_sign, .sign_ctx = certs, .alpn = "imap,pop3"};
+        .chain_pem = chains, .sign = testcert_sign, .sign_ctx = certs};
     snprintf(trust, sizeof trust, "%s%s%s", rsa.pem, ec.pem, other.pem);
     return tls_server_new(&set, &server, &why) == RC_OK && tls_client_new(trust, &client, &why) == RC_OK &&
                    tls_client_new(NULL, &stranger, &why) == RC_OK
