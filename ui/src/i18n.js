@@ -1,7 +1,10 @@
-/* Strings: one catalogue a language (lang/en.json, lang/fr.json: flat, key -> text or {one, other} by plural).
+/* Strings: a catalogue a language in two files, daily work and the desk (lang/en.json and desk.en.json: flat, key -> text or {one, other} by plural).
  * {name} in a text is replaced by a value; numbers are written as the language writes them. */
 
-const LANGUAGES = { en: () => import('./lang/en.json'), fr: () => import('./lang/fr.json') };
+const LANGUAGES = {
+  en: () => Promise.all([import('./lang/en.json'), import('./lang/desk.en.json')]),
+  fr: () => Promise.all([import('./lang/fr.json'), import('./lang/desk.fr.json')]),
+};
 export const languages = [['en', 'English'], ['fr', 'Français']]; // each by its own name
 const listeners = new Set();
 let texts = {}, current = 'en', plurals;
@@ -11,9 +14,9 @@ export const language = () => current;
 export const locale = () => (current === 'fr' ? 'fr-FR' : 'en-GB');
 
 export async function setLanguage(name) {
-  const catalogue = await (LANGUAGES[name] ?? LANGUAGES.en)();
+  const catalogues = await (LANGUAGES[name] ?? LANGUAGES.en)();
   current = LANGUAGES[name] ? name : 'en';
-  texts = catalogue.default;
+  texts = Object.assign({}, ...catalogues.map((c) => c.default));
   plurals = new Intl.PluralRules(locale());
   document.documentElement.lang = current;
   for (const tell of listeners) tell();

@@ -1,0 +1,67 @@
+/* The table of known senders: which names and networks belong to whom. What ships with the program can be corrected here. */
+import { useState } from 'preact/hooks';
+import { put, seg } from '../api.js';
+import { useData } from '../data.js';
+import { t } from '../i18n.js';
+import { href } from '../router.js';
+import { may } from '../session.js';
+import { Button } from '../parts/button.jsx';
+import { Card } from '../parts/card.jsx';
+import { Kind, KINDS } from '../parts/desk.jsx';
+import { Dialog } from '../parts/dialog.jsx';
+import { Field, Form } from '../parts/form.jsx';
+import { Empty, Loaded } from '../parts/notice.jsx';
+import { Page } from '../parts/page.jsx';
+import { Table } from '../parts/table.jsx';
+import { say } from '../parts/toast.jsx';
+
+const list = (text) => text.split(/[\s,;]+/).filter(Boolean);
+
+function Edit({ sender, close, done }) {
+  return (
+    <Dialog title={sender.name ? t('senders.edit_of', { name: sender.name }) : t('senders.add')} onClose={close}>
+      <Form submit={t('ui.save')} onCancel={close} onSubmit={async (v) => {
+        await put('/sources/' + seg(sender.name || v.name), { name: v.name ?? sender.name, kind: v.kind, domains: list(v.domains), networks: list(v.networks) });
+        say(t('senders.saved'));
+        close();
+        done();
+      }}>
+        {!sender.name && <Field label={t('source.name')} name="name" required maxLength={100} />}
+        <Field label={t('dmarc.kind')} name="kind" type="select" defaultValue={sender.kind ?? 'service'} options={KINDS.filter((k) => k !== 'unknown').map((k) => [k, t('kind.' + k)])} />
+        <Field label={t('senders.domains')} hint={t('senders.domains_hint')} name="domains" defaultValue={(sender.domains ?? []).join(', ')} />
+        <Field label={t('senders.networks')} hint={t('senders.networks_hint')} name="networks" defaultValue={(sender.networks ?? []).join(', ')} />
+      </Form>
+    </Dialog>
+  );
+}
+
+export default function Senders({ account }) {
+  const of = useData('/sources');
+  const [edited, edit] = useState(null);
+  const [q, setQ] = useState('');
+  const can = may(account, 'operator');
+  const columns = [
+    { key: 'name', label: t('source.name'), main: true },
+    { key: 'kind', label: t('dmarc.kind'), show: (s) => <Kind kind={s.kind} /> },
+    { key: 'domains', label: t('senders.domains'), value: (s) => (s.domains ?? []).join(), show: (s) => (s.domains ?? []).join(', ') },
+    { key: 'networks', label: t('senders.networks'), value: (s) => (s.networks ?? []).join(), show: (s) => (s.networks ?? []).join(', ') },
+    { key: 'shipped', label: t('senders.from'), value: (s) => (s.shipped ? 1 : 0), show: (s) => t(s.shipped ? 'senders.shipped' : 'senders.own') },
+  ];
+  if (can) columns.push({ key: 'edit', label: t('senders.change'), hidden: true, value: false, show: (s) => <Button kind="quiet" icon="edit" aria-label={t('senders.edit_of', { name: s.name })} onClick={() => edit(s)}>{t('senders.change')}</Button> });
+  return (
+    <Page title={t('senders.title')} lead={t('senders.lead')} back={[href('/reports'), t('menu.reports')]} actions={can && <Button kind="main" icon="plus" onClick={() => edit({})}>{t('senders.add')}</Button>}>
+      <Card wide flush>
+        <Loaded of={of}>{(d) => {
+          const rows = d.sources.filter((s) => !q || JSON.stringify(s).toLowerCase().includes(q.toLowerCase()));
+          return (
+            <>
+              <div class="filters in-card"><Field label={t('dmarc.find_source')} type="search" value={q} onInput={(e) => setQ(e.currentTarget.value)} /></div>
+              {rows.length === 0 ? <Empty icon="search" title={t('dmarc.no_source')} /> : <Table caption={t('senders.title')} columns={columns} rows={rows} row={(s) => s.name} sort={['name', 'ascending']} />}
+            </>
+          );
+        }}</Loaded>
+      </Card>
+      {edited && <Edit sender={edited} close={() => edit(null)} done={of.reload} />}
+    </Page>
+  );
+}
