@@ -119,6 +119,9 @@ static const struct key keys[] = {
     {"reports", "per-day", KIND_NUMBER, false, AT(reports.per_day), 1, 1000000},
     {"reports", "per-destination", KIND_NUMBER, false, AT(reports.per_destination), 1, 1000000},
     {"reports", "failures-per-domain", KIND_NUMBER, false, AT(reports.failures_per_domain), 1, 1000},
+    {"web", "proxies", KIND_NETS, true, AT(web.proxies)},
+    {"web", "session-idle", KIND_TIME, false, AT(web.idle), 1000, 30 * DAY_MS},
+    {"web", "session-longest", KIND_TIME, false, AT(web.longest), 1000, 365 * DAY_MS},
     {"queue", "retry", KIND_TIMES, true, AT(queue.retry), 10, 30 * DAY_MS},
     {"queue", "delay-notice", KIND_TIME, false, AT(queue.delay_notice), 10, 365 * DAY_MS},
     {"queue", "expire", KIND_TIME, false, AT(queue.expire), 10, 365 * DAY_MS},
@@ -539,7 +542,8 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "queue"};
+    static const char *const sections[] = {"listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web",
+                                          "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];
     const cfg_opt_t end = CFG_END();
@@ -634,6 +638,8 @@ static void set_defaults(struct config *c)
     c->reports.per_day = REPORT_PER_DAY;
     c->reports.per_destination = REPORT_PER_DESTINATION;
     c->reports.failures_per_domain = REPORT_FAILURES;
+    c->web.idle = 2 * 3600000LL;
+    c->web.longest = DAY_MS;
     c->queue.retry = (struct config_times){retry, sizeof retry / sizeof *retry};
     c->queue.delay_notice = 4 * 3600000LL;
     c->queue.expire = 5 * DAY_MS;

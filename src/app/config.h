@@ -131,6 +131,10 @@ struct config {
         uint32_t per_day, per_destination, failures_per_domain;
     } reports;
     struct {
+        struct config_nets proxies; /* in front of us: their word about the client counts */
+        int64_t idle, longest;      /* how long a session of the pages may rest, and last */
+    } web;
+    struct {
         struct config_times retry; /* the last one repeats */
         int64_t delay_notice, expire;
     } queue;

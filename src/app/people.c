@@ -1,5 +1,7 @@
 #include "app/people.h"
 
+#include "store/session.h"
+
 static const char *const role_names[] = {"user", "owner", "operator"};
 
 const char *people_role_name(enum directory_role role)
@@ -99,5 +101,7 @@ int people_set_password(struct app *app, uint64_t account, struct view password)
     enum rc rc = credentials_set(c, account, password);
     if (!people_close_credentials(app, c))
         return EXIT_FAILED;
+    if (rc == RC_OK)
+        rc = session_close_all(app->store, account, 0);
     return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "keep the password");
 }

@@ -16,7 +16,7 @@ int people_find(struct app *app, const char *address, struct directory_account *
 int people_add(struct app *app, const char *address, uint64_t *id);
 /* Account, mailbox and password go; its sessions end. */
 int people_remove(struct app *app, const char *address);
-/* Replaces the password; sessions go on, the next login needs the new one. */
+/* Replaces the password; sessions of mail clients go on, the next login needs the new one. Those of the pages end. */
 int people_set_password(struct app *app, uint64_t account, struct view password);
 /* vault.db, opened as its owner; people_close_credentials (false: the reason is told) makes us the store's user again. */
 int people_open_credentials(struct app *app, struct credentials **out);

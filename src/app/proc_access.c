@@ -98,7 +98,11 @@ static struct web_settings web_settings_of(struct child *c)
                                .store = c->store,
                                .queue_changed = queue_changed,
                                .health_asked = health_asked,
-                               .app = c};
+                               .app = c,
+                               .sasl = child_sasl(c),
+                               .proxies = c->config->web.proxies.v,
+                               .n_proxies = c->config->web.proxies.n,
+                               .terms = {c->config->web.idle / 1000, c->config->web.longest / 1000}};
     for (size_t i = 0; i < c->config->listen.n && set.https_port == 0; i++)
         if (c->config->listen.v[i].service == SERVICE_HTTPS)
             set.https_port = addr_port(&c->config->listen.v[i].addr);
@@ -133,7 +137,7 @@ static bool begin(struct access *m)
     const struct web_settings web = web_settings_of(&m->child);
     if (web_new(&web, &m->web) != RC_OK)
         return false;
-    struct http_settings http = {.name = "http", .connections = m->child.config->limits.connections, .handle = web_handle, .ctx = m->web};
+    struct http_settings http = {.name = "http", .connections = m->child.config->limits.connections, .handle = web_handle, .body_max = web_body_max, .ctx = m->web};
     if (http_server_new(&http, &m->http) != RC_OK)
         return false;
     http.name = "https";

@@ -17,6 +17,7 @@
 #define RATE        1024    /* bytes a second that a client must take or give */
 #define LONGEST_MS  3600000 /* for one response */
 #define STOP_EVENT  UINT64_MAX
+#define LATE_EVENT  (UINT64_MAX - 1)
 
 struct bridge {
     struct http_server *s;
@@ -78,13 +79,17 @@ static void run(void *arg)
     struct http_server *s = arg;
     struct epoll_event events[64];
     for (;;) {
-        int n = epoll_wait(s->epoll, events, 64, -1);
+        int n = epoll_wait(s->epoll, events, 64, http_send_late(s, false));
         if (n < 0 && errno != EINTR)
             return; /* cannot be: the descriptor is ours */
         for (int i = 0; i < n; i++) {
+            uint64_t one;
             if (events[i].data.u64 == STOP_EVENT)
                 return;
-            wake(s, events[i].data.u64);
+            if (events[i].data.u64 != LATE_EVENT)
+                wake(s, events[i].data.u64);
+            else if (read(s->late_event, &one, sizeof one) < 0) /* another response waits: how long is asked above */
+                continue;
         }
     }
 }
@@ -204,8 +209,10 @@ enum rc http_bridge_start(struct http_server *s)
     pthread_mutex_init(&s->lock, NULL);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = STOP_EVENT};
-    if (s->epoll < 0 || s->stop < 0 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->stop, &e) != 0)
+    s->late_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = STOP_EVENT}, late = {.events = EPOLLIN, .data.u64 = LATE_EVENT};
+    if (s->epoll < 0 || s->stop < 0 || s->late_event < 0 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->stop, &e) != 0 ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->late_event, &late) != 0)
         return RC_TEMP;
     s->has_thread = thread_start("http", run, s, &s->thread) == RC_OK;
     return s->has_thread ? RC_OK : RC_TEMP;
@@ -216,10 +223,11 @@ void http_bridge_stop(struct http_server *s)
     const uint64_t one = 1;
     if (s->has_thread && write(s->stop, &one, sizeof one) == (ssize_t)sizeof one)
         pthread_join(s->thread, NULL);
+    http_send_late(s, true);
     if (s->stop > 0)
         close(s->stop);
+    if (s->late_event > 0)
+        close(s->late_event);
     if (s->epoll > 0)
         close(s->epoll);
-    pthread_mutex_destroy(&s->lock);
-    free(s->slots);
 }

@@ -8,11 +8,13 @@
 #include "net/pool.h"
 
 #define HTTP_HEADER_MAX   32768      /* bytes of a request's line and fields; more: 431 */
-#define HTTP_BODY_MAX     (4u << 20) /* bytes of a request's body, unless the handler allows less; more: 413 */
+#define HTTP_BODY_MAX     (96u << 20) /* bytes of a request's body; more, or more than body_max says: 413 */
+#define HTTP_SWALLOW      (8u << 20) /* bytes of a body that is refused, and read to its end all the same */
+#define HTTP_BODIES_MAX   (256u << 20) /* bytes of all bodies that are being read; more: 503 */
 #define HTTP_RESPONSE_MAX (64u << 20)
 #define HTTP_FIELDS_MAX   16         /* that a handler may add */
 #define HTTP_IDLE_S       60         /* a connection without a request is closed */
-#define HTTP_THREADS      2          /* that run handlers, for each server */
+#define HTTP_THREADS      4          /* that run handlers, for each server */
 #define HTTP_SEND_MS      30000      /* to take the next piece of a response */
 
 struct http_request {
@@ -27,11 +29,13 @@ struct http_request {
 /* Value of a request's header field, of its query's parameter (decoded), or of a cookie; empty where missing. Borrowed until the
  * handler returns. */
 struct view http_field(const struct http_request *r, const char *name);
+struct view http_field_last(const struct http_request *r, const char *name); /* of several of that name */
 struct view http_query(const struct http_request *r, const char *name);
 struct view http_cookie(const struct http_request *r, const char *name);
 
 struct http_response {
     int status; /* 200 unless changed */
+    uint32_t delay_ms; /* the client gets it only after so long; no thread waits for that */
     struct buf body;
     const char *content_type; /* NULL: none */
     struct { /* further fields; both without CR and LF, or the response becomes 500 */
@@ -50,6 +54,8 @@ struct http_settings {
     bool is_tls;
     unsigned connections; /* at most so many */
     http_handler handle;
+    /* Asked before a body is read: how long may it be? NULL: HTTP_BODY_MAX. */
+    size_t (*body_max)(void *ctx, const struct http_request *request);
     void *ctx;
 };
 struct http_server;

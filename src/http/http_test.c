@@ -28,10 +28,18 @@ static void handle(void *ctx, const struct http_request *r, struct http_response
         http_respond(out, "X-Bad", VIEW("a\r\nSet-Cookie: b"));
     } else if (view_eq(r->path, VIEW("/fail"))) {
         out->body.fail = RC_TEMP;
+    } else if (view_eq(r->path, VIEW("/late"))) {
+        out->delay_ms = 300;
     } else {
         buf_printf(&out->body, "%.*s %.*s host=%.*s q=%.*s body=%zu", VIEW_FMT(r->method), VIEW_FMT(r->path), VIEW_FMT(r->host),
                    VIEW_FMT(http_query(r, "q")), r->body.n);
     }
+}
+
+static size_t body_max(void *ctx, const struct http_request *r)
+{
+    (void)ctx;
+    return view_eq(r->path, VIEW("/small")) ? 10 : HTTP_BODY_MAX;
 }
 
 static int set_up(void **state)
@@ -39,7 +47,7 @@ static int set_up(void **state)
     struct lab *l = calloc(1, sizeof *l);
     const struct pool_settings pool = {.max_workers = 4, .max_connections = 100, .max_per_address = 100, .handshake_ms = 5000,
                                        .idle_ms = 60000};
-    const struct http_settings http = {.name = "http", .connections = 100, .handle = handle};
+    const struct http_settings http = {.name = "http", .connections = 100, .handle = handle, .body_max = body_max};
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof sin;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -176,6 +184,38 @@ static void too_much_is_refused(void **state)
     assert_true(rc != RC_OK || view_starts(line, VIEW("HTTP/1.1 431")) || view_starts(line, VIEW("HTTP/1.1 413")));
     conn_free(c);
     buf_clear(&large);
+    /* bodies: those of /small may have ten bytes; more is read and thrown away */
+    c = dial(*state);
+    assert_int_equal(ask(c, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789", &body), 200);
+    assert_int_equal(ask(c, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n01234567890", &body), 413);
+    assert_int_equal(ask(c, "POST /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n", &body), 413);
+    assert_int_equal(ask(c, "POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", &body), 413);
+    conn_free(c);
+    buf_clear(&body);
+}
+
+static void held_back_answers_hold_nobody(void **state)
+{
+    struct conn *late[6], *c = dial(*state); /* more than there are threads */
+    struct buf body;
+    buf_init(&body, 1000);
+    const int64_t begin = clock_mono_ms();
+    for (int i = 0; i < 6; i++) {
+        late[i] = dial(*state);
+        conn_write(late[i], VIEW("GET /late HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_int_equal(conn_flush(late[i]), RC_OK);
+    }
+    assert_int_equal(ask(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", &body), 200);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(answer(late[i], &body), 200);
+        assert_true(clock_mono_ms() - begin >= 300);
+        if (i % 2)
+            assert_int_equal(ask(late[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n", &body), 200);
+        conn_write(late[i], VIEW("GET /late HTTP/1.1\r\nHost: x\r\n\r\n"));
+        conn_flush(late[i]);
+        conn_free(late[i]); /* nobody waits for that one; the end of the server does not either */
+    }
+    conn_free(c);
     buf_clear(&body);
 }
 
@@ -185,6 +225,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_are_answered_on_one_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_wrong_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_much_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(held_back_answers_hold_nobody, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,7 +234,7 @@ static enum sasl_step grant(const struct sasl_settings *set, uint64_t account, c
 }
 
 enum sasl_step sasl_password_of(const struct sasl_settings *set, const struct addr *peer, struct view name, struct view password,
-                                struct arena *a, struct directory_account *out, struct sasl_grant *g)
+                                uint32_t *delay_ms, struct arena *a, struct directory_account *out, struct sasl_grant *g)
 {
     struct vault_login who;
     struct vault_match match;
@@ -243,6 +243,7 @@ enum sasl_step sasl_password_of(const struct sasl_settings *set, const struct ad
         return SASL_MALFORMED;
     if (find_account(set, peer, name, a, out, &who) != RC_OK)
         return SASL_TEMP;
+    who.delay_ms = delay_ms;
     enum sasl_step step = step_of(vault_check_login(set->vault, &who, password, &match));
     return step == SASL_DONE ? grant(set, who.account, peer, &match, g) : step;
 }
@@ -250,7 +251,21 @@ enum sasl_step sasl_password_of(const struct sasl_settings *set, const struct ad
 enum sasl_step sasl_password(const struct sasl_settings *set, struct conn *c, struct view name, struct view password,
                              struct arena *a, struct directory_account *out, struct sasl_grant *g)
 {
-    return may_login(set, c) ? sasl_password_of(set, conn_peer(c), name, password, a, out, g) : SASL_WRONG;
+    return may_login(set, c) ? sasl_password_of(set, conn_peer(c), name, password, NULL, a, out, g) : SASL_WRONG;
+}
+
+enum sasl_step sasl_password_from(const struct sasl_settings *set, const struct addr *peer, struct view name, struct view password,
+                                  uint32_t *delay_ms, struct arena *a, struct directory_account *out)
+{
+    struct vault_login who;
+
+    *delay_ms = 0;
+    if (!is_usable(name, password))
+        return SASL_MALFORMED;
+    if (find_account(set, peer, name, a, out, &who) != RC_OK)
+        return SASL_TEMP;
+    who.delay_ms = delay_ms;
+    return step_of(vault_check_password(set->vault, &who, password));
 }
 
 static enum sasl_step check_password(struct sasl *s, struct view password)

@@ -56,11 +56,16 @@ void sasl_free(struct sasl *s); /* wipes; accepts NULL */
 /* IMAP LOGIN and POP3 USER/PASS: same checks, same counting. */
 enum sasl_step sasl_password(const struct sasl_settings *set, struct conn *c, struct view name, struct view password,
                              struct arena *a, struct directory_account *out, struct sasl_grant *grant);
-/* The same for HTTP's Basic, where the caller has seen to TLS. */
+/* The same for HTTP's Basic, where the caller has seen to TLS. *delay_ms: how long the answer is to be held back by the caller,
+ * whose threads are few; NULL: that happens here. */
 enum sasl_step sasl_password_of(const struct sasl_settings *set, const struct addr *peer, struct view name, struct view password,
-                                struct arena *a, struct directory_account *out, struct sasl_grant *grant);
+                                uint32_t *delay_ms, struct arena *a, struct directory_account *out, struct sasl_grant *grant);
 /* Why a login ends, for people and for the log. */
 const char *sasl_step_text(enum sasl_step step);
 const char *sasl_step_word(enum sasl_step step);
+
+/* The same for the pages, which the account's own password opens and no other. */
+enum sasl_step sasl_password_from(const struct sasl_settings *set, const struct addr *peer, struct view name, struct view password,
+                                  uint32_t *delay_ms, struct arena *a, struct directory_account *out);
 
 #endif

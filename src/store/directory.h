@@ -18,6 +18,7 @@ struct directory_account {
     int64_t created_s;
     uint64_t quota;      /* bytes; 0: none */
     bool disabled;
+    struct view language; /* "en", "fr"; empty: not chosen */
 };
 struct directory_target {
     uint64_t account;    /* 0: a foreign address */
@@ -66,7 +67,11 @@ enum rc directory_account_by_id(struct store *s, uint64_t id, struct arena *a, s
 enum rc directory_secret(struct store *s, struct view name, uint8_t out[DIRECTORY_SECRET_SIZE]);
 /* All, or those of one domain (empty: all), by address. */
 enum rc directory_accounts(struct store *s, struct view domain, struct arena *a, struct directory_account **out, size_t *n);
+/* Another role, and disabling, end the account's sessions on the pages (store/session.h). */
 enum rc directory_account_set_role(struct store *s, struct view address, enum directory_role role);
+enum rc directory_account_set_quota(struct store *s, struct view address, uint64_t quota);
+enum rc directory_account_set_disabled(struct store *s, struct view address, bool disabled);
+enum rc directory_account_set_language(struct store *s, struct view address, struct view language);
 struct directory_alias {
     struct view address; /* "info@ici.test", or "@ici.test" for the catch-all */
     struct view *targets;

@@ -10,7 +10,9 @@ struct admin {
     const struct view *targets;
     size_t n;
     uint64_t id;
-    enum directory_role role;
+    enum { FIELD_ROLE, FIELD_QUOTA, FIELD_DISABLED, FIELD_LANGUAGE } field; /* to be set to number or text */
+    int64_t number;
+    struct view text;
     struct arena *a;
     void *out; /* grows in the arena */
     size_t n_out, room;
@@ -238,6 +240,8 @@ static enum rc delete_account(struct db *db, void *ctx)
         rc = db_exec(db, "DELETE FROM app_password WHERE account = $1", DB_N(account.id));
     if (rc == RC_OK)
         rc = db_exec(db, "DELETE FROM passkey WHERE account = $1", DB_N(account.id));
+    if (rc == RC_OK)
+        rc = directory_end_sessions(db, account.id, 0);
     return rc == RC_OK ? db_exec(db, "DELETE FROM account WHERE id = $1", DB_N(account.id)) : rc;
 }
 
@@ -262,7 +266,7 @@ static enum rc list_accounts(struct db *db, void *ctx)
 {
     struct admin *x = ctx;
     struct db_query *q;
-    enum rc rc = db_query(db, &q, "SELECT id, address, role, created_s, quota, disabled FROM account"
+    enum rc rc = db_query(db, &q, "SELECT id, address, role, created_s, quota, disabled, language FROM account"
                                   " WHERE ($1 = '' OR domain = $1) ORDER BY address", DB_T(x->domain));
 
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
@@ -272,8 +276,10 @@ static enum rc list_accounts(struct db *db, void *ctx)
             break;
         }
         *o = (struct directory_account){(uint64_t)db_number(q, 0), {0}, (enum directory_role)db_number(q, 2),
-                                        db_number(q, 3), (uint64_t)db_number(q, 4), db_number(q, 5) != 0};
+                                        db_number(q, 3), (uint64_t)db_number(q, 4), db_number(q, 5) != 0, {0}};
         rc = db_bytes_dup(q, 1, x->a, &o->address);
+        if (rc == RC_OK)
+            rc = db_bytes_dup(q, 6, x->a, &o->language);
     }
     db_done(q);
     return rc == RC_NOTFOUND ? RC_OK : rc;
@@ -305,24 +311,56 @@ enum rc directory_accounts(struct store *s, struct view domain, struct arena *a,
     return rc;
 }
 
-static enum rc update_role(struct db *db, void *ctx)
+/* Sessions of the pages end where what they may do has changed. */
+static enum rc update_account(struct db *db, void *ctx)
 {
     struct admin *x = ctx;
-    enum rc rc = db_exec(db, "UPDATE account SET role = $1 WHERE address = $2", DB_N(x->role), DB_T(x->address));
-    return rc == RC_OK && db_changed(db) == 0 ? RC_NOTFOUND : rc;
+    struct directory_account account;
+    enum rc rc = directory_read_account(db, x->address, x->a, &account);
+    if (rc != RC_OK)
+        return rc;
+    switch (x->field) {
+    case FIELD_ROLE: rc = db_exec(db, "UPDATE account SET role = $1 WHERE id = $2", DB_N(x->number), DB_N(account.id)); break;
+    case FIELD_QUOTA: return db_exec(db, "UPDATE account SET quota = $1 WHERE id = $2", DB_N(x->number), DB_N(account.id));
+    case FIELD_DISABLED: rc = db_exec(db, "UPDATE account SET disabled = $1 WHERE id = $2", DB_N(x->number), DB_N(account.id)); break;
+    case FIELD_LANGUAGE: return db_exec(db, "UPDATE account SET language = $1 WHERE id = $2", DB_T(x->text), DB_N(account.id));
+    }
+    return rc == RC_OK ? directory_end_sessions(db, account.id, 0) : rc;
+}
+
+static enum rc change_account(struct store *s, struct view address, struct admin x)
+{
+    struct arena a;
+
+    arena_init(&a, 1u << 16);
+    x.a = &a;
+    enum rc rc = set_address(&x, address, false);
+    if (rc == RC_OK)
+        rc = directory_txn(s, update_account, &x);
+    arena_clear(&a);
+    return rc == RC_SYNTAX ? RC_NOTFOUND : rc;
 }
 
 enum rc directory_account_set_role(struct store *s, struct view address, enum directory_role role)
 {
-    struct arena a;
-    struct admin x = {.role = role, .a = &a};
+    return change_account(s, address, (struct admin){.field = FIELD_ROLE, .number = role});
+}
 
-    arena_init(&a, 1u << 16);
-    enum rc rc = set_address(&x, address, false);
-    if (rc == RC_OK)
-        rc = directory_txn(s, update_role, &x);
-    arena_clear(&a);
-    return rc == RC_SYNTAX ? RC_NOTFOUND : rc;
+enum rc directory_account_set_quota(struct store *s, struct view address, uint64_t quota)
+{
+    if (quota > INT64_MAX)
+        return RC_LIMIT;
+    return change_account(s, address, (struct admin){.field = FIELD_QUOTA, .number = (int64_t)quota});
+}
+
+enum rc directory_account_set_disabled(struct store *s, struct view address, bool disabled)
+{
+    return change_account(s, address, (struct admin){.field = FIELD_DISABLED, .number = disabled});
+}
+
+enum rc directory_account_set_language(struct store *s, struct view address, struct view language)
+{
+    return change_account(s, address, (struct admin){.field = FIELD_LANGUAGE, .text = language});
 }
 
 /* --- aliases --- */

@@ -23,6 +23,8 @@ enum rc address_put_domain(struct view domain, struct buf *out);
 /* A foreign local part stays as written: only its own host may say what it means (RFC 5321 §2.4). */
 enum rc address_normalise_target(struct view target, struct arena *a, struct view *out);
 
+/* session.c: the account's sessions on the pages but `except` (0: all), and its links. */
+enum rc directory_end_sessions(struct db *db, uint64_t account, uint64_t except);
 enum rc directory_domain_is_ours(struct db *db, struct view domain, bool *out);
 /* The keys of a domain that is no longer ours; their selectors stay used. */
 enum rc directory_dkim_leave(struct db *db, struct view domain);

@@ -106,6 +106,16 @@ static const char *const domain_3[] = {
     " warn INTEGER NOT NULL, bad INTEGER NOT NULL, unknown INTEGER NOT NULL, en TEXT NOT NULL, fr TEXT NOT NULL,"
     " PRIMARY KEY (kind, domain))" CLUSTERED,
     "CREATE INDEX health_result_waiting ON health_result (asked_s) WHERE waiting = 1",
+    /* The pages: who is logged in, links that log in once (digests of tokens alone), and what was changed by whom. */
+    "ALTER TABLE account ADD COLUMN language TEXT NOT NULL DEFAULT ''",
+    "CREATE TABLE web_session (id " ROW_ID ", token BYTEA NOT NULL, account BIGINT NOT NULL, peer TEXT NOT NULL, agent TEXT NOT NULL,"
+    " created_s BIGINT NOT NULL, seen_s BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX web_session_token ON web_session (token)",
+    "CREATE INDEX web_session_account ON web_session (account)",
+    "CREATE TABLE web_link (token BYTEA NOT NULL PRIMARY KEY, account BIGINT NOT NULL, made_s BIGINT NOT NULL)" CLUSTERED,
+    "CREATE TABLE audit (id " ROW_ID ", at_ms BIGINT NOT NULL, who TEXT NOT NULL, peer TEXT NOT NULL, what TEXT NOT NULL,"
+    " about TEXT NOT NULL, detail TEXT NOT NULL)",
+    "CREATE INDEX audit_at ON audit (at_ms, id)",
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3};

@@ -196,8 +196,11 @@ static enum rc login_call(struct vault *v, const struct vault_login *who, bool s
     enum rc rc = call(v, slow, r, in, a);
     if (rc != RC_OK)
         return rc;
-    if (a->delay_ms > 0) /* without a channel in hand */
-        sleep_ms(a->delay_ms < VAULT_TIMEOUT_MS ? a->delay_ms : VAULT_TIMEOUT_MS);
+    const uint32_t delay_ms = a->delay_ms < VAULT_TIMEOUT_MS ? a->delay_ms : VAULT_TIMEOUT_MS;
+    if (who->delay_ms)
+        *who->delay_ms = delay_ms;
+    else if (delay_ms > 0) /* without a channel in hand */
+        sleep_ms(delay_ms);
     return a->rc;
 }
 

@@ -29,6 +29,7 @@ struct vault_login {
     uint64_t account;
     uint32_t name_hash; /* account 0: of the name that was tried, so that counts do not tell which names exist */
     uint8_t peer[16];   /* addr_rate_key */
+    uint32_t *delay_ms; /* NULL: a wrong answer comes late. Else it comes at once, and is to be held back so long by who asked */
 };
 enum rc vault_check_password(struct vault *v, const struct vault_login *who, struct view password);
 /* The same for mail clients, whose password may also be an application password; *out: which it was. */

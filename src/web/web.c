@@ -1,4 +1,4 @@
-#include "web/web.h"
+#include "web/web_impl.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -7,6 +7,8 @@
 
 #define STS_PATH       "/.well-known/mta-sts.txt"
 #define CHALLENGE_PATH "/.well-known/acme-challenge/"
+#define WEB_BODY_MAX     1024       /* of requests that have no use for one */
+#define WEB_SETTINGS_MAX (1u << 20) /* bytes of copied settings */
 
 struct web {
     pthread_rwlock_t lock; /* guards set */
@@ -19,6 +21,7 @@ struct asked {
     const struct web_settings *set;
     const struct http_request *request;
     struct http_response *response;
+    struct web_from from;
 };
 
 static void say(struct asked *q, int status, const char *text)
@@ -97,14 +100,15 @@ static bool is_our_host(const struct asked *q)
 static void redirect(struct asked *q)
 {
     struct buf to;
-    if (q->set->https_port == 0 || !is_our_host(q)) {
+    unsigned port = q->from.by_proxy ? 443 : q->set->https_port; /* a proxy has its own */
+    if (port == 0 || !is_our_host(q)) {
         say(q, 404, "Nothing here.");
         return;
     }
     buf_init(&to, 1024);
     buf_printf(&to, "https://%.*s", VIEW_FMT(q->request->host));
-    if (q->set->https_port != 443)
-        buf_printf(&to, ":%u", q->set->https_port);
+    if (port != 443)
+        buf_printf(&to, ":%u", port);
     buf_chr(&to, '/'); /* the path has been decoded: only what needs no encoding goes along */
     struct view path = view_from(q->request->path, 1);
     for (size_t i = 0; i < path.n && path.p[i] > ' ' && path.p[i] < 0x7f && !strchr("\"<>%?#\\^`{|}", path.p[i]); i++)
@@ -115,48 +119,142 @@ static void redirect(struct asked *q)
     buf_clear(&to);
 }
 
+/* --- who asks, and how --- */
+
+/* The last address of X-Forwarded-For that is not a trusted proxy's own: whatever stands before it, anybody can have written. */
+static void read_forwarded(const struct asked *q, struct addr *peer)
+{
+    struct view list = http_field_last(q->request, "X-Forwarded-For");
+    while (list.n > 0) {
+        size_t comma = view_rchr(list, ',');
+        struct view one = view_trim(comma == VIEW_NONE ? list : view_from(list, comma + 1));
+        struct addr a;
+        if (addr_parse_ip(one, 0, &a) != RC_OK && addr_parse(one, &a) != RC_OK)
+            return;
+        addr_unmap(&a);
+        *peer = a;
+        if (!addr_in_nets(&a, q->set->proxies, q->set->n_proxies))
+            return;
+        list = comma == VIEW_NONE ? (struct view){0} : view_slice(list, 0, comma);
+    }
+}
+
+static struct web_from origin_of(const struct asked *q)
+{
+    struct web_from from = {.peer = *q->request->peer, .is_secure = q->request->is_tls};
+    addr_unmap(&from.peer);
+    struct view proto = http_field_last(q->request, "X-Forwarded-Proto");
+    from.by_proxy = addr_in_nets(&from.peer, q->set->proxies, q->set->n_proxies) &&
+                    (proto.n > 0 || http_field_last(q->request, "X-Forwarded-For").n > 0);
+    if (from.by_proxy) {
+        from.is_secure = view_ieq(proto, VIEW("https"));
+        read_forwarded(q, &from.peer);
+    }
+    return from;
+}
+
+/* Without TLS only from this machine itself: there nobody can listen in. */
+static bool may_see_pages(const struct asked *q)
+{
+    return q->from.is_secure || (!q->from.by_proxy && addr_is_loopback(&q->from.peer));
+}
+
 /* --- all --- */
+
+static void refuse_method(struct asked *q)
+{
+    say(q, 405, "GET only.");
+    http_respond(q->response, "Allow", VIEW("GET, HEAD"));
+}
+
+static void answer_health(struct asked *q, bool reads)
+{
+    if (reads)
+        say(q, 200, "ok");
+    else
+        refuse_method(q);
+}
+
+static void lead_to_pages(struct asked *q)
+{
+    say(q, 308, "The pages are at /admin/.");
+    http_respond(q->response, "Location", VIEW("/admin/"));
+}
+
+static void answer_pages(struct asked *q)
+{
+    struct view path = q->request->path;
+    if (!may_see_pages(q))
+        redirect(q);
+    else if (view_eq(path, VIEW("/admin")))
+        lead_to_pages(q);
+    else if (view_eq(path, VIEW("/admin/api")) || view_starts(path, VIEW("/admin/api/")))
+        api_answer(q->set, q->request, &q->from, q->response);
+    else
+        pages_answer(q->request, q->response);
+}
+
+static void answer_rest(struct asked *q, bool reads)
+{
+    if (!reads)
+        refuse_method(q);
+    else if (view_eq(q->request->path, VIEW(STS_PATH)))
+        answer_policy(q);
+    else
+        say(q, 404, "Nothing here.");
+}
 
 static void answer(struct asked *q)
 {
     struct view path = q->request->path;
     bool reads = view_eq(q->request->method, VIEW("GET"));
-    if (view_eq(path, VIEW("/healthz"))) {
-        say(q, reads ? 200 : 405, reads ? "ok" : "GET only.");
-    } else if (reads && view_starts(path, VIEW(CHALLENGE_PATH))) {
-        answer_challenge(q);
-    } else if (!q->request->is_tls) {
-        redirect(q);
-    } else {
+    if (q->from.is_secure)
         http_respond(q->response, "Strict-Transport-Security", VIEW(WEB_HSTS));
-        if (!reads)
-            say(q, 405, "GET only.");
-        else if (view_eq(path, VIEW(STS_PATH)))
-            answer_policy(q);
-        else
-            say(q, 404, "Nothing here.");
-    }
-    if (q->response->status == 405)
-        http_respond(q->response, "Allow", VIEW("GET, HEAD"));
     http_respond(q->response, "X-Content-Type-Options", VIEW("nosniff"));
+    if (view_eq(path, VIEW("/healthz")))
+        answer_health(q, reads);
+    else if (reads && view_starts(path, VIEW(CHALLENGE_PATH)))
+        answer_challenge(q);
+    else if (view_eq(path, VIEW("/admin")) || view_starts(path, VIEW("/admin/")))
+        answer_pages(q);
+    else if (!q->from.is_secure)
+        redirect(q);
+    else
+        answer_rest(q, reads);
 }
 
 void web_handle(void *ctx, const struct http_request *request, struct http_response *response)
 {
     struct web *w = ctx;
     pthread_rwlock_rdlock(&w->lock);
-    struct asked q = {&w->set, request, response};
+    struct asked q = {.set = &w->set, .request = request, .response = response};
+    q.from = origin_of(&q);
     answer(&q);
     pthread_rwlock_unlock(&w->lock);
+}
+
+size_t web_body_max(void *ctx, const struct http_request *request)
+{
+    struct web *w = ctx;
+    pthread_rwlock_rdlock(&w->lock);
+    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&w->set, request) : WEB_BODY_MAX;
+    pthread_rwlock_unlock(&w->lock);
+    return max;
 }
 
 /* --- life --- */
 
 static enum rc copy_settings(const struct web_settings *set, struct arena *a, struct web_settings *out)
 {
+    struct addr_net *proxies = arena_new_array(a, set->n_proxies, struct addr_net);
     *out = *set;
     out->hostname = arena_printf(a, "%s", set->hostname);
-    return out->hostname ? RC_OK : RC_TEMP;
+    if (!out->hostname || !proxies)
+        return RC_TEMP;
+    for (size_t i = 0; i < set->n_proxies; i++)
+        proxies[i] = set->proxies[i];
+    out->proxies = proxies;
+    return RC_OK;
 }
 
 enum rc web_new(const struct web_settings *set, struct web **out)
@@ -165,7 +263,7 @@ enum rc web_new(const struct web_settings *set, struct web **out)
     if (!w)
         return RC_TEMP;
     pthread_rwlock_init(&w->lock, NULL);
-    arena_init(&w->mem, 65536);
+    arena_init(&w->mem, WEB_SETTINGS_MAX);
     if (copy_settings(set, &w->mem, &w->set) != RC_OK) {
         web_free(w);
         return RC_TEMP;
@@ -178,7 +276,7 @@ enum rc web_reload(struct web *w, const struct web_settings *set)
 {
     struct web_settings copy;
     struct arena mem;
-    arena_init(&mem, 65536);
+    arena_init(&mem, WEB_SETTINGS_MAX);
     enum rc rc = copy_settings(set, &mem, &copy);
     if (rc != RC_OK) {
         arena_clear(&mem);

@@ -1,10 +1,13 @@
 /* web/web: what we serve by HTTP: the MTA-STS policy of each hosted domain (RFC 8461 §3.2), answers to ACME's challenges (RFC
- * 8555 §8.3), health, and the way from HTTP to HTTPS. Reads the store; runs on http/'s threads. */
+ * 8555 §8.3), health, the way from HTTP to HTTPS; and below /admin/ the pages (pages.c) and their JSON API (api.h). Reads and
+ * writes the store; runs on http/'s threads. */
 #ifndef WEB_WEB_H
 #define WEB_WEB_H
 
 #include "http/http.h"
+#include "login/sasl.h"
 #include "store/directory.h"
+#include "store/session.h"
 
 #define WEB_STS_MAX_AGE_S (7 * 86400) /* of our policies: long enough to defend, short enough to repair (RFC 8461 §3.2) */
 #define WEB_HSTS          "max-age=31536000" /* RFC 6797 */
@@ -17,14 +20,19 @@ struct web_settings {
     void (*queue_changed)(void *app); /* rows of the queue changed */
     void (*health_asked)(void *app); /* a health_result row waits */
     void *app;
+    struct sasl_settings sasl;
+    const struct addr_net *proxies; /* whose X-Forwarded-For and X-Forwarded-Proto count */
+    size_t n_proxies;
+    struct session_terms terms;
 };
 struct web;
-/* Settings are copied, the store is borrowed. RC_TEMP. */
+/* Settings are copied; what they point to in other modules (store, vault) is borrowed. RC_TEMP. */
 enum rc web_new(const struct web_settings *set, struct web **out);
 enum rc web_reload(struct web *w, const struct web_settings *set);
 void web_free(struct web *w); /* accepts NULL */
-/* An http_handler; ctx is struct web *. */
+/* An http_handler, and its body_max; ctx is struct web *. */
 void web_handle(void *ctx, const struct http_request *request, struct http_response *response);
+size_t web_body_max(void *ctx, const struct http_request *request);
 
 /* Appends the text of a policy (RFC 8461 §3.2). */
 void web_sts_policy(enum directory_sts mode, const char *mx, struct buf *out);
