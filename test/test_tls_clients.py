@@ -4,9 +4,11 @@ import imaplib
 import os
 import re
 import smtplib
+import signal
 import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -193,3 +195,43 @@ def test_certificates_that_do_not_count(server, lab):
     m = imaplib.IMAP4_SSL(server.ip, PORTS["imaps"], ssl_context=c, timeout=20 * SLOW)
     assert "AUTH=EXTERNAL" not in m.capabilities
     m.logout()
+
+
+# --- keys that change ---
+
+def test_no_handshake_fails_while_the_key_changes(lab):
+    """A reload brings another vault with another key: handshakes go on with the certificate before until all is in place."""
+    server = lab.facteur("change.test", listen=["smtp", "imaps"])
+    failures, done, stop = [], [0], threading.Event()
+
+    def knock():
+        while not stop.is_set():
+            try:
+                with socket.create_connection((server.ip, PORTS["imaps"]), timeout=20 * SLOW) as plain, context(lab).wrap_socket(plain):
+                    done[0] += 1
+            except OSError as e:
+                failures.append(e)
+
+    threads = [threading.Thread(target=knock) for _ in range(3)]
+    for t in threads:
+        t.start()
+    try:
+        for _ in range(5):
+            lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), "mx.change.test")
+            since, before = len(server.log_text()), done[0]
+            server.process.send_signal(signal.SIGHUP)
+            for name in ("mta", "access"):
+                server.wait_log("process.reloaded name=" + name, since=since)
+            wait_for("handshakes", lambda: done[0] > before + 5)
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    assert not failures, failures[:3]
+    with open(os.path.join(server.dir, "cert.pem")) as f:
+        last = ssl.PEM_cert_to_DER_cert(f.read())
+    with socket.create_connection((server.ip, PORTS["imaps"]), timeout=20 * SLOW) as plain, context(lab).wrap_socket(plain) as s:
+        assert s.getpeercert(True) == last
+    children = ["pgrep", "-c", "-P", str(server.process.pid)]
+    assert int(subprocess.run(children, capture_output=True, text=True).stdout) <= 4  # of those that were replaced the last alone
+    server.stop()

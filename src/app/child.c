@@ -290,7 +290,7 @@ static bool handle_control(struct child *c)
         return false; /* the parent has gone */
     switch (msg[0]) {
     case CONTROL_VAULT:
-        vault_drop_channels(c->vault);
+        vault_retire_channels(c->vault);
         for (size_t i = 0; i < n_fds; i++)
             vault_add_channel(c->vault, fds[i]);
         return true;

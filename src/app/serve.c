@@ -21,6 +21,8 @@
 #include "sys/fdpass.h"
 #include "sys/board.h"
 
+#define VAULT_LINGER_MS 10000 /* a vault that was replaced stays so long for handshakes under way */
+
 /* NEXT is the vault that a reload starts; it takes the other's place when it is ready. */
 enum which { VAULT, NEXT, MTA, ACCESS, CHILDREN };
 struct proc {
@@ -41,6 +43,9 @@ struct server {
     int lock;              /* of data/run/lock; every child holds it too */
     struct proc children[CHILDREN];
     int channels[CHILDREN][VAULT_CHANNELS]; /* ends of MTA and ACCESS that wait for NEXT to be ready */
+    int vault_before;      /* control of a vault that was replaced, for handshakes that have begun with its keys; -1: none */
+    unsigned n_reloaded;   /* of the two that may have such */
+    int64_t vault_ends_ms; /* when it goes; 0: they have not all reloaded */
     int signals;
     bool told_ready, stopping;
     bool reload;           /* asked for; begins when no other is under way */
@@ -288,6 +293,7 @@ static void stop(struct server *s, int status)
     s->kill_ms = deadline_in(DRAIN_MS + 3000);
     log_info("stopping");
     listeners_cut(&s->listeners, 0);
+    close_fd(&s->vault_before);
     tell(s, MTA, CONTROL_DRAIN, NULL, 0);
     tell(s, ACCESS, CONTROL_DRAIN, NULL, 0);
     if (!s->children[MTA].pid && !s->children[ACCESS].pid) {
@@ -363,7 +369,10 @@ static void finish_reload(struct server *s)
         tell(s, w, CONTROL_VAULT, s->channels[w], VAULT_CHANNELS);
         close_channels(s->channels[w]);
     }
-    close_fd(&s->children[VAULT].control); /* ends after the answers in hand */
+    close_fd(&s->vault_before);
+    s->vault_before = s->children[VAULT].control; /* closed it ends, after the answers in hand */
+    s->n_reloaded = 0;
+    s->vault_ends_ms = 0;
     s->children[VAULT] = s->children[NEXT];
     board_process(VAULT, names[VAULT], 0);
     board_process(VAULT, names[VAULT], (uint32_t)s->children[VAULT].pid);
@@ -403,6 +412,13 @@ static void child_ready(struct server *s, enum which w)
     }
 }
 
+static void child_reloaded(struct server *s, enum which w)
+{
+    log_info("process.reloaded", F_CSTR("name", names[w]));
+    if (++s->n_reloaded == 2 && s->vault_before >= 0)
+        s->vault_ends_ms = deadline_in(VAULT_LINGER_MS);
+}
+
 static void handle_message(struct server *s, enum which w)
 {
     char msg[16];
@@ -411,7 +427,7 @@ static void handle_message(struct server *s, enum which w)
     if (rc == RC_OK && msg[0] == CONTROL_READY)
         child_ready(s, w);
     else if (rc == RC_OK && msg[0] == CONTROL_RELOADED)
-        log_info("process.reloaded", F_CSTR("name", names[w]));
+        child_reloaded(s, w);
     else if (rc != RC_OK)
         close_fd(&s->children[w].control); /* SIGCHLD tells more */
 }
@@ -439,6 +455,8 @@ static void child_gone(struct server *s, enum which w, int wait_status)
         reload_failed(s);
         return;
     }
+    if (s->vault_before >= 0) /* the one that comes instead knows the new keys alone */
+        s->vault_ends_ms = deadline_in(VAULT_LINGER_MS);
     if (by_signal)
         log_error("process.died", F_CSTR("name", names[w]), F_INT("signal", WTERMSIG(wait_status)));
     else
@@ -475,6 +493,8 @@ static void handle_signal(struct server *s)
 static int64_t next_event(const struct server *s)
 {
     int64_t next = s->stopping ? s->kill_ms : NO_DEADLINE;
+    if (s->vault_ends_ms && s->vault_ends_ms < next)
+        next = s->vault_ends_ms;
     for (enum which w = VAULT; w < CHILDREN && !s->stopping; w++)
         if (s->children[w].restart_ms && s->children[w].restart_ms < next)
             next = s->children[w].restart_ms;
@@ -484,6 +504,10 @@ static int64_t next_event(const struct server *s)
 static void run_timers(struct server *s)
 {
     const int64_t now = clock_mono_ms();
+    if (s->vault_ends_ms && now >= s->vault_ends_ms) {
+        close_fd(&s->vault_before);
+        s->vault_ends_ms = 0;
+    }
     for (enum which w = VAULT; w < CHILDREN; w++) {
         struct proc *p = &s->children[w];
         if (s->stopping && p->pid && now >= s->kill_ms)
@@ -608,7 +632,7 @@ int serve(struct app *app)
     s->app = app;
     s->config = app->config;
     app->config = NULL;
-    s->signals = s->lock = -1;
+    s->signals = s->lock = s->vault_before = -1;
     memset(s->channels, -1, sizeof s->channels);
     for (enum which w = VAULT; w < CHILDREN; w++)
         s->children[w].control = -1;

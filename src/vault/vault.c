@@ -22,12 +22,13 @@ struct channel {
     int fd;       /* -1: free place */
     uint32_t seq; /* of the last request */
     bool busy, dropped;
+    bool retired; /* leads to a vault that is being replaced */
 };
 struct vault {
     pthread_mutex_t lock; /* guards all below; a busy channel belongs to the thread that took it */
     pthread_cond_t changed;
     struct channel channels[CHANNELS_MAX];
-    unsigned n, n_busy_slow;
+    unsigned n, n_retired, n_busy_slow; /* n: without the retired */
 };
 
 enum rc vault_new(struct vault **out)
@@ -66,21 +67,32 @@ static void close_channel(struct vault *v, struct channel *c)
 {
     close(c->fd);
     c->fd = -1;
-    v->n--;
+    --*(c->retired ? &v->n_retired : &v->n);
 }
 
-void vault_drop_channels(struct vault *v)
+/* With the lock held. */
+static void drop_retired(struct vault *v)
 {
-    pthread_mutex_lock(&v->lock);
     for (size_t i = 0; i < CHANNELS_MAX; i++) {
         struct channel *c = &v->channels[i];
-        if (c->fd >= 0 && !c->busy)
+        if (c->fd >= 0 && c->retired && !c->busy)
             close_channel(v, c);
-        else if (c->fd >= 0)
+        else if (c->fd >= 0 && c->retired)
             c->dropped = true;
     }
+}
+
+void vault_retire_channels(struct vault *v)
+{
+    pthread_mutex_lock(&v->lock);
+    drop_retired(v); /* those of a replacement before */
+    for (size_t i = 0; i < CHANNELS_MAX; i++)
+        v->channels[i].retired = v->channels[i].fd >= 0;
+    v->n_retired += v->n;
+    v->n = 0;
     pthread_mutex_unlock(&v->lock);
 }
+
 
 void vault_free(struct vault *v)
 {
@@ -95,16 +107,18 @@ void vault_free(struct vault *v)
 }
 
 /* Slow requests (password hashes) never hold the last half of the channels: guesses must not stop handshakes. */
-static struct channel *take_channel(struct vault *v, bool slow, int64_t deadline_ms)
+static struct channel *take_channel(struct vault *v, bool slow, bool retired, int64_t deadline_ms)
 {
     struct channel *got = NULL;
     const int64_t none_until = deadline_in(NO_CHANNEL_MS);
 
     pthread_mutex_lock(&v->lock);
     for (;;) {
-        if (v->n > 0 && !(slow && v->n_busy_slow >= (v->n + 1) / 2)) {
+        if (retired && v->n_retired == 0)
+            break;
+        if ((retired || v->n > 0) && !(slow && v->n_busy_slow >= (v->n + 1) / 2)) {
             for (size_t i = 0; i < CHANNELS_MAX && !got; i++)
-                if (v->channels[i].fd >= 0 && !v->channels[i].busy)
+                if (v->channels[i].fd >= 0 && !v->channels[i].busy && v->channels[i].retired == retired)
                     got = &v->channels[i];
         }
         if (got)
@@ -158,7 +172,7 @@ static enum rc exchange(struct channel *c, struct vault_request *r, char *in, st
 }
 
 /* RC_OK: *a is the vault's answer, whose view lies in *in (from malloc, the caller frees). RC_TEMP: none. */
-static enum rc call(struct vault *v, bool slow, struct vault_request *r, char **in, struct vault_answer *a)
+static enum rc call_one(struct vault *v, bool slow, bool retired, struct vault_request *r, char **in, struct vault_answer *a)
 {
     const int64_t deadline = deadline_in(VAULT_TIMEOUT_MS);
     enum rc rc = RC_CLOSED;
@@ -167,7 +181,7 @@ static enum rc call(struct vault *v, bool slow, struct vault_request *r, char **
     if (!*in)
         return RC_TEMP;
     while (rc == RC_CLOSED) {
-        struct channel *c = take_channel(v, slow, deadline);
+        struct channel *c = take_channel(v, slow, retired, deadline);
         if (!c)
             break;
         rc = exchange(c, r, *in, a, deadline);
@@ -175,10 +189,16 @@ static enum rc call(struct vault *v, bool slow, struct vault_request *r, char **
     }
     if (rc == RC_OK)
         return RC_OK;
-    log_warn("vault.silent", F_CSTR("reason", rc_name(rc)));
+    if (!retired)
+        log_warn("vault.silent", F_CSTR("reason", rc_name(rc)));
     free(*in);
     *in = NULL;
     return RC_TEMP;
+}
+
+static enum rc call(struct vault *v, bool slow, struct vault_request *r, char **in, struct vault_answer *a)
+{
+    return call_one(v, slow, false, r, in, a);
 }
 
 static void sleep_ms(uint32_t ms)
@@ -300,6 +320,12 @@ enum rc vault_tls_sign(void *vault, const uint8_t key[32], int kind, struct view
     char *in;
     memcpy(r.key, key, sizeof r.key);
     enum rc rc = call(vault, false, &r, &in, &a);
+    if (rc == RC_OK && a.rc == RC_NOTFOUND) { /* a handshake with the certificate before: its key may be in the vault before */
+        free(in);
+        rc = call_one(vault, false, true, &r, &in, &a);
+        if (rc != RC_OK)
+            return RC_NOTFOUND;
+    }
     if (rc != RC_OK)
         return rc;
     rc = a.rc;

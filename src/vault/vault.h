@@ -16,8 +16,9 @@ struct vault;
 /* Channels (connected SEQPACKET sockets) come from the parent; more may be added later, dead ones are dropped. */
 enum rc vault_new(struct vault **out);
 enum rc vault_add_channel(struct vault *v, int fd); /* owns fd */
-/* The vault is being replaced: no further request takes the channels there are; answers under way still come. */
-void vault_drop_channels(struct vault *v);
+/* The vault is being replaced: no further request takes the channels there are, but for signatures of handshakes with keys that
+ * the new one does not have, as long as the old one lives; answers under way still come. */
+void vault_retire_channels(struct vault *v);
 void vault_free(struct vault *v);
 
 /* --- passwords --- */
