@@ -1,20 +1,111 @@
 import { useData } from '../data.js';
+import { percent } from '../format.js';
 import { t } from '../i18n.js';
-import { Grid, Stat } from '../parts/card.jsx';
-import { Loaded } from '../parts/notice.jsx';
+import { LinkButton } from '../parts/button.jsx';
+import { Card, Grid, Stat } from '../parts/card.jsx';
+import { HealthMarks } from '../parts/health.jsx';
+import { Icon } from '../parts/icons.jsx';
+import { Empty, Loaded, Notice } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
+import { Spark } from '../parts/spark.jsx';
+import { Time } from '../parts/time.jsx';
+import { href } from '../router.js';
 
-export default function Overview() {
+/** What needs attention now, and how the mail goes today. */
+export default function Overview({ account }) {
   const overview = useData('/overview', {}, { every: 30 });
+  const domains = useData('/domains');
+  const alerts = useData('/alerts', { state: 'open' });
   return (
     <Page title={t('overview.title')} lead={t('overview.lead')}>
       <Loaded of={overview}>
         {(o) => (
-          <Grid small>
-            <Stat label={t('overview.received')} value={o.messages.received_today} href="#/trace" />
-          </Grid>
+          <>
+            <Attention o={o} domains={domains.data?.domains ?? []} alerts={alerts.data?.alerts ?? []} account={account} />
+            <section class="stack" aria-labelledby="today">
+              <h2 id="today">{t('overview.today')}</h2>
+              <Grid small>
+                <Stat label={t('overview.received')} value={o.messages.received_today} href="#/trace" note={t('overview.messages')} />
+                <Stat label={t('overview.sent')} value={o.messages.sent_today} href="#/trace" note={t('overview.messages')} />
+                <Stat label={t('overview.refused')} value={o.messages.rejected_today} note={t('overview.refused_note')} />
+                <Stat label={t('overview.waiting')} value={o.queue?.messages ?? 0} href="#/queue" note={o.queue?.held ? t('overview.held', { n: o.queue.held }) : t('overview.waiting_note')} />
+              </Grid>
+            </section>
+            <Grid>
+              <Domains of={domains} operator={account.role === 'operator'} />
+              <Alignment rows={o.dmarc ?? []} />
+            </Grid>
+            <p class="hint">{o.since && <>{t('overview.since', { version: o.version })} <Time at={o.since} /></>}</p>
+          </>
         )}
       </Loaded>
     </Page>
+  );
+}
+
+/** The few things to do now, or that there are none. */
+function Attention({ o, domains, alerts, account }) {
+  const items = [];
+  for (const a of alerts.slice(0, 4)) items.push({ mark: 'bad', key: 'a' + a.id, title: a.text, text: a.repair, href: '#/alerts', link: t('overview.see_alerts') });
+  if (alerts.length === 0 && o.alerts > 0) items.push({ mark: 'bad', key: 'a', title: t('overview.alerts', { n: o.alerts }), href: '#/alerts', link: t('overview.see_alerts') });
+  for (const d of domains) {
+    if (d.health?.bad > 0) {
+      items.push({ mark: 'bad', key: 'd' + d.domain, title: t('overview.sick', { domain: d.domain, n: d.health.bad }), text: t('overview.sick_text'),
+        href: href('/health', { domain: d.domain }), link: t('overview.see_health') });
+    }
+  }
+  if (o.queue?.held > 0) items.push({ mark: 'warn', key: 'held', title: t('overview.held_title', { n: o.queue.held }), text: t('overview.held_text'), href: href('/queue', { state: 'held' }), link: t('overview.see_queue') });
+  if (!account.totp && !account.passkeys && account.role !== 'user') {
+    items.push({ mark: 'note', key: 'factor', title: t('overview.factor'), text: t('overview.factor_text'), href: '#/security', link: t('overview.see_security') });
+  }
+  return (
+    <section class="stack" aria-labelledby="attention">
+      <h2 id="attention">{t('overview.attention')}</h2>
+      {items.length === 0 && <Notice mark="good" title={t('overview.nothing')}>{t('overview.nothing_text')}</Notice>}
+      {items.map((i) => (
+        <Notice key={i.key} mark={i.mark} title={i.title} action={<LinkButton kind="quiet" href={i.href}>{i.link}<Icon name="next" /></LinkButton>}>{i.text}</Notice>
+      ))}
+    </section>
+  );
+}
+
+function Domains({ of, operator }) {
+  return (
+    <Card title={t('domains.health')} lead={t('overview.health_lead')}>
+      <Loaded of={of}>
+        {({ domains }) => (domains.length === 0
+          ? <Empty icon="domains" title={t('domains.none')} action={operator && <a class="button main" href="#/domains">{t('domains.add')}</a>}>{t('domains.none_hint')}</Empty>
+          : (
+            <ul class="lines">
+              {domains.map((d) => (
+                <li key={d.domain}><a href={'#/domains/' + encodeURIComponent(d.domain)}>{d.domain}</a><HealthMarks health={d.health} /></li>
+              ))}
+            </ul>
+          ))}
+      </Loaded>
+    </Card>
+  );
+}
+
+function Alignment({ rows }) {
+  const seen = rows.filter((r) => r.messages > 0);
+  return (
+    <Card title={t('overview.dmarc')} lead={t('overview.dmarc_lead')}>
+      {seen.length === 0 ? <Empty icon="chart" title={t('overview.no_reports')}>{t('overview.no_reports_hint')}</Empty> : (
+        <ul class="lines">
+          {seen.map((r) => {
+            const share = r.aligned / r.messages;
+            return (
+              <li key={r.domain} class="alignment">
+                <a href={href('/dmarc', { domain: r.domain })}>{r.domain}</a>
+                {r.days?.length > 1 && <Spark values={r.days.map((d) => (d.messages ? d.aligned / d.messages : 0))} max={1} mark={share < 0.9 ? 'warn' : 'good'}
+                  label={t('overview.spark', { domain: r.domain })} />}
+                <span><strong>{percent(share)}</strong> <span class="soft">{t('overview.of', { n: r.messages })}</span></span>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </Card>
   );
 }

@@ -1,3 +1,5 @@
+import { number } from '../format.js';
+
 /** A part of a page with a heading of its own. */
 export function Card({ title, lead, actions, children, wide, flush }) {
   return (
@@ -24,7 +26,7 @@ export function Stat({ label, value, note, href, mark }) {
   const inside = (
     <>
       <span class="stat-label">{label}</span>
-      <span class="stat-value">{value}</span>
+      <span class="stat-value">{typeof value === 'number' ? number(value) : value}</span>
       {note && <span class="stat-note">{note}</span>}
     </>
   );

@@ -12,7 +12,7 @@ const compare = (a, b) => {
 
 /** columns: [{key, label, show(row), value(row) (to sort by; false: not to be sorted), number (right-aligned), main (the row's name)}].
  * caption names the table for those who do not see it. On a phone each row becomes a block with the labels inside.
- * `more`: loads further rows (useList). `row`: the key of a row. `select`: {chosen: Set, set(Set)} gives boxes to tick. */
+ * `more`: loads further rows (useList). `row`: the key of a row. `select`: {chosen: Set, set(Set), name(row)} gives boxes to tick. */
 export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more, sort: first, select, rowClass }) {
   const [sort, setSort] = useState(first ?? null); // [key, 'ascending' | 'descending']
   const value = (c, r) => (c.value ? c.value(r) : r[c.key]);
@@ -57,7 +57,7 @@ export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more,
             <tr key={keys[i]} role="row" class={rowClass?.(r)}>
               {select && (
                 <td role="cell" class="tick">
-                  <input type="checkbox" aria-label={t('ui.select_row', { name: keys[i] })} checked={select.chosen.has(keys[i])} onChange={() => tick(keys[i])} />
+                  <input type="checkbox" aria-label={t('ui.select_row', { name: select.name?.(r) || keys[i] })} checked={select.chosen.has(keys[i])} onChange={() => tick(keys[i])} />
                 </td>
               )}
               {columns.map((c) => (

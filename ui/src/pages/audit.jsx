@@ -1,0 +1,36 @@
+import { useList } from '../data.js';
+import { has, t } from '../i18n.js';
+import { Card } from '../parts/card.jsx';
+import { Field, Filters } from '../parts/form.jsx';
+import { Empty, Loaded } from '../parts/notice.jsx';
+import { Page } from '../parts/page.jsx';
+import { Table } from '../parts/table.jsx';
+import { Time } from '../parts/time.jsx';
+import { setQuery } from '../router.js';
+
+/** Who changed what. */
+export default function Audit({ query }) {
+  const list = useList('/audit', 'audit', { from: query.from, to: query.to });
+  return (
+    <Page title={t('audit.title')} lead={t('audit.lead')}>
+      <Filters onChange={setQuery}>
+        <Field label={t('trace.from')} name="from" type="date" defaultValue={query.from} />
+        <Field label={t('trace.to')} name="to" type="date" defaultValue={query.to} />
+      </Filters>
+      <Card flush>
+        <Loaded of={list}>
+          {() => (list.rows.length === 0 ? <Empty icon="audit" title={t('audit.none')}>{t('audit.none_hint')}</Empty> : (
+            <Table caption={t('audit.title')} rows={list.rows} row={(r, i) => i} more={list.more} columns={[
+              { key: 'at', label: t('audit.at'), show: (a) => <Time at={a.at} as="exact" /> },
+              { key: 'who', label: t('audit.who'), main: true },
+              { key: 'what', label: t('audit.what'), show: (a) => (has(`did.${a.what}`) ? t(`did.${a.what}`) : <code>{a.what}</code>) },
+              { key: 'about', label: t('audit.about') },
+              { key: 'detail', label: t('audit.detail') },
+              { key: 'peer', label: t('audit.peer') },
+            ]} />
+          ))}
+        </Loaded>
+      </Card>
+    </Page>
+  );
+}
