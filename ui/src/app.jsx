@@ -70,10 +70,12 @@ function Frame({ route, session }) {
         <button type="button" class="icon-button" aria-label={t('ui.close')} onClick={() => drawer.current.close()}><Icon name="close" /></button>
         <Menu route={route} session={session} />
       </dialog>
-      <aside class="side">
-        <Brand />
-        <Menu route={route} session={session} />
-      </aside>
+      <div class="side">
+        <div class="side-fixed">
+          <Brand />
+          <Menu route={route} session={session} />
+        </div>
+      </div>
       <main id="main" tabIndex={-1}><Shown route={route} account={session.account} /></main>
     </div>
   );
@@ -82,12 +84,16 @@ function Frame({ route, session }) {
 const Brand = () => <a class="brand" href="#/"><Logo size={28} />Facteur</a>;
 
 function Menu({ route, session }) {
-  const groups = menu.map((g) => ({ ...g, items: g.items.filter((i) => may(session.account, i.right)) })).filter((g) => g.items.length);
   const isHere = (path) => (path === '/' ? route.path === '/' : route.path === path || route.path.startsWith(path + '/'));
+  const groups = menu.map((g) => {
+    const items = g.items.filter((i) => may(session.account, i.right));
+    const folded = g.folds && may(session.account, 'owner') && !items.some((i) => isHere(i.path));
+    return folded ? { items: [{ ...items[0], label: g.label }] } : { ...g, items };
+  }).filter((g) => g.items.length);
   return (
     <nav class="menu" aria-label={t('ui.menu')}>
       {groups.map((g) => (
-        <div class="menu-group" key={g.label}>
+        <div class="menu-group" key={g.label ?? g.items[0].path}>
           {g.label && <p class="menu-label">{t(g.label)}</p>}
           <ul>
             {g.items.map((i) => (

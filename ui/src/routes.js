@@ -81,7 +81,7 @@ export const menu = [
     ],
   },
   {
-    label: 'menu.mine',
+    label: 'menu.mine', folds: true, // one item, until one of its pages is open; all of them for those who have no others
     items: [
       { path: '/account', label: 'menu.account', icon: 'user', right: 'user' },
       { path: '/app-passwords', label: 'menu.app_passwords', icon: 'key', right: 'user' },

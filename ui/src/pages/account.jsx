@@ -39,7 +39,7 @@ export default function Account({ account }) {
       <Card title={t('account.password')} lead={t('account.password_lead')}>
         <Form submit={t('account.password_set')} kind="plain" onSubmit={password}>
           <Field label={t('account.password_old')} name="old" type="password" autocomplete="current-password" required />
-          <NewPassword name="password" label={t('account.password_new')} hint={t('account.password_hint')} />
+          <NewPassword name="password" label={t('account.password_new')} hint={t('account.password_hint')} of={account.address} />
         </Form>
       </Card>
     </Page>

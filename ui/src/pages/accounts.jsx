@@ -3,6 +3,7 @@ import * as api from '../api.js';
 import { useData, useList } from '../data.js';
 import { bytes, percent } from '../format.js';
 import { t } from '../i18n.js';
+import { Address } from '../parts/address.jsx';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
 import { Dialog } from '../parts/dialog.jsx';
@@ -51,7 +52,7 @@ export default function Accounts({ query, account }) {
 export function People({ accounts, more }) {
   return (
     <Table caption={t('accounts.title')} rows={accounts} row={(a) => a.address} sort={['address', 'ascending']} more={more} columns={[
-      { key: 'address', label: t('accounts.address'), main: true, show: (a) => <a href={'#/accounts/' + api.seg(a.address)}>{a.address}</a> },
+      { key: 'address', label: t('accounts.address'), main: true, show: (a) => <a href={'#/accounts/' + api.seg(a.address)}><Address of={a.address} /></a> },
       { key: 'role', label: t('accounts.role'), show: (a) => t(`role.${a.role}`) },
       { key: 'disabled', label: t('accounts.state'), value: (a) => (a.disabled ? 1 : 0), show: (a) => <State disabled={a.disabled} /> },
       { key: 'used', label: t('accounts.used'), show: (a) => <Quota of={a} /> },

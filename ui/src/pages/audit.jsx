@@ -1,5 +1,6 @@
 import { useList } from '../data.js';
 import { has, t } from '../i18n.js';
+import { Address } from '../parts/address.jsx';
 import { Card } from '../parts/card.jsx';
 import { Field, Filters } from '../parts/form.jsx';
 import { Empty, Loaded } from '../parts/notice.jsx';
@@ -22,9 +23,9 @@ export default function Audit({ query }) {
           {() => (list.rows.length === 0 ? <Empty icon="audit" title={t('audit.none')}>{t('audit.none_hint')}</Empty> : (
             <Table caption={t('audit.title')} rows={list.rows} row={(r, i) => i} more={list.more} columns={[
               { key: 'at', label: t('audit.at'), show: (a) => <Time at={a.at} as="exact" /> },
-              { key: 'who', label: t('audit.who'), main: true },
+              { key: 'who', label: t('audit.who'), main: true, show: (a) => <Address of={a.who} /> },
               { key: 'what', label: t('audit.what'), show: (a) => (has(`did.${a.what}`) ? t(`did.${a.what}`) : <code>{a.what}</code>) },
-              { key: 'about', label: t('audit.about') },
+              { key: 'about', label: t('audit.about'), show: (a) => <Address of={a.about} /> },
               { key: 'detail', label: t('audit.detail') },
               { key: 'peer', label: t('audit.peer') },
             ]} />

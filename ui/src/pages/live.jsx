@@ -1,6 +1,7 @@
 import { useData } from '../data.js';
 import { bytes, number } from '../format.js';
 import { t } from '../i18n.js';
+import { Address } from '../parts/address.jsx';
 import { Card, Grid } from '../parts/card.jsx';
 import { Empty, Loaded, Mark } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
@@ -18,14 +19,14 @@ export default function Live() {
       <Loaded of={live}>
         {({ sessions, rates, processes }) => (
           <>
-            <Grid small>
+            <Grid small three>
               {RATES.filter(([name]) => rates[name]).map(([name, mark]) => <Rate key={name} name={name} mark={mark} minutes={rates[name]} />)}
             </Grid>
             <Card flush title={t('live.sessions')} lead={t('live.sessions_lead', { n: sessions.length })}>
               {sessions.length === 0 ? <Empty icon="live" title={t('live.none')}>{t('live.none_hint')}</Empty> : (
                 <Table caption={t('live.sessions')} rows={sessions} row={(s, i) => s.id ?? i} columns={[
                   { key: 'service', label: t('live.service'), main: true, show: (s) => s.service.toUpperCase() },
-                  { key: 'account', label: t('live.account'), show: (s) => s.account || <span class="soft">{t('live.nobody')}</span> },
+                  { key: 'account', label: t('live.account'), show: (s) => (s.account && <Address of={s.account} />) || <span class="soft">{t('live.nobody')}</span> },
                   { key: 'peer', label: t('live.peer') },
                   { key: 'tls', label: t('live.tls'), show: (s) => (s.tls ? <Mark mark="good">{s.tls === true ? t('live.encrypted') : s.tls}</Mark> : <Mark mark="warn">{t('live.clear')}</Mark>) },
                   { key: 'since', label: t('live.since'), show: (s) => <Time at={s.since} /> },

@@ -35,7 +35,7 @@ export default function Overview({ account }) {
               <Domains of={domains} operator={account.role === 'operator'} />
               <Alignment rows={o.dmarc ?? []} />
             </Grid>
-            <p class="hint">{o.since && <>{t('overview.since', { version: o.version })} <Time at={o.since} /></>}</p>
+            <p class="hint">{o.since && <>{t('overview.since', { version: o.version })} <Time at={o.since} as="moment" /></>}</p>
           </>
         )}
       </Loaded>
@@ -71,7 +71,7 @@ function Attention({ o, domains, alerts, account }) {
 
 function Domains({ of, operator }) {
   return (
-    <Card title={t('domains.health')} lead={t('overview.health_lead')}>
+    <Card title={t('overview.health')} lead={t('overview.health_lead')}>
       <Loaded of={of}>
         {({ domains }) => (domains.length === 0
           ? <Empty icon="domains" title={t('domains.none')} action={operator && <a class="button main" href="#/domains">{t('domains.add')}</a>}>{t('domains.none_hint')}</Empty>
@@ -97,10 +97,10 @@ function Alignment({ rows }) {
             const share = r.aligned / r.messages;
             return (
               <li key={r.domain} class="alignment">
-                <a href={href('/dmarc', { domain: r.domain })}>{r.domain}</a>
+                <span><a href={href('/dmarc', { domain: r.domain })}>{r.domain}</a><span class="hint">{t('overview.of', { n: r.messages })}</span></span>
                 {r.days?.length > 1 && <Spark values={r.days.map((d) => (d.messages ? d.aligned / d.messages : 0))} max={1} mark={share < 0.9 ? 'warn' : 'good'}
                   label={t('overview.spark', { domain: r.domain })} />}
-                <span><strong>{percent(share)}</strong> <span class="soft">{t('overview.of', { n: r.messages })}</span></span>
+                <span class="alignment-share">{percent(share)}</span>
               </li>
             );
           })}

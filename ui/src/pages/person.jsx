@@ -88,7 +88,7 @@ export default function Person({ address, account }) {
       {resetting && (
         <Dialog title={t('person.reset')} onClose={() => setResetting(false)}>
           <Form submit={t('person.reset')} onCancel={() => setResetting(false)} onSubmit={async ({ password }) => { await change({ password }); setResetting(false); }}>
-            <NewPassword name="password" label={t('accounts.password')} hint={t('accounts.password_hint')} />
+            <NewPassword name="password" label={t('accounts.password')} hint={t('accounts.password_hint')} of={address} />
           </Form>
         </Dialog>
       )}

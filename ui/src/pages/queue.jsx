@@ -2,7 +2,8 @@ import { useState } from 'preact/hooks';
 import * as api from '../api.js';
 import { useList } from '../data.js';
 import { bytes } from '../format.js';
-import { t } from '../i18n.js';
+import { t, T } from '../i18n.js';
+import { Address } from '../parts/address.jsx';
 import { Button } from '../parts/button.jsx';
 import { Card, Grid, Stat } from '../parts/card.jsx';
 import { useConfirm } from '../parts/dialog.jsx';
@@ -74,9 +75,10 @@ export default function Queue({ query, account }) {
             <Table caption={t('queue.title')} rows={list.rows} more={list.more} select={{ chosen, set: setChosen, name: (m) => m.recipients[0]?.address }} columns={[
               { key: 'to', label: t('queue.to'), main: true, value: (m) => m.recipients[0]?.address, show: (m) => (
                 <a href={href('/queue/' + api.seg(m.id))}>{m.recipients.length > 1
-                  ? t('queue.to_others', { address: m.recipients[0].address, n: m.recipients.length - 1 }) : m.recipients[0]?.address ?? m.id}</a>
+                  ? <T k="queue.to_others" address={<Address of={m.recipients[0].address} />} n={m.recipients.length - 1} />
+                  : <Address of={m.recipients[0]?.address ?? m.id} />}</a>
               ) },
-              { key: 'sender', label: t('queue.from'), show: (m) => m.sender || t('queue.from_us') },
+              { key: 'sender', label: t('queue.from'), show: (m) => (m.sender ? <Address of={m.sender} /> : t('queue.from_us')) },
               { key: 'why', label: t('queue.why'), value: false, show: (m) => {
                 const w = why(m.recipients);
                 return <><Mark mark={w.mark}>{w.state}</Mark> <span class="block">{w.text}</span></>;

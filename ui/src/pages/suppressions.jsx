@@ -1,6 +1,7 @@
 import * as api from '../api.js';
 import { useList } from '../data.js';
 import { t } from '../i18n.js';
+import { Address } from '../parts/address.jsx';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
 import { Empty, Loaded, Mark } from '../parts/notice.jsx';
@@ -23,7 +24,7 @@ export default function Suppressions() {
         <Loaded of={list}>
           {() => (list.rows.length === 0 ? <Empty icon="block" title={t('suppressions.none')}>{t('suppressions.none_hint')}</Empty> : (
             <Table caption={t('suppressions.title')} rows={list.rows} row={(s) => s.address} more={list.more} columns={[
-              { key: 'address', label: t('suppressions.address'), main: true },
+              { key: 'address', label: t('suppressions.address'), main: true, show: (s) => <Address of={s.address} /> },
               { key: 'reason', label: t('suppressions.reason'), show: (s) => (
                 <><Mark mark={s.reason === 'complaint' ? 'bad' : 'warn'}>{t(`suppressions.is_${s.reason}`)}</Mark>{s.text && <span class="soft block">{s.text}</span>}</>
               ) },

@@ -25,7 +25,7 @@ export default function Trace({ query }) {
   return (
     <Page title={t('trace.title')} lead={t('trace.lead')}>
       <Card>
-        <form class="filters" role="search" aria-label={t('trace.title')} onSubmit={search}>
+        <form class="filters even" role="search" aria-label={t('trace.title')} onSubmit={search}>
           <Field label={t('trace.recipient')} name="recipient" type="search" defaultValue={query.recipient} placeholder="bert@example.org" />
           <Field label={t('trace.sender')} name="sender" type="search" defaultValue={query.sender} placeholder="anne@example.org" />
           <Field label={t('trace.id')} name="id" type="search" defaultValue={query.id} />

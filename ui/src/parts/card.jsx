@@ -19,7 +19,7 @@ export function Card({ title, lead, actions, children, wide, flush }) {
 }
 
 /** Cards side by side where there is room. */
-export const Grid = ({ children, small }) => <div class={'grid' + (small ? ' small' : '')}>{children}</div>;
+export const Grid = ({ children, small, three }) => <div class={'grid' + (small ? ' small' : '') + (three ? ' three' : '')}>{children}</div>;
 
 /** A number with its name; `href` leads to where it comes from. */
 export function Stat({ label, value, note, href, mark }) {

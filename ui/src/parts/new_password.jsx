@@ -10,14 +10,15 @@ function invent() {
   return out.join('').replace(/(.{5})(?=.)/g, '$1-');
 }
 
-/** A field for a password to be set: shown on request, or thought up by the browser. */
-export function NewPassword({ label, hint, name }) {
+/** A field for a password to be set: shown on request, or thought up by the browser. `of`: whose it is, for password managers. */
+export function NewPassword({ label, hint, name, of }) {
   const id = useId();
   const [value, setValue] = useState('');
   const [shown, setShown] = useState(false);
   return (
     <div class="field">
       <label for={id}>{label}</label>
+      {of && <input type="text" autocomplete="username" value={of} hidden readOnly />}
       <input id={id} name={name} type={shown ? 'text' : 'password'} class={shown ? 'mono' : undefined} value={value} onInput={(e) => setValue(e.currentTarget.value)}
         autocomplete="new-password" required minLength={8} aria-describedby={id + 'h'} spellcheck={false} autocapitalize="none" />
       <p class="hint" id={id + 'h'}>{hint}</p>

@@ -10,6 +10,9 @@ const compare = (a, b) => {
   return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), locale(), { numeric: true });
 };
 
+/* In one piece, for phones, where it stands beside its label. */
+const Cell = ({ children }) => (children === null || children === undefined || children === '' || children === false ? null : <div>{children}</div>);
+
 /** columns: [{key, label, show(row), value(row) (to sort by; false: not to be sorted), number (right-aligned), main (the row's name)}].
  * caption names the table for those who do not see it. On a phone each row becomes a block with the labels inside.
  * `more`: loads further rows (useList). `row`: the key of a row. `select`: {chosen: Set, set(Set), name(row)} gives boxes to tick. */
@@ -62,7 +65,7 @@ export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more,
               )}
               {columns.map((c) => (
                 <td key={c.key} role="cell" data-label={c.hidden ? undefined : c.label} class={[c.number && 'number', c.main && 'main', c.hidden && 'acts'].filter(Boolean).join(' ') || undefined}>
-                  {c.show ? c.show(r) : c.number ? (r[c.key] ?? 0).toLocaleString(locale()) : r[c.key]}
+                  <Cell>{c.show ? c.show(r) : c.number ? (r[c.key] ?? 0).toLocaleString(locale()) : r[c.key]}</Cell>
                 </td>
               ))}
             </tr>
