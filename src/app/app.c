@@ -120,7 +120,7 @@ struct store *app_store(struct app *app)
         return app_fail("%s", why ? why : "out of memory"), NULL;
     if (!app_become(app, APP_STORE_USER))
         return NULL;
-    const struct store_settings set = {.data = app->config->data, .node = "cli"};
+    const struct store_settings set = {.data = app->config->data, .node = "cli", .keep_deleted_s = app->config->limits.keep_deleted / 1000};
     enum rc rc = store_open(&set, &app->arena, &app->store, &why);
     if (rc != RC_OK)
         return app_fail("cannot open the store in %s: %s", app->config->data, why ? why : rc_name(rc)), NULL;

@@ -148,7 +148,7 @@ bool child_begin(struct child *c, struct start *start, const char *poke_socket, 
     if (!confine(c, calls))
         return false;
 
-    const struct store_settings set = {.data = c->config->data, .node = c->name};
+    const struct store_settings set = {.data = c->config->data, .node = c->name, .keep_deleted_s = c->config->limits.keep_deleted / 1000};
     rc = store_open(&set, &a, &c->store, &why);
     if (rc != RC_OK) {
         log_error("store.failed", F_CSTR("data", c->config->data), F_CSTR("reason", why ? why : rc_name(rc)));
@@ -267,6 +267,7 @@ static void reload(struct child *c, const int *fds, size_t n)
     c->side = side;
     pthread_mutex_unlock(&c->tls_lock);
     log_set_level(config->log_level);
+    store_keep_deleted(c->store, config->limits.keep_deleted / 1000);
     child_load_tls(c); /* first: the vault that we speak to by now may not have the keys of the certificates before */
     const struct pool_settings pool = pool_settings_of(config);
     enum rc rc = pool_reload(c->pool, &pool);

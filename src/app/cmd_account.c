@@ -1,9 +1,10 @@
-/* facteur account add|remove|list|passwd|role|app-password ADDRESS: who has a mailbox here. */
+/* facteur account add|remove|list|passwd|role|app-password|undelete ADDRESS: who has a mailbox here. */
 #include <stdio.h>
 
 #include "app/commands.h"
 #include "app/factors.h"
 #include "app/people.h"
+#include "app/undelete.h"
 
 static int add_account(struct app *app, const char *address)
 {
@@ -95,6 +96,8 @@ int cmd_account(struct app *app, int argc, char **argv)
         return remove_account(app, argv[2]);
     if (strcmp(what, "role") == 0 && argc == 4)
         return set_role(app, argv[2], argv[3]);
+    if (strcmp(what, "undelete") == 0)
+        return undelete_run(app, argc - 1, argv + 1);
     if (strcmp(what, "app-password") == 0)
         return factors_app_password(app, argc - 1, argv + 1);
     return app_usage(app);

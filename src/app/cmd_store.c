@@ -6,6 +6,7 @@
 #include "app/progress.h"
 #include "app/target.h"
 #include "store/compact.h"
+#include "store/mailbox_deleted.h"
 #include "store/salvage.h"
 #include "store/verify.h"
 
@@ -163,19 +164,22 @@ static int compact_store(struct app *app)
     struct look l = {.app = app};
     struct compact_settings set = {.progress = show_compaction, .ctx = &l};
     struct compact_stats st;
+    uint64_t purged;
 
     if (!app_store(app))
         return EXIT_FAILED;
     progress_begin(&l.progress, "segments looked at");
-    enum rc rc = compact_run(app->store, &set, &st);
+    enum rc rc = store_purge(app->store, &purged);
+    if (rc == RC_OK)
+        rc = compact_run(app->store, &set, &st);
     progress_end(&l.progress);
     if (rc == RC_TEMP)
         return app_fail("a backup or another compaction is running, or a mailbox cannot be read; try again later");
     if (rc != RC_OK)
         return app_fail_rc(rc, "compact the store");
     if (app->json)
-        return app_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I}", "segments", (json_int_t)st.segments, "looked",
-                                        (json_int_t)st.looked, "compacted", (json_int_t)st.compacted, "dead_bytes",
+        return app_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "purged", (json_int_t)purged, "segments", (json_int_t)st.segments,
+                                        "looked", (json_int_t)st.looked, "compacted", (json_int_t)st.compacted, "dead_bytes",
                                         (json_int_t)st.dead, "freed_bytes", (json_int_t)st.freed));
     printf("%llu segments, %llu of them looked at with %llu MB of dead space; %llu taken out, %llu MB given back\n",
            (unsigned long long)st.segments, (unsigned long long)st.looked, (unsigned long long)(st.dead >> 20),

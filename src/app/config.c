@@ -102,6 +102,7 @@ static const struct key keys[] = {
     {"limits", "connections-per-address", KIND_NUMBER, false, AT(limits.connections_per_address), 1, 1000000},
     {"limits", "connections", KIND_NUMBER, false, AT(limits.connections), 1, 1000000},
     {"limits", "workers", KIND_NUMBER, false, AT(limits.workers), 1, 10000},
+    {"limits", "keep-deleted", KIND_TIME, false, AT(limits.keep_deleted), 0, 365 * DAY_MS},
     {"authentication", "check", KIND_FLAG, false, AT(authentication.check)},
     {"authentication", "enforce", KIND_FLAG, false, AT(authentication.enforce)},
     {"authentication", "arc", KIND_FLAG, false, AT(authentication.arc)},
@@ -631,6 +632,7 @@ static void set_defaults(struct config *c)
     c->limits.connections_per_address = 50;
     c->limits.connections = 20000;
     c->limits.workers = 512;
+    c->limits.keep_deleted = 14 * DAY_MS;
     c->authentication.check = c->authentication.enforce = c->authentication.arc = true;
     c->authentication.time_limit = 20000; /* RFC 7208 §4.6.4 */
     c->reports.aggregate = true;

@@ -112,6 +112,7 @@ struct config {
         uint32_t recipients;
         uint32_t connections_per_address, connections;
         uint32_t workers;
+        int64_t keep_deleted; /* ms */
     } limits;
     struct {
         bool check;   /* mail from strangers is judged */

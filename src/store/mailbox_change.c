@@ -1,6 +1,8 @@
 /* store/mailbox_change: flags, copies, moves and removal of items. */
+#include "base/clock.h"
 #include "store/bus.h"
 #include "store/mailbox_internal.h"
+#include "store/store_internal.h"
 
 struct change_order {
     uint64_t account, folder, dest;
@@ -18,6 +20,8 @@ struct change_order {
     struct copied *copied;
     /* removal */
     bool only_deleted;
+    bool keep;      /* they can be had back */
+    int64_t now_s;
     uint32_t *gone;
 
     size_t n_out;
@@ -154,18 +158,6 @@ enum rc mailbox_flag(struct mailbox *mb, uint64_t folder, const uint32_t *uids, 
 }
 
 /* --- copy and move --- */
-
-static enum rc delete_row(struct db *db, const struct change_order *o, struct sequence *seq, const struct row *r,
-                          struct folder_delta *d)
-{
-    enum rc rc = db_exec(db, "DELETE FROM item WHERE account = $1 AND folder = $2 AND uid = $3", DB_N(o->account),
-                         DB_N(o->folder), DB_N(r->uid));
-    if (rc == RC_OK)
-        rc = sequence_log(db, seq, ROW_GONE, o->folder, r->id, r->uid, 0);
-    folder_delta_count(d, r->flags, r->size, -1);
-    d->modseq = seq->seq;
-    return rc;
-}
 
 /* A new item that shares the blob. */
 static enum rc copy_row(struct db *db, struct change_order *o, struct sequence *seq, const struct row *r, uint32_t uid)
@@ -324,12 +316,31 @@ enum rc items_move_all(struct db *db, struct sequence *seq, uint64_t from, uint6
 
 /* --- removal --- */
 
-static enum rc remove_one(struct db *db, struct change_order *o, struct sequence *seq, const struct row *r, struct folder_delta *d)
+static enum rc delete_row(struct db *db, const struct change_order *o, const struct row *r)
 {
     enum rc rc = db_exec(db, "DELETE FROM summary WHERE id = $1 AND account = $2", DB_N(r->id), DB_N(o->account));
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM item WHERE account = $1 AND folder = $2 AND uid = $3", DB_N(o->account), DB_N(o->folder),
+                     DB_N(r->uid));
+    return rc;
+}
+
+/* Out of the folder, but not out of reach; `number` is that of the log's entry. */
+static enum rc keep_row(struct db *db, const struct change_order *o, const struct row *r, uint64_t number)
+{
+    return db_exec(db, "UPDATE item SET folder = $1, uid = $2, state = 1, deleted_on = $3, origin = $4"
+                       " WHERE account = $5 AND folder = $4 AND uid = $6",
+                   DB_N(FOLDER_DELETED), DB_N(number), DB_N(o->now_s), DB_N(o->folder), DB_N(o->account), DB_N(r->uid));
+}
+
+static enum rc remove_one(struct db *db, struct change_order *o, struct sequence *seq, const struct row *r, struct folder_delta *d)
+{
+    enum rc rc = sequence_log(db, seq, ROW_GONE, o->folder, r->id, r->uid, 0);
 
     if (rc == RC_OK)
-        rc = delete_row(db, o, seq, r, d);
+        rc = o->keep ? keep_row(db, o, r, seq->seq) : delete_row(db, o, r);
+    folder_delta_count(d, r->flags, r->size, -1);
+    d->modseq = seq->seq;
     o->gone[o->n_out++] = r->uid;
     return rc;
 }
@@ -365,6 +376,8 @@ static enum rc do_remove(struct db *db, void *ctx)
 static enum rc run_remove(struct mailbox *mb, struct change_order *o)
 {
     o->account = mb->account;
+    o->keep = atomic_load(&mb->store->keep_deleted_s) > 0;
+    o->now_s = clock_real_s();
     enum rc rc = mailbox_txn_sync(mb, do_remove, o);
     if (rc == RC_OK && o->changed)
         bus_publish(mb->store, mb->account, o->folder);

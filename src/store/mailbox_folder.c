@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "store/bus.h"
 #include "store/mailbox_internal.h"
+#include "store/store_internal.h"
 
 #define FOLDER_COLUMNS                                                                                                 \
     "id, parent, role, kind, uidvalidity, uidnext, modseq, n_exists, n_unseen, n_deleted, n_bytes, recent_from,"       \
@@ -337,6 +338,7 @@ struct folder_order {
     uint64_t id;
     uint64_t touched; /* folder whose items changed too; 0: none */
     bool on;
+    bool keep; /* what is in it can be had back */
 };
 
 /* Never given out twice in an account, so that a name that comes back cannot be taken for what it was (RFC 3501 §2.3.1.1). */
@@ -419,6 +421,7 @@ static enum rc run_order(struct mailbox *mb, struct folder_order *o, db_fn fn)
 
     arena_init(&a, 64u << 20);
     o->account = mb->account;
+    o->keep = atomic_load(&mb->store->keep_deleted_s) > 0;
     o->a = &a;
     enum rc rc = mailbox_txn_sync(mb, fn, o);
     arena_clear(&a);
@@ -487,6 +490,23 @@ enum rc mailbox_folder_rename(struct mailbox *mb, struct view from, struct view 
     return rc == RC_OK ? run_order(mb, &o, do_rename) : rc;
 }
 
+static enum rc delete_items(struct db *db, const struct folder_order *o)
+{
+    enum rc rc = db_exec(db, "DELETE FROM summary WHERE account = $1 AND id IN"
+                             " (SELECT id FROM item WHERE account = $1 AND folder = $2)", DB_N(o->account), DB_N(o->id));
+    return rc == RC_OK ? db_exec(db, "DELETE FROM item WHERE account = $1 AND folder = $2", DB_N(o->account), DB_N(o->id)) : rc;
+}
+
+/* All at once: each takes the number that lies its UID above the sequence, which goes on behind them. */
+static enum rc keep_items(struct db *db, struct folder_order *o, const struct folder *f)
+{
+    enum rc rc = db_exec(db, "UPDATE item SET folder = $1, uid = uid + $2, state = 1, deleted_on = $3, origin = $4"
+                             " WHERE account = $5 AND folder = $4",
+                         DB_N(FOLDER_DELETED), DB_N(o->seq.seq), DB_N(clock_real_s()), DB_N(o->id), DB_N(o->account));
+    o->seq.seq += f->uidnext;
+    return rc;
+}
+
 static enum rc do_delete(struct db *db, void *ctx)
 {
     struct folder_order *o = ctx;
@@ -501,10 +521,7 @@ static enum rc do_delete(struct db *db, void *ctx)
         return rc;
     if (f.role == FOLDER_INBOX || f.has_children)
         return RC_DENIED;
-    rc = db_exec(db, "DELETE FROM summary WHERE account = $1 AND id IN (SELECT id FROM item WHERE account = $1 AND folder = $2)",
-                 DB_N(o->account), DB_N(o->id));
-    if (rc == RC_OK)
-        rc = db_exec(db, "DELETE FROM item WHERE account = $1 AND folder = $2", DB_N(o->account), DB_N(o->id));
+    rc = o->keep ? keep_items(db, o, &f) : delete_items(db, o);
     if (rc == RC_OK)
         rc = db_exec(db, "DELETE FROM folder WHERE account = $1 AND id = $2", DB_N(o->account), DB_N(o->id));
     return rc == RC_OK ? sequence_log(db, &o->seq, ROW_FOLDER, o->id, o->id, 0, 0) : rc;

@@ -1,6 +1,6 @@
 /* store/mailbox_internal: what the files of the mailbox share. handles.c keeps open databases, mailbox_folder.c the
  * folders, mailbox_item.c what reads items, mailbox_add.c what adds them, mailbox_change.c what changes and removes
- * them, mailbox_log.c what reads and trims the change log. */
+ * them, mailbox_deleted.c those that were removed and are kept for a while, mailbox_log.c what reads and trims the change log. */
 #ifndef STORE_MAILBOX_INTERNAL_H
 #define STORE_MAILBOX_INTERNAL_H
 
@@ -11,6 +11,7 @@
 
 #define MAILBOX_FIRST_SEQ 256 /* numbers below are for what every account has: folder ids are their role */
 #define MAILBOX_LOG_KEEP  100000 /* the log reaches back at least so many changes */
+#define FOLDER_DELETED    255    /* where kept ones are (mailbox_deleted.h): no row of `folder` has this id. uid: the number of the deletion */
 #define MAILBOX_IDLE_MS   10000  /* a database that nobody used for so long is closed */
 
 struct mailbox {
@@ -66,6 +67,8 @@ void folder_delta_count(struct folder_delta *d, uint32_t flags, uint32_t size, i
 enum rc folder_read_uids(struct db *db, uint64_t account, uint64_t folder, uint32_t *uidnext, uint32_t *uidvalidity);
 enum rc folder_read(struct db *db, uint64_t account, uint64_t id, struct arena *a, struct folder *out);
 
+/* mailbox_deleted.c for store.c */
+enum rc deleted_maintain(struct store *s);
 /* mailbox_change.c: every item of a folder goes into another. */
 enum rc items_move_all(struct db *db, struct sequence *seq, uint64_t from, uint64_t to);
 

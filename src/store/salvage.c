@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "store/backup_internal.h"
 #include "store/db_file.h"
+#include "store/mailbox_deleted.h"
 #include "store/mailbox_internal.h"
 #include "store/mailq.h"
 #include "store/rebuild.h"
@@ -391,6 +392,34 @@ static enum rc drop_lost_of(struct account *x, uint64_t folder)
     return rc;
 }
 
+/* The same for those that can still be had back; they are no loss to anybody who has not missed them. */
+static enum rc drop_lost_deleted(struct account *x)
+{
+    struct arena a;
+    struct deleted_item *items;
+    uint64_t lost[ROWS_A_LOOK], before = 0, at;
+    size_t n, n_lost;
+    struct record rec;
+    enum rc rc;
+
+    arena_init(&a, ITEM_MEMORY);
+    do {
+        arena_reset(&a);
+        n_lost = 0;
+        rc = mailbox_deleted(x->mb, before, ROWS_A_LOOK, &a, &items, &n);
+        for (size_t i = 0; i < n && rc == RC_OK; i++) {
+            before = items[i].id;
+            if (blobs_find(x->s->store->blobs, items[i].blob, false, &at, &rec) != RC_OK ||
+                (uint64_t)items[i].skip + items[i].size > rec.size)
+                lost[n_lost++] = items[i].id;
+        }
+        if (rc == RC_OK)
+            rc = mailbox_forget(x->mb, lost, n_lost);
+    } while (rc == RC_OK && n == ROWS_A_LOOK);
+    arena_clear(&a);
+    return rc;
+}
+
 static enum rc drop_lost(struct account *x)
 {
     struct arena a;
@@ -402,6 +431,8 @@ static enum rc drop_lost(struct account *x)
     rc = mailbox_folders(x->mb, &a, &folders, &n);
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         rc = drop_lost_of(x, folders[i].id);
+    if (rc == RC_OK)
+        rc = drop_lost_deleted(x);
     arena_clear(&a);
     return rc;
 }

@@ -136,6 +136,7 @@ enum rc store_open(const struct store_settings *set, struct arena *a, struct sto
     s->data = strndup(set->data, n);
     s->node = strdup(set->node);
     s->segment_bytes = set->segment_bytes ? set->segment_bytes : SEGMENT_BYTES;
+    atomic_store(&s->keep_deleted_s, set->keep_deleted_s);
     s->max_open = set->max_open ? set->max_open : MAX_OPEN;
     if (!s->data || !s->node)
         goto done;
@@ -183,6 +184,11 @@ void store_close(struct store *s)
     free(s);
 }
 
+void store_keep_deleted(struct store *s, int64_t seconds)
+{
+    atomic_store(&s->keep_deleted_s, seconds);
+}
+
 enum rc store_settle(struct store *s)
 {
     return mailboxes_settle(s);
@@ -192,7 +198,8 @@ enum rc store_maintain(struct store *s, bool compact)
 {
     enum rc rc = mailboxes_maintain(s);
     enum rc queue = mailq_sync(s);
+    enum rc purge = compact ? deleted_maintain(s) : RC_OK;
     enum rc blobs = blobs_maintain(s, compact);
 
-    return rc != RC_OK ? rc : queue != RC_OK ? queue : blobs;
+    return rc != RC_OK ? rc : purge != RC_OK ? purge : queue != RC_OK ? queue : blobs;
 }

@@ -21,6 +21,7 @@ struct store_settings {
     const char *data;      /* folder; made if missing, mode 0700 */
     const char *node;      /* name of this process for blob segments and the log: "mta", "access", "cli" */
     size_t segment_bytes;  /* 0: 64 MiB */
+    int64_t keep_deleted_s; /* removed messages can be had back for so long (store/mailbox_deleted.h); 0: not at all */
     unsigned max_open;     /* open account databases kept, some 200 KiB each; 0: 128 */
 };
 
@@ -28,13 +29,16 @@ struct store_settings {
  * this program (RC_DENIED), the folder is not ours. */
 enum rc store_open(const struct store_settings *set, struct arena *a, struct store **out, const char **why);
 void store_close(struct store *s);
+/* The setting has changed. Any thread. */
+void store_keep_deleted(struct store *s, int64_t seconds);
 
 /* All that mailbox_deliver committed before this call (in this process) is on the disk when it returns RC_OK. Cheap
  * when nothing is dirty. */
 enum rc store_settle(struct store *s);
 
 /* Housekeeping that long-lived processes call every few seconds: checkpoints and closes idle databases, gives idle mappings
- * back, and (hourly, where `compact`, which one process does for all) compacts blob segments of which much is dead. Bounded
+ * back, and (hourly, where `compact`, which one process does for all) compacts blob segments of which much is dead
+ * and lets go of messages that were deleted long ago. Bounded
  * work a call. */
 enum rc store_maintain(struct store *s, bool compact);
 

@@ -3,6 +3,7 @@
 #define STORE_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/store.h"
 
@@ -19,6 +20,9 @@ struct store {
     char *node;
     size_t segment_bytes;
     unsigned max_open;
+    _Atomic int64_t keep_deleted_s; /* mailbox_deleted.h */
+    uint64_t purge_after;           /* of the one thread that calls store_maintain with `compact` */
+    int64_t purge_due_ms;
 
     struct blobs *blobs;         /* blob.c */
     struct bus *bus;             /* bus.c */

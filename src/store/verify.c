@@ -15,6 +15,7 @@
 #include "store/db_file.h"
 #include "store/directory.h"
 #include "store/mailbox.h"
+#include "store/mailbox_deleted.h"
 #include "store/mailbox_internal.h"
 #include "store/mailq.h"
 #include "store/store_internal.h"
@@ -311,6 +312,32 @@ static enum rc check_folder(struct run *r, struct mailbox *mb, const struct dire
     return rc;
 }
 
+/* Those that can still be had back. */
+static enum rc check_deleted(struct run *r, struct mailbox *mb, const struct directory_account *account)
+{
+    struct arena a;
+    struct deleted_item *items;
+    size_t n;
+    uint64_t before = 0;
+    enum rc rc;
+
+    arena_init(&a, ROWS_MEMORY);
+    do {
+        rc = mailbox_deleted(mb, before, ROWS_A_LOOK, &a, &items, &n);
+        for (size_t i = 0; i < n && rc == RC_OK; i++) {
+            enum blob_state state = state_of(r, items[i].blob);
+            before = items[i].id;
+            if (state != BLOB_WHOLE)
+                tell(r, &(struct finding){.kind = state == BLOB_LOST ? FINDING_ITEM_MISSING : FINDING_ITEM_DAMAGED,
+                                          .blob = items[i].blob, .size = items[i].size, .account = account->id,
+                                          .address = account->address, .text = VIEW("a deleted message")});
+        }
+        arena_reset(&a);
+    } while (rc == RC_OK && n == ROWS_A_LOOK);
+    arena_clear(&a);
+    return rc;
+}
+
 static void check_mailbox(struct run *r, const struct directory_account *account)
 {
     struct mailbox *mb = NULL;
@@ -324,6 +351,8 @@ static void check_mailbox(struct run *r, const struct directory_account *account
         rc = mailbox_folders(mb, &a, &folders, &n);
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         rc = check_folder(r, mb, account, &folders[i]);
+    if (rc == RC_OK)
+        rc = check_deleted(r, mb, account);
     if (rc != RC_OK && rc != RC_NOTFOUND)
         tell(r, &(struct finding){.kind = FINDING_DATABASE, .account = account->id, .address = account->address,
                                   .text = VIEW("its folders and messages cannot all be read")});
