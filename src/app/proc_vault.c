@@ -20,7 +20,7 @@ static void serve_control(struct vault_server *server, int control)
             break;
         for (size_t i = 0; i < n_fds; i++) {
             if (msg[0] == CONTROL_VAULT)
-                vault_server_add_channel(server, fds[i]);
+                vault_server_add_channel(server, fds[i], n == 2 && msg[1] == CONTROL_ACCESS);
             else
                 close(fds[i]);
         }
@@ -73,7 +73,7 @@ int vault_process(struct start *start)
         goto done;
     }
     for (size_t i = 0; i < start->n_channels; i++)
-        if (vault_server_add_channel(server, start->channels[i]) != RC_OK)
+        if (vault_server_add_channel(server, start->channels[i], i >= VAULT_CHANNELS) != RC_OK)
             goto done;
     const char ready = CONTROL_READY;
     fdpass_send(start->control, view_of(&ready, 1), NULL, 0, deadline_in(5000));

@@ -23,10 +23,11 @@
 enum {
     CONTROL_READY = 'R',    /* child: everything accepts */
     CONTROL_RELOADED = 'r', /* child: new settings hold */
-    CONTROL_VAULT = 'V',    /* to the vault: more channels to serve; to others: channels to a new vault, the old are void */
+    CONTROL_VAULT = 'V',    /* to the vault: more channels to serve, second byte CONTROL_ACCESS: of access; to others: channels to a new vault, the old are void */
     CONTROL_LISTEN = 'L',   /* second byte: enum config_service; one listening socket */
     CONTROL_BUS = 'B',      /* the other process has restarted: a new bus socket */
     CONTROL_RELOAD = 'C',   /* files: configuration text, then those of config_side_files */
+    CONTROL_ACCESS = 'A',   /* second byte after CONTROL_VAULT */
     CONTROL_DRAIN = 'D',    /* finish and end */
 };
 
@@ -53,7 +54,7 @@ struct start {
     int control;
     int lock;                    /* held by keeping it open */
     int bus;                     /* datagrams to and from the other of mta and access; -1: vault */
-    int channels[2 * VAULT_CHANNELS]; /* to or from the vault */
+    int channels[2 * VAULT_CHANNELS]; /* to or from the vault; the vault's own: first those of mta, then those of access */
     size_t n_channels;
     struct listener listeners[LISTENERS_MAX]; /* those that this process serves */
     size_t n_listeners;

@@ -213,7 +213,9 @@ static void join_links(struct server *s, enum which w, struct links *l)
         memcpy(s->channels[ACCESS], l->other[1], sizeof l->other[1]);
         memset(l->other, -1, sizeof l->other);
     } else {
-        tell(s, VAULT, CONTROL_VAULT, l->other[0], VAULT_CHANNELS);
+        const char msg[2] = {CONTROL_VAULT, w == ACCESS ? CONTROL_ACCESS : 0};
+        if (s->children[VAULT].control >= 0)
+            fdpass_send(s->children[VAULT].control, view_of(msg, 2), l->other[0], VAULT_CHANNELS, deadline_in(2000));
         tell(s, w == MTA ? ACCESS : MTA, CONTROL_BUS, &l->bus_fellow, 1);
     }
     close_links(l);

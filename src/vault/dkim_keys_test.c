@@ -244,7 +244,7 @@ static void signatures_come_over_the_channel(void **state)
     assert_int_equal(vault_server_new(c, tls, keys, own, &server), RC_OK);
     assert_int_equal(vault_new(&vault), RC_OK);
     assert_int_equal(fdpass_pair(fds), RC_OK);
-    assert_int_equal(vault_server_add_channel(server, fds[0]), RC_OK);
+    assert_int_equal(vault_server_add_channel(server, fds[0], true), RC_OK);
     assert_int_equal(vault_add_channel(vault, fds[1]), RC_OK);
 
     make(l, VIEW("ici.test"), VIEW("e1"), PKEY_ED25519, &ed);

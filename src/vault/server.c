@@ -19,6 +19,7 @@
 struct channel {
     struct vault_server *server;
     int fd;
+    bool may_change;
     struct channel *next;
 };
 struct vault_server {
@@ -284,6 +285,20 @@ static void answer_app_remove(struct vault_server *s, const struct vault_request
     a->rc = vault_id_parse(&in, &id) ? app_passwords_remove(s->credentials, r->account, id) : RC_SYNTAX;
 }
 
+/* --- an account's own password --- */
+
+static void answer_password_set(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    a->rc = RC_SYNTAX;
+    if (r->account == 0 || r->a.n == 0)
+        return;
+    a->rc = RC_TEMP;
+    if (!begin_hash(s))
+        return;
+    a->rc = credentials_set(s->credentials, r->account, r->a);
+    end_hash(s);
+}
+
 /* --- TLS keys --- */
 
 /* Those of files have any kind; those that were made here are ECDSA. */
@@ -328,6 +343,29 @@ static void answer_dkim_forget(struct vault_server *s, const struct vault_reques
     a->rc = view_split(&domain, ' ', &selector) ? dkim_keys_forget(s->dkim, domain, selector) : RC_NOTFOUND;
 }
 
+static void answer_dkim_make(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    struct view domain = r->a, selector;
+
+    a->rc = RC_SYNTAX;
+    if (view_split(&domain, ' ', &selector) && (r->n == PKEY_RSA || r->n == PKEY_ED25519))
+        a->rc = dkim_keys_make(s->dkim, domain, selector, (enum pkey_kind)r->n, out);
+}
+
+/* What the process that speaks with the network's mail must not be able to do, whoever has taken it over. */
+static bool is_change(enum vault_op op)
+{
+    switch (op) {
+    case VAULT_OP_APP_MAKE:
+    case VAULT_OP_APP_REMOVE:
+    case VAULT_OP_PASSWORD_SET:
+    case VAULT_OP_PASSWORD_REMOVE:
+    case VAULT_OP_DKIM_MAKE:
+    case VAULT_OP_DKIM_LEAVE: return true;
+    default: return false;
+    }
+}
+
 void vault_server_answer(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
 {
     *a = (struct vault_answer){.seq = r->seq};
@@ -352,6 +390,10 @@ void vault_server_answer(struct vault_server *s, const struct vault_request *r, 
     case VAULT_OP_LOGIN: answer_login(s, r, a, out); break;
     case VAULT_OP_APP_MAKE: answer_app_make(s, r, a, out); break;
     case VAULT_OP_APP_REMOVE: answer_app_remove(s, r, a); break;
+    case VAULT_OP_PASSWORD_SET: answer_password_set(s, r, a); break;
+    case VAULT_OP_PASSWORD_REMOVE: a->rc = credentials_remove(s->credentials, r->account); break;
+    case VAULT_OP_DKIM_MAKE: answer_dkim_make(s, r, a, out); break;
+    case VAULT_OP_DKIM_LEAVE: a->rc = dkim_keys_remove_domain(s->dkim, r->a); break;
     }
     if (a->rc == RC_OK)
         a->rc = buf_rc(out);
@@ -376,7 +418,12 @@ static void serve_channel(struct channel *c, char *in)
             log_error("vault.request.malformed", F_INT("bytes", n));
             break;
         }
-        vault_server_answer(c->server, &r, &a, &out);
+        if (is_change(r.op) && !c->may_change) {
+            log_error("vault.request.denied", F_INT("op", r.op));
+            a = (struct vault_answer){.seq = r.seq, .rc = RC_DENIED};
+        } else {
+            vault_server_answer(c->server, &r, &a, &out);
+        }
         wipe(in, n);
         buf_reset(&message);
         vault_answer_write(&a, &message);
@@ -413,14 +460,14 @@ static void run_channel(void *arg)
     pthread_mutex_unlock(&s->lock);
 }
 
-enum rc vault_server_add_channel(struct vault_server *s, int fd)
+enum rc vault_server_add_channel(struct vault_server *s, int fd, bool may_change)
 {
     struct channel *c = malloc(sizeof *c);
     if (!c) {
         close(fd);
         return RC_TEMP;
     }
-    *c = (struct channel){.server = s, .fd = fd};
+    *c = (struct channel){.server = s, .fd = fd, .may_change = may_change};
     pthread_mutex_lock(&s->lock);
     c->next = s->channels;
     s->channels = c;

@@ -17,8 +17,9 @@ struct vault_server;
 /* Takes all three over, and closes them at the end. */
 enum rc vault_server_new(struct credentials *c, struct keys *k, struct dkim_keys *dkim, struct tls_keys *tls,
                          struct vault_server **out);
-/* A thread of its own answers until the other end closes. Owns fd. RC_TEMP: no thread. */
-enum rc vault_server_add_channel(struct vault_server *s, int fd);
+/* A thread of its own answers until the other end closes. Owns fd. may_change: passwords and keys are made and removed for it too,
+ * where others get RC_DENIED. RC_TEMP: no thread. */
+enum rc vault_server_add_channel(struct vault_server *s, int fd, bool may_change);
 /* Ends all channels after the request in hand, waits for their threads, frees. Accepts NULL. */
 void vault_server_free(struct vault_server *s);
 

@@ -407,6 +407,33 @@ static enum rc call_key(struct vault *v, const struct vault_request *r, struct b
     return rc;
 }
 
+enum rc vault_password_set(struct vault *v, uint64_t account, struct view password)
+{
+    if (password.n > VAULT_PASSWORD_MAX)
+        return RC_LIMIT;
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_PASSWORD_SET, .account = account, .a = password}, NULL);
+}
+
+enum rc vault_password_remove(struct vault *v, uint64_t account)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_PASSWORD_REMOVE, .account = account}, NULL);
+}
+
+enum rc vault_dkim_make(struct vault *v, struct view domain, struct view selector, int kind, struct buf *public_key)
+{
+    struct buf name;
+    enum rc rc = name_key(domain, selector, &name);
+    if (rc == RC_OK)
+        rc = call_key(v, &(struct vault_request){.op = VAULT_OP_DKIM_MAKE, .n = (uint32_t)kind, .a = buf_view(&name)}, public_key);
+    buf_clear(&name);
+    return rc;
+}
+
+enum rc vault_dkim_leave(struct vault *v, struct view domain)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_DKIM_LEAVE, .a = domain}, NULL);
+}
+
 enum rc vault_key_public(struct vault *v, struct view name, enum tls_key_which which, struct buf *public_key)
 {
     return call_key(v, &(struct vault_request){.op = VAULT_OP_KEY_PUBLIC, .n = which, .a = name}, public_key);

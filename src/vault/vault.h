@@ -47,6 +47,11 @@ enum rc vault_scram_finish(struct vault *v, const struct vault_login *who, struc
 enum rc vault_app_password_make(struct vault *v, uint64_t account, enum vault_scope scope, struct buf *text, uint64_t *id);
 enum rc vault_app_password_remove(struct vault *v, uint64_t account, uint64_t id);
 
+/* An account's own password: set (RC_LIMIT: too long) and removed (RC_NOTFOUND: had none). These and all that makes or removes
+ * passwords and keys: RC_DENIED on channels that may not (vault/server.h). */
+enum rc vault_password_set(struct vault *v, uint64_t account, struct view password);
+enum rc vault_password_remove(struct vault *v, uint64_t account);
+
 /* --- keys --- */
 /* Matches tls_sign_fn of net/tls.h, ctx = struct vault *; kind is enum tls_sign_kind's value. */
 enum rc vault_tls_sign(void *vault, const uint8_t key[32], int kind, struct view input, struct buf *signature);
@@ -58,6 +63,9 @@ enum rc vault_tls_chains(struct vault *v, struct arena *a, const char *const **o
  * enum pkey_kind's value; appends the raw signature, as pkey_sign has it. RC_NOTFOUND: no such key of that kind. */
 enum rc vault_dkim_sign(struct vault *v, struct view domain, struct view selector, int kind, struct view digest,
                         struct buf *signature);
+/* As dkim_keys_make and dkim_keys_remove_domain. */
+enum rc vault_dkim_make(struct vault *v, struct view domain, struct view selector, int kind, struct buf *public_key);
+enum rc vault_dkim_leave(struct vault *v, struct view domain);
 /* A retired key goes for ever. RC_NOTFOUND: there is none. RC_DENIED: the newest of its kind stays, whoever asks. */
 enum rc vault_dkim_forget(struct vault *v, struct view domain, struct view selector);
 

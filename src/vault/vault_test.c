@@ -209,7 +209,7 @@ static void add_channels(struct lab *l, int n)
     for (int i = 0; i < n; i++) {
         int fds[2];
         assert_int_equal(fdpass_pair(fds), RC_OK);
-        assert_int_equal(vault_server_add_channel(l->server, fds[0]), RC_OK);
+        assert_int_equal(vault_server_add_channel(l->server, fds[0], true), RC_OK);
         assert_int_equal(vault_add_channel(l->vault, fds[1]), RC_OK);
     }
 }
@@ -472,11 +472,48 @@ static void garbage_ends_the_channel_only(void **state)
     struct vault_login who = {.account = 12, .peer = {7}};
     assert_int_equal(credentials_set(l->credentials, 12, VIEW("secret")), RC_OK);
     assert_int_equal(fdpass_pair(fds), RC_OK);
-    assert_int_equal(vault_server_add_channel(l->server, fds[0]), RC_OK);
+    assert_int_equal(vault_server_add_channel(l->server, fds[0], true), RC_OK);
     assert_int_equal(send(fds[1], "rubbish", 7, 0), 7);
     assert_int_equal(recv(fds[1], &byte, 1, 0), 0);
     close(fds[1]);
     assert_int_equal(vault_check_password(l->vault, &who, VIEW("secret")), RC_OK);
+}
+
+/* What the mta process must not be able to do, and access is. */
+static void only_some_channels_change_anything(void **state)
+{
+    struct lab *l = *state;
+    struct vault *other;
+    struct vault_login who = {.account = 13, .peer = {8}};
+    struct buf out;
+    uint64_t id;
+    int fds[2];
+    buf_init(&out, 4096);
+    assert_int_equal(fdpass_pair(fds), RC_OK);
+    assert_int_equal(vault_new(&other), RC_OK);
+    assert_int_equal(vault_server_add_channel(l->server, fds[0], false), RC_OK);
+    assert_int_equal(vault_add_channel(other, fds[1]), RC_OK);
+    assert_int_equal(vault_password_set(other, 13, VIEW("stolen")), RC_DENIED);
+    assert_int_equal(vault_password_set(l->vault, 13, VIEW("secret")), RC_OK);
+    assert_int_equal(vault_password_remove(other, 13), RC_DENIED);
+    assert_int_equal(vault_app_password_make(other, 13, VAULT_SCOPE_ALL, &out, &id), RC_DENIED);
+    assert_int_equal(vault_app_password_remove(other, 13, 1), RC_DENIED);
+    assert_int_equal(vault_dkim_make(other, VIEW("ici.test"), VIEW("e1"), PKEY_ED25519, &out), RC_DENIED);
+    assert_int_equal(vault_dkim_leave(other, VIEW("ici.test")), RC_DENIED);
+    assert_int_equal(vault_check_password(other, &who, VIEW("secret")), RC_OK); /* all else goes on */
+    assert_int_equal(vault_dkim_make(l->vault, VIEW("ici.test"), VIEW("e1"), PKEY_ED25519, &out), RC_OK);
+    assert_true(out.n > 0);
+    assert_int_equal(vault_dkim_make(l->vault, VIEW("ici.test"), VIEW("e1"), PKEY_ED25519, &out), RC_EXISTS);
+    assert_int_equal(vault_dkim_make(l->vault, VIEW("ici.test"), VIEW("e2"), 99, &out), RC_SYNTAX);
+    assert_int_equal(vault_dkim_leave(l->vault, VIEW("ici.test")), RC_OK);
+    assert_int_equal(vault_dkim_leave(l->vault, VIEW("ici.test")), RC_NOTFOUND);
+    assert_int_equal(vault_password_set(l->vault, 13, VIEW("")), RC_SYNTAX);
+    assert_int_equal(vault_password_set(l->vault, 0, VIEW("x")), RC_SYNTAX);
+    assert_int_equal(vault_password_remove(l->vault, 13), RC_OK);
+    assert_int_equal(vault_password_remove(l->vault, 13), RC_NOTFOUND);
+    assert_int_equal(vault_check_password(l->vault, &who, VIEW("secret")), RC_DENIED);
+    vault_free(other);
+    buf_clear(&out);
 }
 
 static void the_wrong_key_for_a_certificate_is_told(void **state)
@@ -516,6 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(passwords_are_checked_over_the_channel, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(names_that_do_not_exist_get_a_stable_salt, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(scram_proofs_are_checked_over_the_channel, start_lab, stop_lab),
+        cmocka_unit_test_setup_teardown(only_some_channels_change_anything, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(application_passwords_fit_as_shown_and_as_typed, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(an_account_has_so_many_application_passwords, start_lab, stop_lab),
         cmocka_unit_test_setup_teardown(handshakes_are_signed_with_the_right_key, start_lab, stop_lab),

@@ -22,7 +22,11 @@ enum vault_op {
     VAULT_OP_LOGIN,        /* as PASSWORD, but application passwords fit too; answer: n scope and second factor, a: id */
     VAULT_OP_APP_MAKE,     /* account; n: enum vault_scope; answer: id, password */
     VAULT_OP_APP_REMOVE,   /* account; a: id */
-    VAULT_OP_LAST = VAULT_OP_APP_REMOVE,
+    VAULT_OP_PASSWORD_SET,    /* account; a: password */
+    VAULT_OP_PASSWORD_REMOVE, /* account */
+    VAULT_OP_DKIM_MAKE,       /* a: selector SP domain; n: enum pkey_kind; answer: public key */
+    VAULT_OP_DKIM_LEAVE,      /* a: domain */
+    VAULT_OP_LAST = VAULT_OP_DKIM_LEAVE,
 };
 struct vault_request {
     uint32_t seq;     /* comes back in the answer */
