@@ -184,10 +184,10 @@ export function doctor(domain, lang) {
 }
 
 const ALERTS = [
-  { id: '1', kind: 'certificate.expired', domain: 'ici.test', subject: 'mx2.ici.test', text: 'The certificate of mx2.ici.test expired 3 days ago.', repair: 'Renew it now, and find out why it was not renewed by itself.', first: '2026-11-19T00:10:00Z', last: '2026-11-22T05:00:00Z', told: '2026-11-19T00:11:00Z', silenced_until: null, closed: null },
+  { id: '1', kind: 'certificate.bad', domain: 'ici.test', subject: 'mx2.ici.test', text: 'The certificate of mx2.ici.test expired 3 days ago.', repair: 'Renew it now, and find out why it was not renewed by itself.', first: '2026-11-19T00:10:00Z', last: '2026-11-22T05:00:00Z', told: '2026-11-19T00:11:00Z', silenced_until: null, closed: null },
   { id: '2', kind: 'dmarc.source', domain: 'ici.test', subject: 'host.scan.test', text: 'A new source sends in the name of ici.test: host.scan.test, 18 messages, none proven.', repair: 'If it is yours, sign its mail; if it is not, nothing is to be done: p=reject will stop it.', first: '2026-11-21T06:00:00Z', last: '2026-11-21T06:00:00Z', told: '2026-11-21T06:01:00Z', silenced_until: null, closed: null },
   { id: '3', kind: 'queue.growing', domain: '', subject: '', text: '412 messages wait for delivery, ten times as many as usual.', repair: 'Look at the queue by destination: most wait for labas.test.', first: '2026-11-20T14:00:00Z', last: '2026-11-20T15:00:00Z', told: '2026-11-20T14:01:00Z', silenced_until: '2026-11-29T00:00:00Z', closed: null },
-  { id: '4', kind: 'record.gone', domain: 'labas.test', subject: '_smtp._tls.labas.test', text: 'The TLS-RPT record of labas.test was gone.', repair: '', first: '2026-11-10T14:00:00Z', last: '2026-11-11T15:00:00Z', told: '2026-11-10T14:01:00Z', silenced_until: null, closed: '2026-11-11T15:30:00Z' },
+  { id: '4', kind: 'dns.gone', domain: 'labas.test', subject: '_smtp._tls.labas.test', text: 'The TLS-RPT record of labas.test was gone.', repair: '', first: '2026-11-10T14:00:00Z', last: '2026-11-11T15:00:00Z', told: '2026-11-10T14:01:00Z', silenced_until: null, closed: '2026-11-11T15:30:00Z' },
 ];
 
 const RECORDS = (d) => [
@@ -231,7 +231,7 @@ function answer(method, path, query, body, now = Date.now()) {
   case 'POST /reports':
     return ok({ read: 2, refused: [{ file: 'photo.jpg', reason: 'This is not a report: neither XML, JSON nor a mail with one.' }] });
   case 'GET /sources':
-    return ok({ sources: [{ name: 'SendGrid', kind: 'service', domains: ['sendgrid.net'], networks: [], shipped: true, site: 'https://docs.sendgrid.test' }, { name: 'Brevo', kind: 'service', domains: ['brevo.test', 'sendinblue.test'], networks: [], shipped: true }, { name: 'Imprimante du bureau', kind: 'ours', domains: [], networks: ['192.0.2.40/32'], shipped: false }] });
+    return ok({ sources: [{ name: 'SendGrid', kind: 'service', hosts: ['sendgrid.net'], dkim: ['sendgrid.net', 'sendgrid.info'], spf: ['sendgrid.net'], changed: false }, { name: 'Brevo', kind: 'service', hosts: ['brevo.test', 'sendinblue.test'], dkim: ['brevo.test'], spf: ['brevo.test'], changed: false }, { name: 'Asso Listes', kind: 'list', hosts: ['lists.asso.test'], dkim: [], spf: [], changed: true }] });
   case 'GET /doctor':
     if (query.get('fresh') === '1')
       return ok({ doctor: [], waiting: true }, 202);
@@ -239,7 +239,7 @@ function answer(method, path, query, body, now = Date.now()) {
   case 'GET /alerts':
     return ok({ alerts: ALERTS.filter((a) => query.get('state') === 'all' || !a.closed) });
   case 'GET /alerts/settings':
-    return ok({ mail: ['anne@ici.test'], webhook: null, kinds: { 'dmarc.source': { on: true, threshold: 10 }, 'dmarc.failures': { on: true, threshold: 5 }, 'tls.failures': { on: true, threshold: 2 }, 'certificate.expiring': { on: true, threshold: 14 }, 'record.gone': { on: true, threshold: null }, 'blocklist.listed': { on: true, threshold: null }, 'queue.growing': { on: false, threshold: 500 } } });
+    return ok({ mail: ['anne@ici.test'], webhook: null, kinds: { 'dmarc.source': { on: true, threshold: 10 }, 'dmarc.failures': { on: true, threshold: 5 }, 'tls.failures': { on: true, threshold: 2 }, 'certificate.expiring': { on: true, threshold: 14 }, 'dns.gone': { on: true, threshold: null }, 'dns.changed': { on: true, threshold: null }, 'blocklist.listed': { on: true, threshold: null }, 'queue.growing': { on: false, threshold: 500 } } });
   case 'PUT /alerts/settings':
     return ok(body);
   case 'GET /bimi':

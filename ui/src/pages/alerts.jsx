@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { post, seg } from '../api.js';
 import { useData } from '../data.js';
-import { t } from '../i18n.js';
+import { language, t } from '../i18n.js';
 import { href, setQuery, useRoute } from '../router.js';
 import { may } from '../session.js';
 import { Button, LinkButton } from '../parts/button.jsx';
@@ -65,7 +65,7 @@ function Alert({ a, reload }) {
 export default function Alerts({ account }) {
   const { query } = useRoute();
   const state = query.state === 'all' ? 'all' : 'open';
-  const of = useData('/alerts', { state }, { every: 60 });
+  const of = useData('/alerts', { state, lang: language() }, { every: 60 });
   return (
     <Page title={t('alerts.title')} lead={t('alerts.lead')} actions={may(account, 'operator') && <LinkButton icon="settings" href={href('/alerts/settings')}>{t('alerts.settings')}</LinkButton>}>
       <div class="filters"><Field label={t('alerts.which')} type="select" value={state} options={[['open', t('alerts.only_open')], ['all', t('alerts.all')]]} onChange={(e) => setQuery({ state: e.currentTarget.value })} /></div>

@@ -3,7 +3,7 @@ import { useRef } from 'preact/hooks';
 import { del, seg, upload } from '../api.js';
 import { useData } from '../data.js';
 import { day } from '../format.js';
-import { has, t } from '../i18n.js';
+import { language, t } from '../i18n.js';
 import { href } from '../router.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Facts } from '../parts/card.jsx';
@@ -29,7 +29,8 @@ function Preview({ logo, domain }) {
   );
 }
 
-const words = (e) => (typeof e === 'string' ? e : has('bimi.error.' + e.code) ? t('bimi.error.' + e.code) : e.text ?? e.code);
+/** Sentences of the server, in the reader's language. */
+const words = (e) => (typeof e === 'string' ? e : e.text ?? e.code);
 
 function Logo({ domain, b, reload }) {
   const input = useRef(null);
@@ -59,7 +60,7 @@ function Logo({ domain, b, reload }) {
 }
 
 export function BimiOf({ domain }) {
-  const of = useData('/bimi', { domain });
+  const of = useData('/bimi', { domain, lang: language() });
   return (
     <Page title={t('bimi.title', { domain })} lead={t('bimi.lead')}>
       <Scope domain={domain} path="/bimi/:domain" period={false} />

@@ -5,7 +5,7 @@ import { useData } from '../data.js';
 import { number, percent } from '../format.js';
 import { language, t, T } from '../i18n.js';
 import { href } from '../router.js';
-import { LinkButton } from '../parts/button.jsx';
+import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Facts, Grid, Stat } from '../parts/card.jsx';
 import { Chart, everyDay } from '../parts/chart.jsx';
 import { adviceDo, adviceMark, adviceText, country, Exports, FirstDomain, Kind, KINDS, MARK_ICONS, periodQuery, ReportsPage, share, shareText, usePeriod, wordFor } from '../parts/desk.jsx';
@@ -16,14 +16,17 @@ import { Bar } from '../parts/spark.jsx';
 import { Table } from '../parts/table.jsx';
 
 /** The answer in one sentence; what is still to be done in a second. */
-function Answer({ s }) {
+function Answer({ s, showThem }) {
   const ok = share(s.aligned, s.messages);
   const calm = s.attention === 0;
   return (
     <section class={'answer mark-' + (calm ? 'good' : 'warn')}>
       <p class="answer-main"><T k="dmarc.answer" share={<strong>{percent(ok)}</strong>} n={s.messages} /></p>
       <Bar share={ok} mark="good" label={percent(ok)} />
-      <p class="answer-next"><Mark mark={calm ? 'good' : 'warn'}>{calm ? t('dmarc.attention_none') : t('dmarc.attention', { n: s.attention })}</Mark></p>
+      <p class="answer-next">
+        <Mark mark={calm ? 'good' : 'warn'}>{calm ? t('dmarc.attention_none') : t('dmarc.attention', { n: s.attention })}</Mark>
+        {!calm && <Button kind="quiet" onClick={showThem}>{t('dmarc.show_them')}</Button>}
+      </p>
     </section>
   );
 }
@@ -82,8 +85,7 @@ function Advice({ s }) {
 
 export const sourcePath = (domain, key) => href(`/reports/${seg(domain)}/sources/${seg(key)}`, periodQuery());
 
-function Sources({ domain, sources }) {
-  const [filter, setFilter] = useState({ q: '', kind: '' });
+function Sources({ domain, sources, filter, setFilter }) {
   const q = filter.q.trim().toLowerCase();
   const shown = sources.filter((s) => (!filter.kind || (filter.kind === 'attention' ? s.attention : s.kind === filter.kind))
     && (!q || `${s.name} ${s.organization ?? ''} ${s.key}`.toLowerCase().includes(q)));
@@ -104,10 +106,10 @@ function Sources({ domain, sources }) {
     { key: 'aligned', label: t('dmarc.proven'), number: true, value: (s) => share(s.aligned, s.messages), show: (s) => (
       <span class="share">{shareText(s.aligned, s.messages)}<Bar share={share(s.aligned, s.messages)} mark="good" label={t('dmarc.proven')} /></span>
     ) },
-    { key: 'fate', label: t('dmarc.fate'), value: (s) => (s.disposition?.reject ?? 0) + (s.disposition?.quarantine ?? 0), show: (s) => dispositions(s.disposition) },
+    { key: 'fate', label: t('dmarc.outcome'), value: (s) => (s.disposition?.reject ?? 0) + (s.disposition?.quarantine ?? 0), show: (s) => dispositions(s.disposition) },
   ];
   return (
-    <div class="sources"><Card title={t('dmarc.sources')} lead={t('dmarc.sources_lead')} wide flush>
+    <div class="sources" id="sources" tabIndex={-1}><Card title={t('dmarc.sources')} lead={t('dmarc.sources_lead')} actions={<LinkButton kind="quiet" icon="edit" href={href('/senders')}>{t('senders.title')}</LinkButton>} wide flush>
       <form class="filters no-print" role="search" aria-label={t('ui.filters')} onSubmit={(e) => e.preventDefault()}>
         <Field label={t('dmarc.find_source')} type="search" value={filter.q} onInput={(e) => setFilter({ ...filter, q: e.currentTarget.value })} />
         <Field label={t('dmarc.kind')} type="select" value={filter.kind} onChange={(e) => setFilter({ ...filter, kind: e.currentTarget.value })}
@@ -152,14 +154,21 @@ export default function Dmarc({ domain }) {
   const { from, to } = usePeriod();
   const summary = useData('/reports/dmarc/summary', { domain, from, to });
   const sources = useData('/reports/dmarc/sources', { domain, from, to });
+  const [filter, setFilter] = useState({ q: '', kind: '' });
+  const showThem = () => {
+    setFilter({ q: '', kind: 'attention' });
+    const at = document.getElementById('sources');
+    at?.scrollIntoView({ block: 'start' });
+    at?.focus({ preventScroll: true });
+  };
   return (
     <ReportsPage domain={domain} tab="" title={t('dmarc.title', { domain })} lead={t('dmarc.lead')} actions={<Exports domain={domain} kind="sources" />}>
       <Loaded of={summary}>{(s) => (s.messages === 0 ? <NoReports domain={domain} /> : (
         <>
-          <Answer s={s} />
+          <Answer s={s} showThem={showThem} />
           <Numbers s={s} />
           <Days s={{ ...s, from, to }} />
-          <Loaded of={sources}>{(d) => <Sources domain={domain} sources={d.sources} />}</Loaded>
+          <Loaded of={sources}>{(d) => <Sources domain={domain} sources={d.sources} filter={filter} setFilter={setFilter} />}</Loaded>
           <div class="pair"><Policy domain={domain} s={s} /><Overrides overrides={s.overrides} /></div>
         </>
       ))}</Loaded>

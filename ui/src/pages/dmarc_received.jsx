@@ -40,7 +40,7 @@ function Reports({ domain, rows, more }) {
 
 export default function DmarcReceived({ domain }) {
   const { from, to } = usePeriod();
-  const of = useList('/reports/dmarc', 'dmarc', { domain, from, to });
+  const of = useList('/reports/dmarc', 'dmarc', { domain, from, to, limit: 50 });
   return (
     <ReportsPage domain={domain} tab="/received" title={t('received.title', { domain })} lead={t('received.lead')}
       actions={<><LinkButton href={href('/read-reports')} icon="up">{t('upload.open')}</LinkButton><Exports domain={domain} kind="dmarc" /></>}>

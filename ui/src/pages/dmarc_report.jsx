@@ -16,16 +16,21 @@ export const Result = ({ result }) => <Mark mark={result === 'pass' ? 'good' : r
 
 const authText = (found, name) => (found ?? []).map((a) => `${a.domain}${a.selector ? ` (${a.selector})` : ''} ${a.result}`).join(', ') || (name ? '–' : '');
 
+/** Both names that a message gives itself: From, and the return address below where it is another. */
+export const Names = ({ row }) => <div>{row.header_from}{row.envelope_from && row.envelope_from !== row.header_from && <p class="hint">{t('source.returns', { domain: row.envelope_from })}</p>}</div>;
+
 function Rows({ r }) {
   const columns = [
     { key: 'source_ip', label: t('source.address'), main: true, show: (row) => <code>{row.source_ip}</code> },
     { key: 'count', label: t('dmarc.messages'), number: true },
-    { key: 'spf', label: 'SPF', show: (row) => <div><Result result={row.spf} /><p class="hint">{authText(row.auth?.spf)}</p></div> },
-    { key: 'dkim', label: 'DKIM', show: (row) => <div><Result result={row.dkim} /><p class="hint">{authText(row.auth?.dkim)}</p></div> },
-    { key: 'disposition', label: t('dmarc.fate'), show: (row) => wordFor('disposition', row.disposition) },
-    { key: 'header_from', label: t('source.header_from') },
-    { key: 'envelope_from', label: t('source.envelope_from') },
-    { key: 'reasons', label: t('dmarc.overrides'), value: false, show: (row) => (row.reasons ?? []).map((x) => wordFor('override', x.type ?? x) + (x.comment ? ` (${x.comment})` : '')).join(', ') },
+    { key: 'spf', label: 'SPF', show: (row) => <div class="judged"><Result result={row.spf} /><p class="hint">{authText(row.auth?.spf)}</p></div> },
+    { key: 'dkim', label: 'DKIM', show: (row) => <div class="judged"><Result result={row.dkim} /><p class="hint">{authText(row.auth?.dkim)}</p></div> },
+    {
+      key: 'disposition', label: t('dmarc.fate'), show: (row) => (
+        <div>{wordFor('disposition', row.disposition)}<p class="hint">{(row.reasons ?? []).map((x) => wordFor('override', x.type ?? x) + (x.comment ? ` (${x.comment})` : '')).join(', ')}</p></div>
+      ),
+    },
+    { key: 'header_from', label: t('source.names'), show: (row) => <Names row={row} /> },
   ];
   return <Table caption={t('report.rows')} columns={columns} rows={r.rows} row={(row, i) => i} sort={['count', 'descending']} />;
 }

@@ -16,6 +16,7 @@ import { Page } from '../parts/page.jsx';
 import { Table } from '../parts/table.jsx';
 import { say } from '../parts/toast.jsx';
 import { dispositions } from './dmarc.jsx';
+import { Names } from './dmarc_report.jsx';
 
 function OwnWord({ domain, source, done, close }) {
   return (
@@ -40,8 +41,7 @@ function Addresses({ rows }) {
     { key: 'messages', label: t('dmarc.messages'), number: true },
     { key: 'spf', label: 'SPF', number: true, show: (a) => shareText(a.spf, a.messages) },
     { key: 'dkim', label: 'DKIM', number: true, show: (a) => shareText(a.dkim, a.messages) },
-    { key: 'header_from', label: t('source.header_from') },
-    { key: 'envelope_from', label: t('source.envelope_from') },
+    { key: 'header_from', label: t('source.names'), show: (a) => <Names row={a} /> },
     { key: 'selectors', label: t('source.selectors'), value: (a) => (a.selectors ?? []).join(' '), show: (a) => (a.selectors?.length ? <code>{a.selectors.join(', ')}</code> : t('source.no_selector')) },
   ];
   return <Table caption={t('source.addresses')} columns={columns} rows={rows} row={(a) => a.ip} sort={['messages', 'descending']} />;

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { get, seg } from '../api.js';
 import { useData } from '../data.js';
 import { day } from '../format.js';
-import { has, language, t } from '../i18n.js';
+import { language, t } from '../i18n.js';
 import { go, href } from '../router.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Grid } from '../parts/card.jsx';
@@ -19,8 +19,8 @@ import { Time } from '../parts/time.jsx';
 const ORDER = ['bad', 'warn', 'note', 'good', 'unknown'];
 /** Which points belong together: by the first part of their ids. */
 const AREAS = [
-  ['reach', ['domain', 'mx', 'ipv6', 'ptr', 'dnssec', 'ns', 'blocklist', 'rbl']], ['spf', ['spf']], ['dkim', ['dkim']], ['dmarc', ['dmarc']],
-  ['tls', ['tls', 'starttls', 'certificate']], ['sts', ['sts', 'dane', 'tlsrpt']], ['bimi', ['bimi']],
+  ['reach', ['domain', 'mx', 'ns', 'ipv6', 'ptr', 'dnssec', 'list']], ['spf', ['spf']], ['dkim', ['dkim']], ['dmarc', ['dmarc']],
+  ['tls', ['tls', 'cert', 'caa']], ['sts', ['sts', 'dane', 'tlsrpt']], ['send', ['send']], ['bimi', ['bimi']],
 ];
 const areaOf = (p) => (AREAS.find(([, ids]) => ids.includes(p.id.split('.')[0])) ?? ['other'])[0];
 const worst = (points) => ORDER.find((m) => points.some((p) => p.mark === m)) ?? 'good';
@@ -72,7 +72,7 @@ function Walk({ walk }) {
       <p class="hint">{t('doctor.walk_lead')}</p>
       <ol class="walk">
         {walk.map((w) => (
-          <li key={w.name}><code>{w.name}</code> <Mark mark={w.used ? 'good' : w.found ? 'note' : 'unknown'}>{t(w.used ? 'doctor.walk.used' : w.found ? 'doctor.walk.found' : 'doctor.walk.none')}</Mark>{w.record && <p class="hint"><code>{w.record}</code></p>}</li>
+          <li key={w.name}><code>{w.name}</code> <Mark mark={w.used ? 'good' : w.record ? 'note' : 'unknown'}>{t(w.used ? 'doctor.walk.used' : w.record ? 'doctor.walk.found' : 'doctor.walk.none')}</Mark>{w.record && <p class="hint"><code>{w.record}</code></p>}</li>
         ))}
       </ol>
     </details>

@@ -7,7 +7,7 @@ import { href } from '../router.js';
 import { may } from '../session.js';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
-import { Kind, KINDS } from '../parts/desk.jsx';
+import { Kind } from '../parts/desk.jsx';
 import { Dialog } from '../parts/dialog.jsx';
 import { Field, Form } from '../parts/form.jsx';
 import { Empty, Loaded } from '../parts/notice.jsx';
@@ -16,20 +16,21 @@ import { Table } from '../parts/table.jsx';
 import { say } from '../parts/toast.jsx';
 
 const list = (text) => text.split(/[\s,;]+/).filter(Boolean);
+const LISTS = ['hosts', 'dkim', 'spf'];
+const SENDER_KINDS = ['service', 'forwarder', 'list'];
 
 function Edit({ sender, close, done }) {
   return (
     <Dialog title={sender.name ? t('senders.edit_of', { name: sender.name }) : t('senders.add')} onClose={close}>
       <Form submit={t('ui.save')} onCancel={close} onSubmit={async (v) => {
-        await put('/sources/' + seg(sender.name || v.name), { name: v.name ?? sender.name, kind: v.kind, domains: list(v.domains), networks: list(v.networks) });
+        await put('/sources/' + seg(sender.name || v.name), { name: v.name ?? sender.name, kind: v.kind, hosts: list(v.hosts), dkim: list(v.dkim), spf: list(v.spf) });
         say(t('senders.saved'));
         close();
         done();
       }}>
         {!sender.name && <Field label={t('source.name')} name="name" required maxLength={100} />}
-        <Field label={t('dmarc.kind')} name="kind" type="select" defaultValue={sender.kind ?? 'service'} options={KINDS.filter((k) => k !== 'unknown').map((k) => [k, t('kind.' + k)])} />
-        <Field label={t('senders.domains')} hint={t('senders.domains_hint')} name="domains" defaultValue={(sender.domains ?? []).join(', ')} />
-        <Field label={t('senders.networks')} hint={t('senders.networks_hint')} name="networks" defaultValue={(sender.networks ?? []).join(', ')} />
+        <Field label={t('dmarc.kind')} name="kind" type="select" defaultValue={sender.kind ?? 'service'} options={SENDER_KINDS.map((k) => [k, t('kind.' + k)])} />
+        {LISTS.map((l) => <Field key={l} label={t('senders.' + l)} hint={t('senders.' + l + '_hint')} name={l} defaultValue={(sender[l] ?? []).join(', ')} />)}
       </Form>
     </Dialog>
   );
@@ -43,9 +44,8 @@ export default function Senders({ account }) {
   const columns = [
     { key: 'name', label: t('source.name'), main: true },
     { key: 'kind', label: t('dmarc.kind'), show: (s) => <Kind kind={s.kind} /> },
-    { key: 'domains', label: t('senders.domains'), value: (s) => (s.domains ?? []).join(), show: (s) => (s.domains ?? []).join(', ') },
-    { key: 'networks', label: t('senders.networks'), value: (s) => (s.networks ?? []).join(), show: (s) => (s.networks ?? []).join(', ') },
-    { key: 'shipped', label: t('senders.from'), value: (s) => (s.shipped ? 1 : 0), show: (s) => t(s.shipped ? 'senders.shipped' : 'senders.own') },
+    ...LISTS.map((l) => ({ key: l, label: t('senders.' + l), value: (s) => (s[l] ?? []).join(), show: (s) => (s[l] ?? []).join(', ') })),
+    { key: 'changed', label: t('senders.from'), value: (s) => (s.changed ? 0 : 1), show: (s) => t(s.changed ? 'senders.own' : 'senders.shipped') },
   ];
   if (can) columns.push({ key: 'edit', label: t('senders.change'), hidden: true, value: false, show: (s) => <Button kind="quiet" icon="edit" aria-label={t('senders.edit_of', { name: s.name })} onClick={() => edit(s)}>{t('senders.change')}</Button> });
   return (
@@ -55,7 +55,7 @@ export default function Senders({ account }) {
           const rows = d.sources.filter((s) => !q || JSON.stringify(s).toLowerCase().includes(q.toLowerCase()));
           return (
             <>
-              <div class="filters in-card"><Field label={t('dmarc.find_source')} type="search" value={q} onInput={(e) => setQ(e.currentTarget.value)} /></div>
+              <div class="filters in-card first"><Field label={t('senders.find')} type="search" value={q} onInput={(e) => setQ(e.currentTarget.value)} /></div>
               {rows.length === 0 ? <Empty icon="search" title={t('dmarc.no_source')} /> : <Table caption={t('senders.title')} columns={columns} rows={rows} row={(s) => s.name} sort={['name', 'ascending']} />}
             </>
           );

@@ -1,5 +1,5 @@
 /* Setting a domain up: named, its records published, seen in the DNS, looked at by the doctor. */
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { post, seg } from '../api.js';
 import { useData } from '../data.js';
 import { t } from '../i18n.js';
@@ -98,9 +98,11 @@ function Records({ domain, wanted, status }) {
 export function SetupOf({ domain }) {
   const wanted = useData(`/domains/${seg(domain)}/records`);
   const status = useData(`/domains/${seg(domain)}/records/status`, {}, { every: 10 });
+  const last = useRef(null); // while the next answer is made there are no records in it
+  if (status.data?.records?.length > 0) last.current = status.data;
   return (
     <Page title={t('setup.of', { domain })} lead={t('setup.of_lead')} back={[href('/setup'), t('setup.title')]}>
-      <Loaded of={wanted}>{(w) => <Records domain={domain} wanted={w} status={status} />}</Loaded>
+      <Loaded of={wanted}>{(w) => <Records domain={domain} wanted={w} status={{ ...status, data: last.current }} />}</Loaded>
     </Page>
   );
 }
