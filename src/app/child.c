@@ -357,6 +357,8 @@ static void serve_control(struct child *c)
         if (n > 0 && p[0].revents && !handle_control(c))
             return;
         if (clock_mono_ms() >= next_tick) {
+            const struct logfile_settings log = process_logfile(c->config, c->start->users);
+            logfile_follow(&log);
             if (c->ops->tick)
                 c->ops->tick(c->ctx);
             next_tick = deadline_in(CHILD_TICK_MS);

@@ -17,6 +17,8 @@ int cmd_dns(struct app *app, int argc, char **argv);
 int cmd_doctor(struct app *app, int argc, char **argv);
 int cmd_domain(struct app *app, int argc, char **argv);
 int cmd_export(struct app *app, int argc, char **argv);
+int cmd_log(struct app *app, int argc, char **argv);
+int cmd_trace(struct app *app, int argc, char **argv);
 int cmd_import(struct app *app, int argc, char **argv);
 int cmd_queue(struct app *app, int argc, char **argv);
 int cmd_report(struct app *app, int argc, char **argv);

@@ -69,6 +69,8 @@ static const struct key keys[] = {
     {"", "relay-any-sender", KIND_FLAG, false, AT(relay_any_sender)},
     {"", "proxy-from", KIND_NETS, true, AT(proxy_from)},
     {"", "plaintext-login", KIND_FLAG, false, AT(plaintext_login)},
+    {"log", "keep", KIND_TIME, false, AT(log.keep), 3600 * 1000, 3650 * DAY_MS},
+    {"log", "size", KIND_SIZE, false, AT(log.size), 0, 1ull << 40},
     {"listen", "smtp", KIND_LISTEN, true, 0, SERVICE_SMTP},
     {"listen", "submission", KIND_LISTEN, true, 0, SERVICE_SUBMISSION},
     {"listen", "submissions", KIND_LISTEN, true, 0, SERVICE_SUBMISSIONS},
@@ -120,6 +122,7 @@ static const struct key keys[] = {
     {"reports", "per-day", KIND_NUMBER, false, AT(reports.per_day), 1, 1000000},
     {"reports", "per-destination", KIND_NUMBER, false, AT(reports.per_destination), 1, 1000000},
     {"reports", "failures-per-domain", KIND_NUMBER, false, AT(reports.failures_per_domain), 1, 1000},
+    {"web", "metrics-from", KIND_NETS, true, AT(web.metrics_from)},
     {"web", "proxies", KIND_NETS, true, AT(web.proxies)},
     {"web", "session-idle", KIND_TIME, false, AT(web.idle), 1000, 30 * DAY_MS},
     {"web", "session-longest", KIND_TIME, false, AT(web.longest), 1000, 365 * DAY_MS},
@@ -543,7 +546,7 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web",
+    static const char *const sections[] = {"log", "listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web",
                                           "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];
@@ -623,6 +626,8 @@ static void set_defaults(struct config *c)
     c->store = "sqlite";
     c->blobs = "segments";
     c->log_level = LOG_INFO;
+    c->log.keep = 14 * DAY_MS;
+    c->log.size = 1ull << 30;
     c->outbound.port = 25;
     c->outbound.connections = 200;
     c->outbound.per_destination = 20;

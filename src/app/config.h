@@ -72,6 +72,10 @@ struct config {
     const char *user, *vault_user;
     const char *store, *blobs;
     enum log_level log_level;
+    struct {
+        int64_t keep;
+        uint64_t size; /* 0: nothing is kept */
+    } log;
     struct config_nets relay_from, proxy_from;
     bool relay_any_sender; /* relay-from may send for foreign domains also */
     bool plaintext_login;  /* loopback clients may log in without TLS */
@@ -132,6 +136,7 @@ struct config {
         uint32_t per_day, per_destination, failures_per_domain;
     } reports;
     struct {
+        struct config_nets metrics_from;
         struct config_nets proxies; /* in front of us: their word about the client counts */
         int64_t idle, longest;      /* how long a session of the pages may rest, and last */
     } web;

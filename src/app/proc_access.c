@@ -2,8 +2,10 @@
 #include <stdlib.h>
 
 #include "app/process.h"
+#include "base/clock.h"
 #include "imap/server.h"
 #include "pop3/server.h"
+#include "store/mailq.h"
 #include "sys/confine.h"
 #include "web/web.h"
 
@@ -92,13 +94,44 @@ static void health_asked(void *child)
     poke_send(c->start->bus, &p);
 }
 
+#define WELL_KNOWN_MS 2000 /* so long an answer stands: who asks often costs nothing */
+
+/* The store answers, and the vault. */
+static bool is_well(void *child, const char **why)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the three */
+    static int64_t until_ms;
+    static const char *reason;
+    const struct child *c = child;
+    struct mailq_counts counts;
+    struct buf key;
+
+    pthread_mutex_lock(&lock);
+    if (clock_mono_ms() >= until_ms) {
+        buf_init(&key, 4096);
+        enum rc rc = vault_key_public(c->vault, VIEW("healthz"), TLS_KEY_SERVING, &key);
+        reason = rc == RC_TEMP || rc == RC_CLOSED || rc == RC_TIMEOUT ? "The vault does not answer."
+                 : mailq_count(c->store, &counts) != RC_OK           ? "The store does not answer."
+                                                                     : NULL;
+        buf_clear(&key);
+        until_ms = deadline_in(WELL_KNOWN_MS);
+    }
+    *why = reason ? reason : "";
+    pthread_mutex_unlock(&lock);
+    return !*why[0];
+}
+
 static struct web_settings web_settings_of(struct child *c)
 {
     struct web_settings set = {.hostname = c->config->hostname,
                                .store = c->store,
                                .queue_changed = queue_changed,
                                .health_asked = health_asked,
+                               .is_well = is_well,
                                .app = c,
+                               .data = c->config->data,
+                               .metrics_from = c->config->web.metrics_from.v,
+                               .n_metrics_from = c->config->web.metrics_from.n,
                                .sasl = child_sasl(c),
                                .proxies = c->config->web.proxies.v,
                                .n_proxies = c->config->web.proxies.n,

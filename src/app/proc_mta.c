@@ -286,6 +286,8 @@ static void tick(void *ctx)
 {
     struct mta *m = ctx;
     const int64_t now_s = clock_real_s();
+    const struct logfile_settings log = process_logfile(m->child.config, m->child.start->users);
+    logfile_turn(&log);
     store_maintain(m->child.store, true);
     tls_outcomes_flush(m->outcomes);
     if (now_s - m->forgotten_s < DAY_S)

@@ -13,11 +13,15 @@
 #include "app/users.h"
 #include "login/sasl.h"
 #include "net/pool.h"
+#include "sys/logfile.h"
 #include "vault/vault.h"
 
 #define VAULT_CHANNELS 4     /* for each of mta and access */
 #define DRAIN_MS       10000 /* for commands and deliveries under way at SIGTERM */
 #define LISTENERS_MAX  256
+
+/* How the log is kept, as the configuration says. */
+struct logfile_settings process_logfile(const struct config *c, const struct users *u);
 
 /* First byte of a control message. */
 enum {

@@ -48,6 +48,7 @@ struct server {
     int64_t vault_ends_ms; /* when it goes; 0: they have not all reloaded */
     int signals;
     bool told_ready, stopping;
+    int64_t log_ms;        /* when to look whether the kept log goes on in another file */
     bool reload;           /* asked for; begins when no other is under way */
     int64_t kill_ms;       /* when stopping takes too long */
     int status;
@@ -70,6 +71,12 @@ const char *process_of_service(enum config_service service)
     case SERVICE_HTTPS: return "access";
     default: return NULL;
     }
+}
+
+struct logfile_settings process_logfile(const struct config *c, const struct users *u)
+{
+    return (struct logfile_settings){.data = c->data, .keep_s = c->log.keep / 1000, .bytes = c->log.size,
+                                     .owner = u->root ? u->store.uid : (uid_t)-1, .group = u->store.gid};
 }
 
 /* --- small change --- */
@@ -116,7 +123,7 @@ static void close_channels(int fds[VAULT_CHANNELS])
 
 static bool is_kept(const struct start *start, int fd)
 {
-    bool kept = fd <= 2 || fd == start->control || fd == start->bus || fd == start->lock;
+    bool kept = fd <= 2 || fd == start->control || fd == start->bus || fd == start->lock || fd == logfile_fd();
     for (size_t i = 0; i < start->n_channels; i++)
         kept |= fd == start->channels[i];
     for (size_t i = 0; i < start->n_listeners; i++)
@@ -135,6 +142,7 @@ static void close_others(const struct start *start)
     last = start->control > last ? start->control : last;
     last = start->bus > last ? start->bus : last;
     last = start->lock > last ? start->lock : last;
+    last = logfile_fd() > last ? logfile_fd() : last;
     for (int fd = 3; fd < last; fd++)
         if (!is_kept(start, fd))
             close(fd);
@@ -494,7 +502,7 @@ static void handle_signal(struct server *s)
 
 static int64_t next_event(const struct server *s)
 {
-    int64_t next = s->stopping ? s->kill_ms : NO_DEADLINE;
+    int64_t next = s->stopping ? s->kill_ms : s->log_ms;
     if (s->vault_ends_ms && s->vault_ends_ms < next)
         next = s->vault_ends_ms;
     for (enum which w = VAULT; w < CHILDREN && !s->stopping; w++)
@@ -509,6 +517,11 @@ static void run_timers(struct server *s)
     if (s->vault_ends_ms && now >= s->vault_ends_ms) {
         close_fd(&s->vault_before);
         s->vault_ends_ms = 0;
+    }
+    if (now >= s->log_ms) {
+        const struct logfile_settings log = process_logfile(s->config, &s->users);
+        logfile_follow(&log);
+        s->log_ms = deadline_in(CHILD_TICK_MS);
     }
     for (enum which w = VAULT; w < CHILDREN; w++) {
         struct proc *p = &s->children[w];
@@ -609,6 +622,9 @@ static bool prepare(struct server *s)
         return app_fail("%s", why ? why : "out of memory"), false;
     if (!lock_data(s))
         return false;
+    const struct logfile_settings log = process_logfile(s->config, &s->users);
+    logfile_turn(&log);
+    s->log_ms = deadline_in(CHILD_TICK_MS);
     raise_limits(s->config);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

@@ -154,17 +154,18 @@ static enum rc check_way(const char *path, const struct user_id *user, struct ar
 
 enum rc users_prepare_data(const struct config *c, const struct users *u, struct arena *a, const char **why)
 {
-    const char *run = arena_printf(a, "%s/run", c->data), *vault = arena_printf(a, "%s/vault", c->data);
+    const char *run = arena_printf(a, "%s/run", c->data), *vault = arena_printf(a, "%s/vault", c->data),
+               *log = arena_printf(a, "%s/log", c->data);
     const char *inside = arena_printf(a, "%s/.", c->data);
     enum rc rc;
 
     *why = NULL;
-    if (!run || !vault || !inside)
+    if (!run || !vault || !inside || !log)
         return RC_TEMP;
     /* The vault's user passes through data to its own folder, and can list nothing there. */
     const mode_t mode = u->vault.uid != u->store.uid ? 0711 : 0700;
     if ((rc = prepare_folder(c->data, u, &u->store, mode, a, why)) != RC_OK ||
-        (rc = prepare_folder(run, u, &u->store, 0700, a, why)) != RC_OK ||
+        (rc = prepare_folder(run, u, &u->store, 0700, a, why)) != RC_OK || (rc = prepare_folder(log, u, &u->store, 0700, a, why)) != RC_OK ||
         (rc = prepare_folder(vault, u, &u->vault, 0700, a, why)) != RC_OK)
         return rc;
     if (!u->root)

@@ -7,10 +7,16 @@
 
 static _Atomic int least = LOG_INFO; /* a reload may change it while others log */
 static const char *process = "facteur";
+static _Atomic int kept = -1;
 
 void log_set_level(enum log_level level)
 {
     atomic_store_explicit(&least, (int)level, memory_order_relaxed);
+}
+
+void log_keep(int fd)
+{
+    atomic_store_explicit(&kept, fd, memory_order_release);
 }
 
 void log_set_process(const char *name)
@@ -98,6 +104,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     }
     l.text[l.n++] = '\n';
     /* A log that cannot be written has nobody left to tell. */
-    if (write(STDERR_FILENO, l.text, l.n) < 0)
-        return;
+    const int fds[] = {STDERR_FILENO, atomic_load_explicit(&kept, memory_order_acquire)};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0 && write(fds[i], l.text, l.n) < 0)
+            continue;
 }

@@ -1,4 +1,5 @@
-/* base/log: one line an event, `TIME LEVEL PROCESS event field=value ...`, to standard error.
+/* base/log: one line an event, `TIME LEVEL PROCESS event field=value ...`, to standard error, and to the file that is kept
+ * (sys/logfile.h).
  * Event and field names are an interface (docs/log.md). Values are escaped: bytes of peers cannot make lines
  * or fields. One write(2) a line; any thread. Secrets are never given to it. */
 #ifndef BASE_LOG_H
@@ -31,6 +32,8 @@ struct log_field {
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 /* Lines below this level are dropped; LOG_INFO until set. Any thread, at any time. */
 void log_set_level(enum log_level level);
+/* Lines go to this descriptor too; -1: no more. It stays the caller's. */
+void log_keep(int fd);
 /* Name of this process in each line ("parent", "vault", "mta", "access", "facteur"). Must stay valid. */
 void log_set_process(const char *name);
 

@@ -314,7 +314,7 @@ static enum rc reject_rcpt(struct smtp_session *s, struct view rcpt, int code, c
     board_count(BOARD_REFUSED, "recipient");
     log_info("smtp.rcpt.rejected", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),
              F_VIEW("sender", s->tx.sender), F_VIEW("rcpt", rcpt), F_INT("code", code),
-             F_CSTR("reason", text));
+             F_CSTR("reason", text), F_INT("n", s->n_mail));
     return smtp_reply(s, code, status, text);
 }
 

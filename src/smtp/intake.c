@@ -112,7 +112,9 @@ void smtp_intake_add(struct smtp_session *s, struct view content)
 
 /* --- the end --- */
 
-#define LOG_FIELDS 11 /* without those of the judge */
+#define LOG_RCPTS  10 /* recipients that are named */
+#define LOG_HELO   100
+#define LOG_FIELDS 14 /* without those of the judge */
 
 static size_t fields_of_refusal(const struct smtp_session *s, struct log_field *f)
 {
@@ -127,7 +129,21 @@ static size_t fields_of_refusal(const struct smtp_session *s, struct log_field *
     return n;
 }
 
-static size_t fields_of_message(const struct smtp_session *s, const struct mailq_message *m, struct log_field *f)
+/* "anne@ici.test,bert@ici.test,...": as the client named them, once each. */
+static void write_recipients(const struct smtp_tx *tx, struct buf *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < tx->n && n < LOG_RCPTS; i++) {
+        if (i > 0 && view_eq(tx->rcpts[i].original, tx->rcpts[i - 1].original))
+            continue;
+        buf_printf(out, "%s%.*s", n > 0 ? "," : "", VIEW_FMT(tx->rcpts[i].original));
+        n++;
+    }
+    if (tx->n_rcpt > n)
+        buf_str(out, ",...");
+}
+
+static size_t fields_of_message(const struct smtp_session *s, const struct mailq_message *m, struct buf *to, struct log_field *f)
 {
     const struct smtp_tx *tx = &s->tx;
     struct tls_info tls;
@@ -142,6 +158,10 @@ static size_t fields_of_message(const struct smtp_session *s, const struct mailq
     f[n++] = F_INT("targets", tx->n);
     f[n++] = F_INT("size", m->size);
     f[n++] = F_CSTR("tls", conn_tls(s->c, &tls) ? tls.version : "");
+    write_recipients(tx, to);
+    f[n++] = F_VIEW("to", buf_view(to));
+    f[n++] = F_VIEW("helo", view_slice(view_str(s->helo), 0, LOG_HELO));
+    f[n++] = F_CSTR("service", smtp_service_name(s->kind));
     return n;
 }
 
@@ -149,12 +169,14 @@ static void log_message(const struct smtp_session *s, const struct mailq_message
 {
     struct log_field f[LOG_FIELDS + SMTP_VERDICT_FIELDS] = {0}; /* one stays empty: the end */
     bool refused = s->tx.in.refusal.code;
-    struct buf text;
-    size_t n = refused ? fields_of_refusal(s, f) : fields_of_message(s, m, f);
+    struct buf text, to;
     buf_init(&text, 1024);
+    buf_init(&to, LOG_LINE_MAX);
+    size_t n = refused ? fields_of_refusal(s, f) : fields_of_message(s, m, &to, f);
     smtp_judging_fields(s, &text, f + n);
     log_write(LOG_INFO, refused ? "smtp.message.rejected" : "smtp.message.accepted", f);
     buf_clear(&text);
+    buf_clear(&to);
 }
 
 /* The best of its signatures: one that passes is enough. */

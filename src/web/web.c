@@ -1,4 +1,5 @@
 #include "web/web_impl.h"
+#include "web/metrics.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -169,10 +170,34 @@ static void refuse_method(struct asked *q)
 
 static void answer_health(struct asked *q, bool reads)
 {
-    if (reads)
-        say(q, 200, "ok");
-    else
+    const char *why = "";
+    if (!reads)
         refuse_method(q);
+    else if (q->set->is_well && !q->set->is_well(q->set->app, &why))
+        say(q, 503, why);
+    else
+        say(q, 200, "ok");
+}
+
+/* On this machine anybody may read it, but for what a proxy asks in others' name. */
+static bool may_see_metrics(const struct asked *q)
+{
+    return addr_in_nets(&q->from.peer, q->set->metrics_from, q->set->n_metrics_from) ||
+           (addr_is_loopback(&q->from.peer) && !q->from.by_proxy && http_field(q->request, "X-Forwarded-For").n == 0 &&
+            http_field(q->request, "Forwarded").n == 0);
+}
+
+static void answer_metrics(struct asked *q, bool reads)
+{
+    bool open_metrics = view_ifind(http_field(q->request, "Accept"), VIEW("application/openmetrics-text")) != VIEW_NONE;
+    if (!may_see_metrics(q)) {
+        say(q, 403, "Not from here: `web { metrics-from }` says who may.");
+    } else if (!reads) {
+        refuse_method(q);
+    } else {
+        q->response->content_type = open_metrics ? METRICS_OPEN_METRICS : METRICS_TEXT;
+        metrics_write(q->set->store, open_metrics, &q->response->body);
+    }
 }
 
 static void lead_to_pages(struct asked *q)
@@ -213,6 +238,8 @@ static void answer(struct asked *q)
     http_respond(q->response, "X-Content-Type-Options", VIEW("nosniff"));
     if (view_eq(path, VIEW("/healthz")))
         answer_health(q, reads);
+    else if (view_eq(path, VIEW("/metrics")))
+        answer_metrics(q, reads);
     else if (reads && view_starts(path, VIEW(CHALLENGE_PATH)))
         answer_challenge(q);
     else if (view_eq(path, VIEW("/admin")) || view_starts(path, VIEW("/admin/")))
@@ -246,14 +273,19 @@ size_t web_body_max(void *ctx, const struct http_request *request)
 
 static enum rc copy_settings(const struct web_settings *set, struct arena *a, struct web_settings *out)
 {
-    struct addr_net *proxies = arena_new_array(a, set->n_proxies, struct addr_net);
+    struct addr_net *proxies = arena_new_array(a, set->n_proxies, struct addr_net),
+                    *metrics_from = arena_new_array(a, set->n_metrics_from, struct addr_net);
     *out = *set;
     out->hostname = arena_printf(a, "%s", set->hostname);
-    if (!out->hostname || !proxies)
+    out->data = arena_printf(a, "%s", set->data ? set->data : "");
+    if (!out->hostname || !out->data || !proxies || !metrics_from)
         return RC_TEMP;
     for (size_t i = 0; i < set->n_proxies; i++)
         proxies[i] = set->proxies[i];
     out->proxies = proxies;
+    for (size_t i = 0; i < set->n_metrics_from; i++)
+        metrics_from[i] = set->metrics_from[i];
+    out->metrics_from = metrics_from;
     return RC_OK;
 }
 

@@ -19,10 +19,15 @@ struct web_settings {
     /* What the other process must hear of. NULL: nobody listens. */
     void (*queue_changed)(void *app); /* rows of the queue changed */
     void (*health_asked)(void *app); /* a health_result row waits */
+    /* Whether the rest of the server is well; else *why, a plain sentence. */
+    bool (*is_well)(void *app, const char **why);
     void *app;
+    const char *data;     /* the folder, for the log in it */
     struct sasl_settings sasl;
     const struct addr_net *proxies; /* whose X-Forwarded-For and X-Forwarded-Proto count */
     size_t n_proxies;
+    const struct addr_net *metrics_from; /* who may read /metrics, beside this machine */
+    size_t n_metrics_from;
     struct session_terms terms;
 };
 struct web;
