@@ -2,6 +2,7 @@
 import json
 import os
 import socket
+import ssl
 import threading
 
 import pytest
@@ -185,3 +186,67 @@ def test_tlsa_records_against_what_is_served():
         assert [p["mark"] for p in found] == ["bad"] and "no TLS" in found[0]["text"], found
     finally:
         lab.close()
+
+
+class WeakServer:
+    """Port 25 with STARTTLS as it was made ten years ago."""
+
+    def __init__(self, lab, hostname):
+        self.ip = lab.ip()
+        cert, key, csr, dh = (os.path.join(lab.dir, "weak." + e) for e in ("pem", "key", "csr", "dh"))
+        lab.openssl("req", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=other.test", "-keyout", key, "-out", csr)
+        lab.openssl("x509", "-req", "-sha1", "-in", csr, "-CA", lab.ca, "-CAkey", lab.ca_key, "-CAcreateserial", "-days", "20", "-out", cert)
+        lab.openssl("dhparam", "-dsaparam", "-out", dh, "1024")
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.set_ciphers("ALL:COMPLEMENTOFALL:aNULL:eNULL:@SECLEVEL=0")
+        self.context.minimum_version, self.context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2
+        self.context.load_dh_params(dh)
+        self.context.load_cert_chain(cert, key)
+        self.context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        self.context.options |= 1 << 8  # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
+        self.listener = socket.create_server((self.ip, PORTS["smtp"]))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.one, args=(s,), daemon=True).start()
+
+    def one(self, s):
+        with s:
+            s.settimeout(10 * SLOW)
+            try:
+                s.sendall(b"220 weak.test ESMTP\r\n")
+                for answer in (b"250-weak.test\r\n250 STARTTLS\r\n", b"220 go\r\n"):
+                    if not s.recv(1000):
+                        return
+                    s.sendall(answer)
+                with self.context.wrap_socket(s, server_side=True) as t:
+                    while t.recv(1000):
+                        t.sendall(b"250 weak.test\r\n")
+            except (OSError, ssl.SSLError):
+                return
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_tls_of_ten_years_ago(good, lab):
+    weak = WeakServer(lab, "mx.weak.test")
+    lab.dns.set("weak.test.", "MX 10 mx.weak.test.")
+    lab.dns.set("mx.weak.test.", "A %s" % weak.ip)
+    lab.dns.set("test.", 'CAA 0 issue "ca.test"')
+    try:
+        answer = points(good, "weak.test", code=1)
+    finally:
+        weak.listener.close()
+    for point, mark, words in [("tls.versions", "warn", "TLS 1.0"), ("tls.ciphers", "warn", "protect nothing"), ("tls.order", "note", "worse"),
+                               ("tls.exchange", "warn", "1024 bits"), ("tls.client-renegotiation", "note", "new handshakes"),
+                               ("tls.compression", "good", ""), ("tls.renegotiation", "good", ""), ("tls.early-data", "good", ""),
+                               ("cert.key", "warn", "1024 bits"), ("cert.signature", "warn", "SHA1"), ("cert.name", "note", "not for this name"),
+                               ("caa.record", "good", "ca.test"), ("send.host", "good", "TLS when offered")]:
+        found = [p for p in answer["points"] if p["id"] == point]
+        assert found and found[0]["mark"] == mark and words in found[0]["text"], (point, answer["points"])
+        assert mark == "good" or found[0]["repair"]
+    assert answer["dmarc"]["walk"][0] == {"name": "_dmarc.weak.test", "record": None, "used": False}

@@ -52,7 +52,7 @@ def test_each_sentence_has_its_french(folder, files, says, gives, words):
         if not re.match(files, name) or name.endswith("_test.c") or os.path.join(folder, name) == words:
             continue
         text = re.sub(r"(?s)/\*.*?\*/", "", open(os.path.join(SRC, folder, name)).read())
-        said = list(calls(text, says))
+        said = list(calls(text, says)) + re.findall(r'#define \w+_REPAIR (.*)', text)
         for give in gives:
             said += re.findall(r"(?sm)^[^\n;]*\b%s\([^;{]*\)\n\{(.*?)^\}" % give, text)
         missing += [s for part in said for s in literals(part) if is_sentence(s) and s not in english]

@@ -4,6 +4,7 @@
 
 #include "app/commands.h"
 #include "app/health_own.h"
+#include "app/health_route.h"
 #include "app/resolver.h"
 #include "fetch/fetch.h"
 #include "health/health_json.h"
@@ -13,6 +14,7 @@
 #define DOCTOR_MS 120000 /* for one domain */
 #define TRUST_MAX (4u << 20)
 #define HTTPS_PORT 443
+#define NS_PORT 53
 
 struct doctor {
     struct app *app;
@@ -51,6 +53,13 @@ static void print_spf_tree(const struct doctor *d, const struct health *h)
                n->is_lookup ? lang_of(doctor_words, d->lang, "   (1 look-up)") : "");
 }
 
+/* The way to an inherited policy, or to none. */
+static void print_walk(const struct health *h)
+{
+    for (const struct health_dmarc_step *step = h->dmarc; step && !h->dmarc->used; step = step->next)
+        printf("            %c %.*s  %.*s\n", step->used ? '*' : ' ', VIEW_FMT(step->name), VIEW_FMT(step->record.n > 0 ? step->record : VIEW("-")));
+}
+
 static void print_points(const struct doctor *d, const struct health *h)
 {
     const char *area = "";
@@ -66,6 +75,8 @@ static void print_points(const struct doctor *d, const struct health *h)
         printf("%.*s\n", VIEW_FMT(p->text[d->lang]));
         if (strcmp(p->id, "spf.record") == 0 && p->mark == HEALTH_GOOD)
             print_spf_tree(d, h);
+        if (strcmp(p->id, "dmarc.record") == 0)
+            print_walk(h);
         if (p->repair[d->lang].n > 0)
             printf("          -> %.*s\n", VIEW_FMT(p->repair[d->lang]));
     }
@@ -112,6 +123,19 @@ static int look(struct doctor *d, struct health_settings *set, struct view domai
     return h.n[HEALTH_BAD] > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
+static bool add_blocklists(struct app *app, const struct config *c, struct health_settings *set)
+{
+    const char **lists = arena_new_array(&app->arena, c->health.blocklists.n + 1, const char *);
+    for (size_t i = 0; lists && i < c->health.blocklists.n; i++)
+        if (!(lists[i] = arena_cstr(&app->arena, c->health.blocklists.v[i])))
+            return false;
+    set->blocklists = lists;
+    set->n_blocklists = c->health.blocklists.n;
+    set->sources = c->outbound.bind.v;
+    set->n_sources = c->outbound.bind.n;
+    return lists != NULL;
+}
+
 int cmd_doctor(struct app *app, int argc, char **argv)
 {
     const struct config *c;
@@ -147,22 +171,32 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     struct health_settings set = {.dns = app_resolver(app),
                                   .hostname = c ? c->hostname : "localhost",
                                   .port = c ? c->outbound.port : 25,
+                                  .ns_port = NS_PORT,
                                   .https_port = HTTPS_PORT,
                                   .connect = true,
                                   .now_s = clock_real_s(),
                                   .progress = tell_progress,
                                   .ctx = &d};
+    struct health_route route = {.dns = set.dns, .hostname = set.hostname, .port = set.port, .https_port = HTTPS_PORT};
+    set.decide = health_route_decide;
+    set.decide_ctx = &route;
     for (size_t i = 0; c && i < c->outbound.bind.n; i++)
         *(addr_is_ipv6(&c->outbound.bind.v[i]) ? &set.bind6 : &set.bind4) = &c->outbound.bind.v[i];
+    if (c && !add_blocklists(app, c, &set))
+        return app_fail("out of memory");
     if (!set.dns)
         return EXIT_FAILED;
     fetch_init();
     struct tls_client *trust = open_trust(c);
     set.trust = trust;
+    const struct sts_settings sts = {.store = app->store, .dns = set.dns, .trust = trust, .only_asked = true};
+    if (c && trust && sts_cache_new(&sts, &route.sts) != RC_OK)
+        fprintf(stderr, "facteur: without memory for policies: MTA-STS is left out of what a sender would do\n");
     d.list = app->json ? json_array() : NULL;
     for (size_t i = 0; i < n; i++)
         if (look(&d, &set, domains[i]) != EXIT_DONE)
             code = EXIT_FAILED;
+    sts_cache_free(route.sts);
     tls_client_free(trust);
     dns_free(set.dns);
     if (d.list && app_print_json(d.list) != EXIT_DONE)

@@ -141,6 +141,9 @@ struct config {
         int64_t idle, longest;      /* how long a session of the pages may rest, and last */
     } web;
     struct {
+        struct config_domains blocklists;
+    } health;
+    struct {
         struct config_times retry; /* the last one repeats */
         int64_t delay_notice, expire;
     } queue;

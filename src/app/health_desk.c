@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/health_own.h"
+#include "app/health_route.h"
 #include "app/resolver.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,25 +15,34 @@
 
 #define MEMORY       (32u << 20) /* of one look */
 #define HTTPS_PORT   443
+#define NS_PORT      53
+#define SETTINGS_MAX (1u << 20)
 #define RECORDS_MS   15000
 #define FAILED_S     3600 /* after a failure of the store a domain waits so long for its daily look */
 #define DAILY_GAP_MS 2000 /* between two daily looks: nobody waits for them */
 
+/* Never changed once made; whoever works with them holds a reference. */
 struct desk_settings {
-    char *hostname;
+    atomic_uint refs;
+    struct arena mem;
     struct tls_client *trust;
-    struct addr bind4, bind6; /* len 0: any */
+    const char *hostname;
+    const struct addr *bind4, *bind6; /* NULL: any */
+    const char **blocklists;
+    struct addr *sources;
+    size_t n_blocklists, n_sources;
     unsigned port;
     bool is_lab; /* all that we listen for is local: so may be the hosts of others */
 };
 struct health_desk {
     struct store *store;
     struct dns *dns;
+    struct sts_cache *sts;
     pthread_t answering, daily;
     bool has_answering, has_daily;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
-    struct desk_settings set;
+    struct desk_settings *set;
     bool woken;
     atomic_bool stop;
 };
@@ -52,33 +62,54 @@ static bool is_lab(const struct config *c)
     return any;
 }
 
-static enum rc take_settings(const struct health_desk_settings *from, struct desk_settings *out)
+static void drop_settings(struct desk_settings *set)
+{
+    if (!set || atomic_fetch_sub(&set->refs, 1) > 1)
+        return;
+    tls_client_free(set->trust);
+    arena_clear(&set->mem);
+    free(set);
+}
+
+/* NULL: no memory. */
+static struct desk_settings *make_settings(const struct health_desk_settings *from)
 {
     const struct config *c = from->config;
-    *out = (struct desk_settings){.hostname = strdup(c->hostname), .port = c->outbound.port, .is_lab = is_lab(c)};
-    if (!out->hostname)
-        return RC_TEMP;
-    out->trust = tls_client_ref(from->trust);
-    for (size_t i = 0; i < c->outbound.bind.n; i++)
-        *(addr_is_ipv6(&c->outbound.bind.v[i]) ? &out->bind6 : &out->bind4) = c->outbound.bind.v[i];
-    return RC_OK;
+    struct desk_settings *set = calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+    atomic_init(&set->refs, 1);
+    arena_init(&set->mem, SETTINGS_MAX);
+    set->port = c->outbound.port;
+    set->is_lab = is_lab(c);
+    set->trust = tls_client_ref(from->trust);
+    set->hostname = arena_cstr(&set->mem, view_str(c->hostname));
+    set->sources = arena_new_array(&set->mem, c->outbound.bind.n + 1, struct addr);
+    set->blocklists = arena_new_array(&set->mem, c->health.blocklists.n + 1, const char *);
+    bool ok = set->hostname && set->sources && set->blocklists;
+    for (size_t i = 0; ok && i < c->outbound.bind.n; i++) {
+        struct addr *own = &set->sources[set->n_sources++];
+        *own = c->outbound.bind.v[i];
+        *(addr_is_ipv6(own) ? &set->bind6 : &set->bind4) = own;
+    }
+    for (size_t i = 0; ok && i < c->health.blocklists.n; i++) {
+        set->blocklists[i] = arena_cstr(&set->mem, c->health.blocklists.v[i]);
+        ok = set->blocklists[i] != NULL;
+        set->n_blocklists += ok;
+    }
+    if (ok)
+        return set;
+    drop_settings(set);
+    return NULL;
 }
 
-static void clear_settings(struct desk_settings *set)
-{
-    free(set->hostname);
-    tls_client_free(set->trust);
-}
-
-/* Another's to keep: valid until clear_settings. */
-static enum rc copy_settings(struct health_desk *d, struct desk_settings *out)
+static struct desk_settings *hold_settings(struct health_desk *d)
 {
     pthread_mutex_lock(&d->lock);
-    *out = d->set;
-    out->hostname = strdup(d->set.hostname);
-    out->trust = tls_client_ref(d->set.trust);
+    struct desk_settings *set = d->set;
+    atomic_fetch_add(&set->refs, 1);
     pthread_mutex_unlock(&d->lock);
-    return out->hostname ? RC_OK : RC_TEMP;
+    return set;
 }
 
 /* --- answers --- */
@@ -94,19 +125,27 @@ static enum rc dump(json_t *j, struct arena *a, struct view *out)
 
 static enum rc look(struct health_desk *d, const struct desk_settings *set, struct arena *a, struct health_result *r)
 {
+    struct health_route route = {.dns = d->dns, .hostname = set->hostname, .port = set->port, .sts = d->sts, .https_port = HTTPS_PORT};
     struct health_settings look = {.dns = d->dns,
                                    .trust = set->trust,
                                    .hostname = set->hostname,
-                                   .bind4 = set->bind4.len > 0 ? &set->bind4 : NULL,
-                                   .bind6 = set->bind6.len > 0 ? &set->bind6 : NULL,
+                                   .bind4 = set->bind4,
+                                   .bind6 = set->bind6,
                                    .port = set->port,
+                                   .ns_port = NS_PORT,
                                    .https_port = HTTPS_PORT,
                                    .connect = true,
+                                   .blocklists = set->blocklists,
+                                   .n_blocklists = set->n_blocklists,
+                                   .sources = set->sources,
+                                   .n_sources = set->n_sources,
+                                   .decide = health_route_decide,
+                                   .decide_ctx = &route,
                                    .now_s = clock_real_s(),
                                    .stop = &d->stop};
     struct health h;
     enum rc rc = health_own(d->store, r->domain, a, &look);
-    look.public_only = !look.ours && !set->is_lab;
+    look.public_only = route.public_only = !look.ours && !set->is_lab;
     if (rc == RC_OK)
         rc = health_look(&look, r->domain, deadline_in(HEALTH_DESK_LOOK_MS), a, &h);
     for (enum lang lang = LANG_EN; lang < LANG_N && rc == RC_OK; lang++)
@@ -129,14 +168,14 @@ static enum rc compare(struct health_desk *d, struct arena *a, struct health_res
 /* A question that cannot be answered is answered all the same, by nothing: it must not come again at once. */
 static void answer(struct health_desk *d, struct arena *a, struct health_result *r)
 {
-    struct desk_settings set = {0};
-    enum rc rc = copy_settings(d, &set);
+    struct desk_settings *set = hold_settings(d);
+    enum rc rc = RC_NOTFOUND;
     dns_forget(d->dns);
-    if (rc == RC_OK && r->kind == HEALTH_ASK_DOCTOR)
-        rc = look(d, &set, a, r);
-    else if (rc == RC_OK && r->kind == HEALTH_ASK_RECORDS)
+    if (r->kind == HEALTH_ASK_DOCTOR)
+        rc = look(d, set, a, r);
+    else if (r->kind == HEALTH_ASK_RECORDS)
         rc = compare(d, a, r);
-    clear_settings(&set);
+    drop_settings(set);
     if (rc != RC_OK)
         r->text[LANG_EN] = r->text[LANG_FR] = VIEW("");
     if (d->stop)
@@ -225,7 +264,9 @@ enum rc health_desk_new(const struct health_desk_settings *set, struct health_de
     d->store = set->store;
     pthread_mutex_init(&d->lock, NULL);
     thread_cond_init(&d->changed);
-    enum rc rc = take_settings(set, &d->set);
+    d->sts = set->sts;
+    d->set = make_settings(set);
+    enum rc rc = d->set ? RC_OK : RC_TEMP;
     if (rc == RC_OK)
         rc = resolver_open_fresh(set->config, HEALTH_DESK_KEEP_S, &d->dns, &why);
     if (rc == RC_OK) {
@@ -248,15 +289,14 @@ enum rc health_desk_new(const struct health_desk_settings *set, struct health_de
 
 enum rc health_desk_reload(struct health_desk *d, const struct health_desk_settings *from)
 {
-    struct desk_settings set, old;
-    enum rc rc = take_settings(from, &set);
-    if (rc != RC_OK)
-        return rc;
+    struct desk_settings *set = make_settings(from), *old;
+    if (!set)
+        return RC_TEMP;
     pthread_mutex_lock(&d->lock);
     old = d->set;
     d->set = set;
     pthread_mutex_unlock(&d->lock);
-    clear_settings(&old);
+    drop_settings(old);
     return RC_OK;
 }
 
@@ -281,7 +321,7 @@ void health_desk_free(struct health_desk *d)
     if (d->has_daily)
         pthread_join(d->daily, NULL);
     dns_free(d->dns);
-    clear_settings(&d->set);
+    drop_settings(d->set);
     pthread_mutex_destroy(&d->lock);
     pthread_cond_destroy(&d->changed);
     free(d);

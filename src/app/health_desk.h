@@ -7,6 +7,7 @@
 #include "app/config.h"
 #include "dns/dns.h"
 #include "net/tls.h"
+#include "policy/sts_cache.h"
 #include "store/store.h"
 
 #define HEALTH_DESK_LOOK_MS  60000   /* for one domain */
@@ -20,6 +21,7 @@ struct health_desk_settings {
     struct store *store;
     const struct config *config; /* read during the call only */
     struct tls_client *trust;    /* counted */
+    struct sts_cache *sts;       /* borrowed until health_desk_free */
 };
 /* Opens a resolver of its own. RC_TEMP: logged. */
 enum rc health_desk_new(const struct health_desk_settings *set, struct health_desk **out);

@@ -34,7 +34,7 @@ enum rc health_own(struct store *store, struct view domain, struct arena *a, str
         return rc;
     struct health_selector *own = arena_new_array(a, n + 1, struct health_selector);
     for (size_t i = 0; own && i < n && rc == RC_OK; i++) {
-        own[i] = (struct health_selector){.selector = keys[i].selector};
+        own[i] = (struct health_selector){.selector = keys[i].selector, .since_s = keys[i].active_s};
         rc = write_record(&keys[i], a, &own[i].record);
     }
     set->selectors = own;

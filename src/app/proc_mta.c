@@ -233,7 +233,7 @@ static struct certificates_settings certificates_settings_of(struct mta *m)
 
 static struct health_desk_settings health_settings_of(const struct mta *m)
 {
-    return (struct health_desk_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust};
+    return (struct health_desk_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust, .sts = m->sts};
 }
 
 static enum rc reload(void *ctx, struct child *c)

@@ -12,17 +12,40 @@ const char *health_mark_name(enum health_mark mark)
     return names[mark];
 }
 
-/* "spf.lookups" -> "SPF" */
+/* "spf.lookups" is about SPF; in the order in which they are shown. */
+static const struct {
+    const char *start, *area;
+} areas[] = {{"ns.", "Name servers"}, {"mx.", "MX"},           {"dnssec.", "DNSSEC"},    {"ptr.", "Reverse DNS"}, {"ipv6.", "IPv6"},
+             {"spf.", "SPF"},         {"dkim.", "DKIM"},       {"dmarc.", "DMARC"},      {"bimi.", "BIMI"},       {"send.", "Delivery"},
+             {"tls.", "STARTTLS"},    {"cert.", "Certificates"}, {"caa.", "Certificates"}, {"sts.", "MTA-STS"},   {"dane.", "DANE"},
+             {"tlsrpt.", "TLS-RPT"},  {"list.", "Blocklists"}};
+#define N_AREAS (sizeof areas / sizeof *areas)
+
 static const char *area_of(const char *id)
 {
-    static const struct {
-        const char *start, *area;
-    } areas[] = {{"mx.", "MX"},       {"dnssec.", "DNSSEC"}, {"ptr.", "Reverse DNS"}, {"ipv6.", "IPv6"},  {"spf.", "SPF"}, {"dkim.", "DKIM"},
-                 {"dmarc.", "DMARC"}, {"tls.", "STARTTLS"},  {"sts.", "MTA-STS"},     {"dane.", "DANE"}, {"tlsrpt.", "TLS-RPT"}};
-    for (size_t i = 0; i < sizeof areas / sizeof *areas; i++)
+    for (size_t i = 0; i < N_AREAS; i++)
         if (strncmp(id, areas[i].start, strlen(areas[i].start)) == 0)
             return areas[i].area;
-    return "Mail";
+    bug_if(true);
+    return "";
+}
+
+/* Points of an area together, else as they were found. */
+static void group_points(struct health *h)
+{
+    struct health_point *rest = h->points, **last = &h->points;
+    for (size_t i = 0; i < N_AREAS; i++)
+        for (struct health_point **p = &rest; *p;) {
+            struct health_point *point = *p;
+            if (point->area != areas[i].area) {
+                p = &point->next;
+                continue;
+            }
+            *p = point->next;
+            *last = point;
+            last = &point->next;
+        }
+    *last = NULL;
 }
 
 /* What was formatted, as one line: names of others are in it. */
@@ -113,9 +136,10 @@ enum rc health_look(const struct health_settings *set, struct view domain, int64
     enum rc rc = dns_domain_ascii(domain, a, &out->domain);
     if (rc != RC_OK || view_starts(out->domain, VIEW("[")))
         return rc == RC_TEMP ? RC_TEMP : RC_SYNTAX;
-    static void (*const subjects[])(struct look *) = {health_mx,  health_spf, health_dkim, health_dmarc,
-                                                      health_tls, health_sts, health_dane, health_tlsrpt};
+    static void (*const subjects[])(struct look *) = {health_ns,   health_mx,  health_spf,  health_dkim,   health_dmarc, health_sending,
+                                                      health_tls, health_caa, health_sts, health_dane, health_tlsrpt, health_lists};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !health_is_over(&l); i++)
         subjects[i](&l);
+    group_points(out);
     return l.rc;
 }

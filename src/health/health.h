@@ -1,6 +1,6 @@
 /* health/health: looks at a mail domain from outside, as a suspicious peer would, ours or not, and says of each point how it
- * is, why, and how to mend it: MX and addresses, DNSSEC, reverse DNS, SPF (as a tree), DKIM, DMARC, STARTTLS and certificates
- * of each MX host, MTA-STS, DANE, TLS-RPT. One set of points for `facteur doctor` and the pages.
+ * is, why, and how to mend it, in English and French: name servers, MX and addresses, DNSSEC, reverse DNS, SPF (as a tree), DKIM, DMARC (with
+ * the walk to its record), what a sender would do, STARTTLS with all its settings and certificates of each MX host, MTA-STS, DANE, TLS-RPT, blocklists. One set of points for `facteur doctor` and the pages.
  * Network I/O: the resolver, and connections to the domain's MX hosts (greeting, EHLO, STARTTLS, QUIT; never mail)
  * and its policy host. fetch_init() first. Blocks until
  * its deadline; any thread; all memory is the caller's arena. */
@@ -13,6 +13,7 @@
 #include "dns/dns.h"
 #include "mailauth/spf_tree.h"
 #include "net/tls.h"
+#include "smtp/client.h"
 
 #define HEALTH_HOSTS_MAX     8     /* MX hosts that are looked at, best first */
 #define HEALTH_ADDRS_MAX     4     /* addresses of one host that are connected to */
@@ -45,7 +46,28 @@ struct health_point {
 /* A key that the domain should publish. */
 struct health_selector {
     struct view selector;
+    int64_t since_s;    /* when it began to sign; 0: unknown */
     struct view record; /* the text expected, empty: any key */
+};
+/* How mail to the domain would be sent. */
+struct health_sending {
+    bool possible;   /* else nothing goes there, and `why` */
+    const char *why;
+    struct health_sending_host {
+        struct view name;
+        const char *why;     /* the TLS that is asked for, in words */
+        const char *barred;  /* nothing would go there, and why; NULL: may be tried */
+        bool only_told;      /* ... but for now that is only reported (MTA-STS in mode testing) */
+        struct smtp_client_proof proof;
+    } *hosts;
+    size_t n_hosts;
+};
+/* One step of the walk to the DMARC record (RFC 9989 §4.10). */
+struct health_dmarc_step {
+    struct health_dmarc_step *next;
+    struct view name;   /* "_dmarc.example.org" */
+    struct view record; /* empty: none */
+    bool used;          /* this is the one that counts */
 };
 struct health_settings {
     struct dns *dns;
@@ -53,12 +75,20 @@ struct health_settings {
     const char *hostname;       /* ours, for EHLO */
     const struct addr *bind4, *bind6; /* NULL: any */
     unsigned port;              /* of MX hosts */
+    unsigned ns_port;           /* of name servers */
     unsigned https_port;        /* of policy hosts */
     bool connect;               /* also talk to the MX hosts */
     bool public_only;           /* hosts at private or local addresses are not asked: who names the domain is no operator */
     bool ours;                  /* one of our domains: what we publish and listen for is known */
     const struct health_selector *selectors;
     size_t n_selectors;         /* 0: names that are in use are tried */
+    const char *const *blocklists; /* zones of RFC 5782 */
+    size_t n_blocklists;
+    const struct addr *sources; /* besides MX hosts, addresses that our mail leaves from */
+    size_t n_sources;
+    /* What a sender like us would do: the decision is that of deliveries. NULL: not looked at. */
+    enum rc (*decide)(void *ctx, struct view domain, int64_t deadline_ms, struct arena *a, struct health_sending *out);
+    void *decide_ctx;
     int64_t now_s;
     const atomic_bool *stop;    /* may be NULL; set by another thread: ends soon, with what was found so far */
     /* May be NULL. Told before each step that takes long: "asking mx.ici.test". */
@@ -71,6 +101,7 @@ struct health {
     struct health_point *points; /* in the order to be read */
     unsigned n[HEALTH_UNKNOWN + 1]; /* by mark */
     struct spf_tree spf;
+    struct health_dmarc_step *dmarc; /* the domain's own first */
 };
 /* RC_SYNTAX: not a domain name. RC_TEMP: no memory. */
 enum rc health_look(const struct health_settings *set, struct view domain, int64_t deadline_ms, struct arena *a, struct health *out);

@@ -6,6 +6,10 @@
 #include "mailauth/dkim_key.h"
 #include "mailauth/dmarc.h"
 
+#define DAY_S        86400
+#define KEY_DAYS_MAX 365 /* then a change is advised */
+#define WALK_MAX     8   /* names of RFC 9989 §4.10 */
+
 /* --- SPF --- */
 
 static void say_spf_end(struct look *l, const struct spf_tree *t)
@@ -22,6 +26,34 @@ static void say_spf_end(struct look *l, const struct spf_tree *t)
     else
         health_say(l, "spf.end", HEALTH_BAD, domain, "End the record with \"-all\", or \"~all\" while you are looking for senders.",
                    "It ends with %.*s: it forbids nobody.", VIEW_FMT(t->all));
+}
+
+/* What a term of the domain's own record costs with all below it. */
+static unsigned cost_of(const struct spf_node *n)
+{
+    unsigned cost = n->is_lookup;
+    for (const struct spf_node *below = n->next; below && below->depth > n->depth; below = below->next)
+        cost += below->is_lookup;
+    return cost;
+}
+
+/* Where the look-ups go, so that one knows where to begin. */
+static void say_costly_terms(struct look *l, const struct spf_tree *t)
+{
+    if (t->lookups <= SPF_LOOKUPS_MAX - 2)
+        return;
+    for (const struct spf_node *n = t->nodes; n; n = n->next) {
+        const unsigned cost = cost_of(n);
+        if (n->depth != 0 || cost == 0)
+            continue;
+        if (cost > 1)
+            health_say(l, "spf.cost", HEALTH_NOTE, l->out->domain,
+                       "Does this service still send for you? If so, let it send from a subdomain with an SPF record of its own.",
+                       "%.*s takes %u look-ups with all that it includes.", VIEW_FMT(n->term), cost);
+        else if (view_istarts(n->term, VIEW("a")) || view_istarts(n->term, VIEW("mx")))
+            health_say(l, "spf.cost", HEALTH_NOTE, l->out->domain, "Write the addresses themselves, by ip4 and ip6: these take no look-up.",
+                       "%.*s takes one look-up.", VIEW_FMT(n->term));
+    }
 }
 
 void health_spf(struct look *l)
@@ -52,6 +84,7 @@ void health_spf(struct look *l)
         if (n->problem.n > 0)
             health_say(l, "spf.term", HEALTH_BAD, n->domain, "Correct or remove this part of the record.", "%.*s: %.*s.", VIEW_FMT(n->term),
                        VIEW_FMT(n->problem));
+    say_costly_terms(l, t);
     if (t->lookups > SPF_LOOKUPS_MAX)
         health_say(l, "spf.lookups", HEALTH_BAD, domain,
                    "Remove what no longer sends for you; replace a and mx by ip4 and ip6; move a service to a subdomain of its own.",
@@ -127,6 +160,12 @@ static void look_at_own_key(struct look *l, const struct health_selector *own)
                    "The record is not the one of our key: every signature fails.");
     else
         say_key(l, name, &key, answer.secure);
+    const int64_t days = (l->set->now_s - own->since_s) / DAY_S;
+    if (own->since_s > 0 && rc == RC_OK && days > KEY_DAYS_MAX)
+        health_say(l, "dkim.age", HEALTH_NOTE, name, "`facteur domain rotate-keys` makes new ones, and switches when the DNS shows them.",
+                   "This key has signed for %lld days; keys that leak unseen do less harm when they are changed now and then.", (long long)days);
+    else if (own->since_s > 0 && rc == RC_OK)
+        health_say(l, "dkim.age", HEALTH_GOOD, name, NULL, days > 1 ? "This key has signed for %lld days." : "This key is new.", (long long)days);
 }
 
 static void try_usual_selectors(struct look *l)
@@ -153,7 +192,14 @@ static void try_usual_selectors(struct look *l)
                 }
         }
     }
-    if (!any)
+    /* A name with names below it exists, one without does not (RFC 8020). */
+    const char *below = arena_printf(l->a, "_domainkey.%.*s", VIEW_FMT(l->out->domain));
+    struct dns_answer answer;
+    dns_query(l->set->dns, view_str(below ? below : ""), DNS_TXT, l->deadline_ms, l->a, &answer);
+    if (!any && answer.status == DNS_NXDOMAIN)
+        health_say(l, "dkim.key", HEALTH_BAD, l->out->domain, "Let your mail server make keys and sign, and publish what it prints.",
+                   "There are no DKIM keys: nothing proves that its mail is its own.");
+    else if (!any)
         health_say(l, "dkim.key", HEALTH_NOTE, l->out->domain,
                    "Look at a message of the domain: `facteur check FILE` says whether its signature holds.",
                    "No key was found under the selectors that are usual; which ones it uses only its messages tell.");
@@ -200,6 +246,38 @@ static void look_at_receiver(struct look *l, const struct dmarc_verdict *v, cons
                           "It does not say that it takes reports about this domain: nobody will send them there.");
 }
 
+/* The names that receivers ask, and what they find (RFC 9989 §4.10: from the ninth label on straight to the last seven). */
+static void show_walk(struct look *l, struct view policy_domain)
+{
+    struct health_dmarc_step **last = &l->out->dmarc;
+    struct view name = l->out->domain;
+    for (int i = 0; i < WALK_MAX && name.n > 0; i++) {
+        struct health_dmarc_step *step = arena_new(l->a, struct health_dmarc_step);
+        const char *owner = arena_printf(l->a, "_dmarc.%.*s", VIEW_FMT(name));
+        struct dns_answer answer;
+        struct view *texts;
+        size_t n, labels = 1;
+        if (!step || !owner) {
+            l->rc = RC_TEMP;
+            return;
+        }
+        *step = (struct health_dmarc_step){.name = view_str(owner)};
+        dns_txt(l->set->dns, step->name, l->deadline_ms, l->a, &answer, &texts, &n);
+        for (size_t k = 0; answer.status == DNS_OK && k < n && step->record.n == 0; k++)
+            if (view_istarts(texts[k], VIEW("v=DMARC1")))
+                step->record = texts[k];
+        step->used = step->record.n > 0 && view_ieq(name, policy_domain);
+        *last = step;
+        last = &step->next;
+        for (size_t k = 0; k < name.n; k++)
+            labels += name.p[k] == '.';
+        for (size_t drop = labels > 8 ? labels - 7 : 1; drop > 0; drop--) {
+            size_t dot = view_chr(name, '.');
+            name = dot == VIEW_NONE ? VIEW("") : view_from(name, dot + 1);
+        }
+    }
+}
+
 void health_dmarc(struct look *l)
 {
     struct view domain = l->out->domain;
@@ -212,6 +290,7 @@ void health_dmarc(struct look *l)
     const struct dns_answer answer = {.status = v.result == DMARC_TEMPERROR ? DNS_TEMP : DNS_OK, .why = "for the DMARC record"};
     if (health_unanswered(l, "dmarc.record", domain, &answer))
         return;
+    show_walk(l, v.policy_domain);
     if (v.policy_domain.n == 0) {
         health_say(l, "dmarc.record", HEALTH_BAD, domain,
                    "Publish at _dmarc the TXT record \"v=DMARC1; p=none; rua=mailto:...\", read the reports, then go on to p=reject.",

@@ -3,6 +3,7 @@
 #define HEALTH_HEALTH_IMPL_H
 
 #include "health/health.h"
+#include "net/conn.h"
 #include "policy/dane.h"
 
 struct look_host {
@@ -23,6 +24,7 @@ struct look {
     size_t n_hosts;
     bool no_mail;   /* null MX: the domain takes none (RFC 7505) */
     bool mx_secure; /* the MX records are proven by DNSSEC */
+    struct health_sending sending;
 };
 
 /* Adds a point in each language (health_words). Texts are formatted into the arena; `repair` may be NULL. */
@@ -38,6 +40,10 @@ void health_progress(const struct look *l, const char *what, struct view about);
 bool health_unanswered(struct look *l, const char *id, struct view subject, const struct dns_answer *answer);
 
 /* Each is one subject. */
+void health_ns(struct look *l);       /* name servers, DNSSEC of the domain */
+void health_caa(struct look *l);      /* who may issue certificates for the hosts */
+void health_lists(struct look *l);    /* blocklists */
+void health_sending(struct look *l);  /* what a sender like us would do; for the others below */
 void health_mx(struct look *l);       /* MX, addresses, DNSSEC, reverse DNS; fills in hosts */
 void health_spf(struct look *l);
 void health_dkim(struct look *l);
@@ -45,8 +51,11 @@ void health_dmarc(struct look *l);
 void health_tls(struct look *l);      /* talks to the hosts */
 void health_sts(struct look *l);
 void health_dane(struct look *l);
+/* How well TLS is made at one address; what the certificates of a whole connection are. */
+void health_probe(struct look *l, const struct look_host *host, const struct addr *addr, bool has_1_3);
+void health_certificates(struct look *l, const struct look_host *host, const struct conn *c);
 /* Whether the host serves what its TLSA records say. */
-void health_dane_served(struct look *l, const struct look_host *host, const struct dane *dane);
+void health_dane_served(struct look *l, const struct look_host *host);
 void health_tlsrpt(struct look *l);
 
 #endif

@@ -34,7 +34,7 @@ json_t *health_json_time(int64_t s)
 
 json_t *health_json(const struct health *h, enum lang lang)
 {
-    json_t *points = json_array(), *tree = json_array();
+    json_t *points = json_array(), *tree = json_array(), *walk = json_array();
     for (const struct health_point *p = h->points; p; p = p->next)
         json_array_append_new(points, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "id", p->id, "area", lang_of(health_words, lang, p->area),
                                                 "mark", health_mark_name(p->mark), "subject", text_or_null(p->subject), "text",
@@ -47,6 +47,10 @@ json_t *health_json(const struct health *h, enum lang lang)
                                               health_json_text(n->term), "lookup", (int)n->is_lookup, "problem", text_or_null(buf_view(&problem))));
         buf_clear(&problem);
     }
-    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}}", "domain", health_json_text(h->domain), "made", health_json_time(h->made_s), "points", points, "spf", "lookups",
-                     (int)h->spf.lookups, "tree", tree);
+    for (const struct health_dmarc_step *step = h->dmarc; step; step = step->next)
+        json_array_append_new(walk, json_pack("{s:o, s:o, s:b}", "name", health_json_text(step->name), "record", text_or_null(step->record),
+                                              "used", (int)step->used));
+    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}, s:{s:o}, s:n}", "domain", health_json_text(h->domain), "made",
+                     health_json_time(h->made_s), "points", points, "spf", "lookups", (int)h->spf.lookups, "tree", tree, "dmarc", "walk", walk,
+                     "bimi");
 }

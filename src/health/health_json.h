@@ -6,7 +6,8 @@
 
 #include "health/health.h"
 
-/* {"domain", "made", "points": [{"id", "area", "mark", "subject", "text", "repair"}], "spf": {"lookups", "tree"}}. NULL: no memory. */
+/* {"domain", "made", "points": [{"id", "area", "mark", "subject", "text", "repair"}], "spf": {"lookups", "tree"},
+ * "dmarc": {"walk": [{"name", "record", "used"}]}, "bimi"}. NULL: no memory. */
 json_t *health_json(const struct health *h, enum lang lang);
 /* A text, of which bytes that are not UTF-8 become U+FFFD; a time as "2026-11-22T01:30:00Z", 0: null. */
 json_t *health_json_text(struct view v);

@@ -160,7 +160,13 @@ void health_dane(struct look *l)
             break;
         case DANE_USABLE:
             health_say(l, "dane.tlsa", HEALTH_GOOD, h->name, NULL, "TLSA records, proven by DNSSEC: %zu.", dane.n);
-            health_dane_served(l, h, &dane);
+            if (dane.n > 1)
+                health_say(l, "dane.rollover", HEALTH_GOOD, h->name, NULL, "There is more than one TLSA record: keys can be changed without a gap.");
+            else
+                health_say(l, "dane.rollover", HEALTH_NOTE, h->name,
+                           "Publish a second record of the next key, or of the authority (usage 2), so that a change of keys leaves no gap.",
+                           "There is one TLSA record only.");
+            health_dane_served(l, h);
             break;
         case DANE_UNUSABLE:
             health_say(l, "dane.tlsa", HEALTH_WARN, h->name, "Publish records of usage 3 (or 2), selector 1, matching 1.",

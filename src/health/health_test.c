@@ -6,8 +6,13 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "health/health.h"
 #include "health/health_records.h"
+#include "sys/thread.h"
 
 static const char zone[] =
     "good.test MX 10 mx.good.test\n"
@@ -37,6 +42,16 @@ static const char zone[] =
     "nomail.test MX 0 .\n"
     "nomail.test TXT \"v=spf1 redirect=redirected.test\"\n"
     "redirected.test TXT \"v=spf1 -all\"\n"
+    "good.test NS ns1.good.test\ngood.test NS ns2.good.test\nns1.good.test A 127.0.0.1\nns1.good.test AAAA 2001:db8::53\n"
+    "+signed.test NS ns2.good.test\n+signed.test TXT \"v=spf1 -all\"\n+signed.test MX 10 mx.good.test\n"
+    "test CAA 0 issue \"ca.example\"\ntest CAA 0 iodef \"mailto:x@y\"\n"
+    "2.0.0.127.list.test A 127.0.0.2\n1.2.0.192.list.test A 127.0.0.4\n1.2.0.192.list.test TXT \"see https://list.test/why\"\n"
+    "2.0.0.127.dead.test A 127.0.0.2\n1.0.0.127.dead.test A 127.0.0.2\n"
+    "2.0.0.127.shut.test A 127.255.255.254\n1.0.0.127.shut.test A 127.255.255.254\n"
+    "2.0.0.127.clean.test A 127.0.0.2\n"
+    "costly.test TXT \"v=spf1 a mx include:b1.test include:c1.test ip4:192.0.2.1 -all\"\n"
+    "b1.test TXT \"v=spf1 a:1.test a:2.test a:3.test a:4.test -all\"\nc1.test TXT \"v=spf1 a:5.test -all\"\n"
+    "a1._domainkey.costly.test TXT \"x\"\n_domainkey.costly.test TXT !nodata\n"
     "broken.test MX !temp\n"
     "lying.test MX !bogus\n";
 
@@ -44,7 +59,9 @@ static struct arena arena;
 
 static struct health look(struct dns *dns, const char *domain)
 {
-    const struct health_settings set = {.dns = dns, .hostname = "mx.ici.test", .port = 25, .now_s = 1800000000};
+    static const char *const lists[] = {"list.test", "dead.test", "shut.test", "clean.test"};
+    const struct health_settings set = {.dns = dns, .hostname = "mx.ici.test", .port = 25, .now_s = 1800000000, .blocklists = lists,
+                                        .n_blocklists = 4};
     struct health h;
     assert_int_equal(health_look(&set, view_str(domain), deadline_in(5000), &arena, &h), RC_OK);
     return h;
@@ -98,6 +115,23 @@ static void what_is_good_and_what_is_bad(void **state)
         {"bad.test", "tlsrpt.record", "", "no TLS-RPT", HEALTH_NOTE},
         {"loop.test", "tlsrpt.record", "", "cannot be read", HEALTH_WARN},
         {"a.test", "tlsrpt.record", "", "several", HEALTH_WARN},
+        {"good.test", "ns.count", "", "Name servers: 2", HEALTH_GOOD},
+        {"good.test", "ns.ipv6", "", "One name server alone", HEALTH_NOTE},
+        {"good.test", "ns.host", "ns2.good.test", "no address", HEALTH_WARN},
+        {"signed.test", "ns.count", "", "one name server", HEALTH_WARN},
+        {"signed.test", "dnssec.domain", "", "signatures hold", HEALTH_GOOD},
+        {"good.test", "dnssec.domain", "", "not signed", HEALTH_NOTE},
+        {"good.test", "caa.record", "mx.good.test", "CAA records at test say who may issue certificates: ca.example.", HEALTH_GOOD},
+        {"good.test", "list.listed", "mx.good.test", "192.0.2.1 stands on the blocklist list.test: see https://list.test/why", HEALTH_BAD},
+        {"good.test", "list.listed", "", "No address stands on the blocklist clean.test", HEALTH_GOOD},
+        {"good.test", "list.works", "dead.test", "does not work", HEALTH_NOTE},
+        {"good.test", "list.works", "shut.test", "does not answer us", HEALTH_NOTE},
+        {"costly.test", "spf.lookups", "", "9 of at most 10", HEALTH_NOTE},
+        {"costly.test", "spf.cost", "", "include:b1.test takes 5 look-ups", HEALTH_NOTE},
+        {"costly.test", "spf.cost", "", "mx takes one look-up", HEALTH_NOTE},
+        {"costly.test", "spf.cost", "", "ip4", -1},
+        {"costly.test", "dkim.key", "", "only its messages tell", HEALTH_NOTE},
+        {"good.test", "dkim.key", "", "There are no DKIM keys", HEALTH_BAD},
         {"nomail.test", "mx.records", "", "null MX", HEALTH_NOTE},
         {"nomail.test", "spf.end", "", "-all", HEALTH_GOOD},
         {"nomail.test", "tlsrpt.record", "", "", -1},
@@ -187,6 +221,47 @@ static void points_are_told_in_both_languages(void **state)
     arena_reset(&arena);
 }
 
+/* A name server in small: answers one question, with the rcode given. */
+static void serve_dns(void *arg)
+{
+    int listener = *(int *)arg, s = accept(listener, NULL, NULL);
+    char q[600];
+    ssize_t n = recv(s, q, sizeof q, 0);
+    if (n > 14) {
+        q[4] = (char)(q[4] | 0x80); /* an answer; nothing else of it is looked at */
+        send(s, q, (size_t)n, MSG_NOSIGNAL);
+    }
+    close(s);
+}
+
+static void name_servers_are_asked(void **state)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof sin;
+    struct dns *dns = NULL;
+    struct health h;
+    pthread_t thread;
+    (void)state;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&sin, sizeof sin), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&sin, &len), 0);
+    assert_int_equal(thread_start("dns", serve_dns, &listener, &thread), RC_OK);
+    assert_int_equal(dns_new_scripted("x.test NS ns.x.test\nns.x.test A 127.0.0.1\n", &dns), RC_OK);
+    struct health_settings set = {.dns = dns, .hostname = "mx.ici.test", .port = 1, .ns_port = ntohs(sin.sin_port), .connect = true};
+    assert_int_equal(health_look(&set, VIEW("x.test"), deadline_in(5000), &arena, &h), RC_OK);
+    assert_int_equal(mark_of(&h, "ns.host", "", "All name servers answer"), HEALTH_GOOD);
+    pthread_join(thread, NULL);
+    close(listener);
+    assert_int_equal(health_look(&set, VIEW("x.test"), deadline_in(5000), &arena, &h), RC_OK);
+    assert_int_equal(mark_of(&h, "ns.host", "ns.x.test", "does not answer for the domain by IPv4"), HEALTH_WARN);
+    set.public_only = true; /* nobody on the web makes us talk to our own network */
+    assert_int_equal(health_look(&set, VIEW("x.test"), deadline_in(5000), &arena, &h), RC_OK);
+    assert_int_equal(mark_of(&h, "ns.host", "", ""), -1);
+    dns_free(dns);
+    arena_reset(&arena);
+}
+
 /* RFC 1035 §5.1 on one side, the DNS on the other. */
 static void records_are_compared(void **state)
 {
@@ -248,7 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_good_and_what_is_bad), cmocka_unit_test(bombs_are_cut),
                                        cmocka_unit_test(names_that_are_none), cmocka_unit_test(french_takes_the_same_arguments),
-                                       cmocka_unit_test(points_are_told_in_both_languages), cmocka_unit_test(records_are_compared)};
+                                       cmocka_unit_test(points_are_told_in_both_languages), cmocka_unit_test(records_are_compared), cmocka_unit_test(name_servers_are_asked)};
     arena_init(&arena, 64u << 20);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

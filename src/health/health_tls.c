@@ -26,8 +26,8 @@ static void say_certificate(struct look *l, const struct look_host *host, const 
         health_say(l, "tls.certificate", HEALTH_GOOD, host->name, NULL, "Its certificate is good for another %lld days.", (long long)days);
 }
 
-/* One address. True: it answered. */
-static bool talk(struct look *l, const struct look_host *host, const struct addr *addr)
+/* One address. True: TLS is spoken there; *has_1_3 by it. `first`: of the host, whose certificates are looked at. */
+static bool talk(struct look *l, const struct look_host *host, const struct addr *addr, bool first, bool *has_1_3)
 {
     const struct health_settings *set = l->set;
     const struct smtp_client_settings client = {.hostname = set->hostname, .connect_ms = HEALTH_CONNECT_MS, .greeting_ms = HEALTH_CONNECT_MS};
@@ -50,7 +50,7 @@ static bool talk(struct look *l, const struct look_host *host, const struct addr
     if (rc == RC_DENIED) {
         health_say(l, "tls.starttls", HEALTH_BAD, host->name, "Look at the server's TLS settings: versions (1.2 and 1.3), certificate and key.",
                    "%s offers STARTTLS, but the handshake fails: %s", ip, why.text);
-        return true;
+        return false;
     }
     if (rc != RC_OK) {
         health_say(l, "tls.connect", addr_is_ipv6(addr) ? HEALTH_WARN : HEALTH_BAD, host->name,
@@ -64,30 +64,30 @@ static bool talk(struct look *l, const struct look_host *host, const struct addr
     } else {
         health_say(l, "tls.starttls", HEALTH_GOOD, host->name, NULL, "%s answers and offers STARTTLS (%s, %s).", ip, tls.version, tls.cipher);
         say_certificate(l, host, &tls);
+        if (first)
+            health_certificates(l, host, smtp_client_conn(c));
+        *has_1_3 = view_eq(view_str(tls.version), VIEW("TLSv1.3"));
+        smtp_client_close(c, true);
+        return true;
     }
     smtp_client_close(c, true);
-    return true;
+    return false;
 }
 
 /* One address against the TLSA records, as a sender with DANE judges it (RFC 7672 §3). False: nobody answered there. */
-static bool compare(struct look *l, const struct look_host *host, const struct addr *addr, const struct dane *dane, unsigned *fits)
+static bool compare(struct look *l, const struct look_host *host, const struct addr *addr, const struct smtp_client_proof *proof, unsigned *fits)
 {
     const struct health_settings *set = l->set;
     const struct smtp_client_settings client = {.hostname = set->hostname, .connect_ms = HEALTH_CONNECT_MS, .greeting_ms = HEALTH_CONNECT_MS};
-    const char *base = arena_cstr(l->a, dane->base), *domain = arena_cstr(l->a, l->out->domain);
     struct smtp_client_tls_report report;
     struct smtp_client_reply why = {0};
     struct smtp_client *c = NULL;
     char ip[ADDR_TEXT_MAX];
-    if (!base || !domain) {
-        l->rc = RC_TEMP;
-        return false;
-    }
     const struct smtp_client_target to = {.addr = addr,
                                           .bind = addr_is_ipv6(addr) ? set->bind6 : set->bind4,
-                                          .host = base,
+                                          .host = proof->server_name,
                                           .level = SMTP_TLS_VERIFIED,
-                                          .proof = {.server_name = base, .names = &domain, .n_names = 1, .records = dane->records, .n_records = dane->n},
+                                          .proof = *proof,
                                           .report = &report,
                                           .tls = set->trust};
     addr_write_ip(addr, ip);
@@ -107,24 +107,70 @@ static bool compare(struct look *l, const struct look_host *host, const struct a
     return true;
 }
 
-void health_dane_served(struct look *l, const struct look_host *host, const struct dane *dane)
+/* The proof that deliveries would ask for. */
+static const struct smtp_client_proof *find_proof(const struct look *l, struct view host)
 {
+    for (size_t i = 0; i < l->sending.n_hosts; i++)
+        if (view_ieq(l->sending.hosts[i].name, host) && l->sending.hosts[i].proof.n_records > 0)
+            return &l->sending.hosts[i].proof;
+    return NULL;
+}
+
+void health_dane_served(struct look *l, const struct look_host *host)
+{
+    const struct smtp_client_proof *proof = find_proof(l, host->name);
     unsigned tried = 0, fits = 0;
-    if (!l->set->connect || !l->set->trust)
+    if (!l->set->connect || !l->set->trust || !proof)
         return;
     health_progress(l, "comparing with its TLSA records", host->name);
     for (size_t i = 0; i < host->n_addrs && i < HEALTH_ADDRS_MAX && !health_is_over(l); i++)
-        tried += compare(l, host, &host->addrs[i], dane, &fits);
+        tried += compare(l, host, &host->addrs[i], proof, &fits);
     if (tried > 0 && fits == tried)
         health_say(l, "dane.match", HEALTH_GOOD, host->name, NULL, "The certificate that it serves fits them.");
+}
+
+void health_sending(struct look *l)
+{
+    struct health_sending *s = &l->sending;
+    if (!l->set->decide || l->no_mail)
+        return;
+    health_progress(l, "how mail would be sent to", l->out->domain);
+    if (l->set->decide(l->set->decide_ctx, l->out->domain, l->deadline_ms, l->a, s) != RC_OK) {
+        l->rc = RC_TEMP;
+        return;
+    }
+    if (!s->possible) {
+        health_say(l, "send.route", HEALTH_BAD, l->out->domain, "See what is said of its MX records and hosts.",
+                   "A sender like us would not know where to deliver: %s.", s->why);
+        return;
+    }
+    for (size_t i = 0; i < s->n_hosts && i < HEALTH_HOSTS_MAX; i++) {
+        const struct health_sending_host *h = &s->hosts[i];
+        if (h->barred && !h->only_told)
+            health_say(l, "send.host", HEALTH_BAD, h->name, "Make records, policy and host say the same again.",
+                       "A sender like us would not deliver to it: %s.", h->barred);
+        else if (h->barred)
+            health_say(l, "send.host", HEALTH_WARN, h->name, "Make records, policy and host say the same again, before the policy is enforced.",
+                       "A sender like us would deliver to it for now, and report: %s.", h->barred);
+        else
+            health_say(l, "send.host", HEALTH_GOOD, h->name, NULL, "A sender like us would deliver to it so: %s.", h->why);
+    }
 }
 
 void health_tls(struct look *l)
 {
     for (size_t i = 0; l->set->connect && i < l->n_hosts; i++) {
-        health_progress(l, "connecting to", l->hosts[i].name);
-        for (size_t j = 0; j < l->hosts[i].n_addrs && j < HEALTH_ADDRS_MAX && !health_is_over(l); j++)
-            talk(l, &l->hosts[i], &l->hosts[i].addrs[j]);
+        const struct look_host *host = &l->hosts[i];
+        const struct addr *first = NULL;
+        bool has_1_3 = false, this_has_1_3 = false;
+        health_progress(l, "connecting to", host->name);
+        for (size_t j = 0; j < host->n_addrs && j < HEALTH_ADDRS_MAX && !health_is_over(l); j++)
+            if (talk(l, host, &host->addrs[j], !first, &this_has_1_3) && !first) {
+                first = &host->addrs[j];
+                has_1_3 = this_has_1_3;
+            }
+        if (first && l->set->trust)
+            health_probe(l, host, first, has_1_3);
     }
 }
 

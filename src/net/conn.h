@@ -71,6 +71,7 @@ struct conn_tls_options {
     const struct tls_record *records;
     size_t n_records;
     bool verify;             /* fail (RC_DENIED) unless chain and name hold */
+    bool below_1_3;          /* at most TLS 1.2, for those who examine a server */
     bool old_versions;       /* TLS 1.0 and 1.1 will do as well; not with `verify` */
     const char *why;         /* out: static or connection-owned words when it fails */
     enum tls_fault fault;    /* out: why it failed; without `verify` and RC_OK: why it would have */

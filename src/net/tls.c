@@ -501,7 +501,8 @@ SSL *tls_client_ssl(struct tls_client *t, BIO *bio, const struct conn_tls_option
     /* Unverified means opportunistic: small keys are then better than none. */
     SSL_set_security_level(ssl, o->verify ? 2 : 0);
     SSL_set_verify(ssl, o->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    if (!set_names(ssl, o) || (o->old_versions && !o->verify && SSL_set_min_proto_version(ssl, TLS1_VERSION) != 1)) {
+    if (!set_names(ssl, o) || (o->old_versions && !o->verify && SSL_set_min_proto_version(ssl, TLS1_VERSION) != 1) ||
+        (o->below_1_3 && SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1)) {
         SSL_free(ssl);
         return NULL;
     }

@@ -321,8 +321,8 @@ enum rc sts_cache_new(const struct sts_settings *set, struct sts_cache **out)
     atomic_init(&c->stop, false);
     pthread_mutex_init(&c->lock, NULL);
     thread_cond_init(&c->changed);
-    c->has_thread = thread_start("sts", run, c, &c->thread) == RC_OK;
-    if (!c->has_thread) {
+    c->has_thread = !set->only_asked && thread_start("sts", run, c, &c->thread) == RC_OK;
+    if (!c->has_thread && !set->only_asked) {
         sts_cache_free(c);
         return RC_TEMP;
     }

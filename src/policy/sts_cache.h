@@ -28,6 +28,7 @@ struct sts_settings {
     struct tls_client *trust; /* authorities for the policy hosts; a reference is taken */
     unsigned port;            /* of policy hosts; 0: 443 */
     int64_t refresh_min_s;    /* 0: STS_REFRESH_MIN_S */
+    bool only_asked;          /* refreshes nothing by itself: for commands */
 };
 enum rc sts_cache_new(const struct sts_settings *set, struct sts_cache **out);
 /* Other authorities from now on. */
