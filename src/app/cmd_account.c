@@ -1,4 +1,4 @@
-/* facteur account add|remove|list|passwd|role|app-password|undelete ADDRESS: who has a mailbox here. */
+/* facteur account add|remove|list|passwd|role|app-password|second-factor|undelete ADDRESS: who has a mailbox here. */
 #include <stdio.h>
 
 #include "app/commands.h"
@@ -96,6 +96,10 @@ int cmd_account(struct app *app, int argc, char **argv)
         return remove_account(app, argv[2]);
     if (strcmp(what, "role") == 0 && argc == 4)
         return set_role(app, argv[2], argv[3]);
+    if (strcmp(what, "second-factor") == 0 && argc == 3)
+        return factors_show(app, argv[2]);
+    if (strcmp(what, "second-factor") == 0 && argc == 4 && strcmp(argv[3], "off") == 0)
+        return factors_off(app, argv[2]);
     if (strcmp(what, "undelete") == 0)
         return undelete_run(app, argc - 1, argv + 1);
     if (strcmp(what, "app-password") == 0)

@@ -6,6 +6,7 @@
 #include "app/people.h"
 #include "store/app_password.h"
 #include "vault/app_passwords.h"
+#include "vault/second_factor.h"
 
 static const char *const scopes[] = {"all", "read", "send"}; /* enum vault_scope */
 
@@ -129,4 +130,44 @@ int factors_app_password(struct app *app, int argc, char **argv)
     if (argc == 6 && (strcmp(argv[4], "--scope") != 0 || !parse_scope(argv[5], &scope)))
         return app_usage(app);
     return add_password(app, argv[2], argv[3], scope);
+}
+
+/* For who has lost the telephone: the password alone counts again. */
+int factors_off(struct app *app, const char *address)
+{
+    struct directory_account account;
+    struct credentials *c = NULL;
+
+    if (!app_store(app) || people_find(app, address, &account) != EXIT_DONE || people_open_credentials(app, &c) != EXIT_DONE)
+        return EXIT_FAILED;
+    enum rc rc = totp_remove(c, account.id, true);
+    if (!people_close_credentials(app, c))
+        return EXIT_FAILED;
+    if (rc == RC_OK || rc == RC_NOTFOUND)
+        rc = passkey_remove_all(app->store, account.id);
+    return rc == RC_OK ? app_done(app, "%s has no second factor any more: codes, recovery codes and passkeys are gone", address)
+                       : app_fail_rc(rc, "remove the second factor");
+}
+
+int factors_show(struct app *app, const char *address)
+{
+    struct directory_account account;
+    struct credentials *c = NULL;
+    struct second_factor f;
+    struct passkey *keys;
+    size_t n;
+
+    if (!app_store(app) || people_find(app, address, &account) != EXIT_DONE || people_open_credentials(app, &c) != EXIT_DONE)
+        return EXIT_FAILED;
+    enum rc rc = second_factor_state(c, account.id, &f);
+    if (!people_close_credentials(app, c))
+        return EXIT_FAILED;
+    if (rc == RC_OK)
+        rc = passkeys(app->store, account.id, &app->arena, &keys, &n);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "read the second factor");
+    if (app->json)
+        return app_print_json(json_pack("{s:b, s:I, s:I}", "totp", (int)f.totp, "recovery", (json_int_t)f.recovery, "passkeys", (json_int_t)n));
+    printf("codes by time: %s; recovery codes: %u; passkeys: %zu\n", f.totp ? "on" : "off", f.recovery, n);
+    return EXIT_DONE;
 }

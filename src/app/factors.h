@@ -7,5 +7,8 @@
 
 /* argv: "app-password", "add|list|remove", address ... */
 int factors_app_password(struct app *app, int argc, char **argv);
+/* Takes codes, recovery codes and passkeys off; shows what there is. */
+int factors_off(struct app *app, const char *address);
+int factors_show(struct app *app, const char *address);
 
 #endif

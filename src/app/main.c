@@ -22,6 +22,7 @@ static const struct command commands[] = {
      "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"
      "account role ADDRESS operator|owner|user\naccount app-password add ADDRESS NAME [--scope all|read|send] [--json]\n"
      "account app-password list ADDRESS [--json]\naccount app-password remove ADDRESS ID\n"
+     "account second-factor ADDRESS [off] [--json]\n"
      "account undelete ADDRESS [--since DATE] [--list] [--json]",
      "mailboxes and their passwords (from the terminal, or standard input)"},
     {"alias", cmd_alias, "alias add ADDRESS TARGET...\nalias remove ADDRESS [TARGET...]\nalias list [DOMAIN] [--json]",

@@ -162,7 +162,8 @@ done:
 /* In one transaction: who takes the account's number again finds nothing of before. */
 enum rc credentials_remove(struct credentials *c, uint64_t account)
 {
-    static const char *const others[] = {"DELETE FROM app_password WHERE account = ?1"};
+    static const char *const others[] = {"DELETE FROM app_password WHERE account = ?1", "DELETE FROM totp WHERE account = ?1",
+                                         "DELETE FROM recovery WHERE account = ?1"};
     enum rc rc;
 
     pthread_mutex_lock(&c->lock);

@@ -203,7 +203,7 @@ static void an_older_file_is_brought_up_to_date(void **state)
     assert_int_equal(credentials_set(c, 5, VIEW("secret")), RC_OK);
     credentials_close(c);
     assert_int_equal(vault_db_open(l->db, &db, &why), RC_OK);
-    assert_int_equal(sqlite3_exec(db, "DROP TABLE dkim_key; DROP TABLE tls_key; DROP TABLE app_password; PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "DROP TABLE dkim_key; DROP TABLE tls_key; DROP TABLE app_password; DROP TABLE totp; DROP TABLE recovery; PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(dkim_keys_open(l->db, &l->keys, &why), RC_OK);
     make(l, VIEW("ici.test"), VIEW("e1"), PKEY_ED25519, &key);

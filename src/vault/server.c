@@ -14,6 +14,7 @@
 #include "vault/app_passwords.h"
 #include "vault/failures.h"
 #include "vault/memo.h"
+#include "vault/second_factor.h"
 #include "vault/vault.h"
 
 struct channel {
@@ -170,6 +171,16 @@ static void answer_password(struct vault_server *s, const struct vault_request *
     count_login(s, r, a);
 }
 
+/* Is the account's own password enough? */
+static enum rc look_at_factor(struct vault_server *s, uint64_t account, struct vault_match *match)
+{
+    struct second_factor f;
+    enum rc rc = match->app_password == 0 ? second_factor_state(s->credentials, account, &f) : RC_NOTFOUND;
+
+    match->second_factor = rc == RC_OK && f.totp;
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
 /* For mail clients: application passwords first, for they cost no argon2id. */
 static void answer_login(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
 {
@@ -182,6 +193,8 @@ static void answer_login(struct vault_server *s, const struct vault_request *r, 
     if (a->rc == RC_DENIED)
         a->rc = check_password(s, r);
     count_login(s, r, a);
+    if (a->rc == RC_OK)
+        a->rc = look_at_factor(s, r->account, &match);
     if (a->rc != RC_OK)
         return;
     a->n = vault_match_number(&match);
@@ -252,6 +265,8 @@ static void answer_scram_finish(struct vault_server *s, const struct vault_reque
         return;
     a->rc = check_proof(s, r, signature, &match);
     count_login(s, r, a);
+    if (a->rc == RC_OK)
+        a->rc = look_at_factor(s, r->account, &match);
     if (a->rc != RC_OK)
         return;
     a->n = vault_match_number(&match);
@@ -297,6 +312,41 @@ static void answer_password_set(struct vault_server *s, const struct vault_reque
         return;
     a->rc = credentials_set(s->credentials, r->account, r->a);
     end_hash(s);
+}
+
+/* --- second factors --- */
+
+/* Counted apart from passwords: who knows the password could otherwise clear the count by it. */
+static void answer_factor_check(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    struct vault_request counted = *r;
+    bool recovery = false;
+
+    counted.account |= 1ull << 62;
+    a->rc = look_at_failures(s, &counted);
+    if (a->rc != RC_OK)
+        return;
+    a->rc = second_factor_check(s->credentials, r->account, r->a, clock_real_s(), &recovery);
+    if (a->rc == RC_LIMIT)
+        log_warn("vault.codes.guessed", F_INT("account", r->account));
+    count_login(s, &counted, a);
+    a->n = recovery;
+}
+
+static void answer_factor_state(struct vault_server *s, const struct vault_request *r, struct vault_answer *a)
+{
+    struct second_factor f;
+    a->rc = second_factor_state(s->credentials, r->account, &f);
+    a->n = a->rc == RC_OK ? f.recovery * 2 + f.totp : 0;
+}
+
+static void answer_totp_begin(struct vault_server *s, const struct vault_request *r, struct vault_answer *a, struct buf *out)
+{
+    uint8_t secret[TOTP_SECRET];
+    a->rc = totp_begin(s->credentials, r->account, secret);
+    if (a->rc == RC_OK)
+        buf_add(out, view_of(secret, sizeof secret));
+    wipe(secret, sizeof secret);
 }
 
 /* --- TLS keys --- */
@@ -360,6 +410,11 @@ static bool is_change(enum vault_op op)
     case VAULT_OP_APP_REMOVE:
     case VAULT_OP_PASSWORD_SET:
     case VAULT_OP_PASSWORD_REMOVE:
+    case VAULT_OP_FACTOR_CHECK:
+    case VAULT_OP_TOTP_BEGIN:
+    case VAULT_OP_TOTP_CONFIRM:
+    case VAULT_OP_TOTP_REMOVE:
+    case VAULT_OP_RECOVERY_MAKE:
     case VAULT_OP_DKIM_MAKE:
     case VAULT_OP_DKIM_LEAVE: return true;
     default: return false;
@@ -394,6 +449,12 @@ void vault_server_answer(struct vault_server *s, const struct vault_request *r, 
     case VAULT_OP_PASSWORD_REMOVE: a->rc = credentials_remove(s->credentials, r->account); break;
     case VAULT_OP_DKIM_MAKE: answer_dkim_make(s, r, a, out); break;
     case VAULT_OP_DKIM_LEAVE: a->rc = dkim_keys_remove_domain(s->dkim, r->a); break;
+    case VAULT_OP_FACTOR_STATE: answer_factor_state(s, r, a); break;
+    case VAULT_OP_FACTOR_CHECK: answer_factor_check(s, r, a); break;
+    case VAULT_OP_TOTP_BEGIN: answer_totp_begin(s, r, a, out); break;
+    case VAULT_OP_TOTP_CONFIRM: a->rc = totp_confirm(s->credentials, r->account, r->a, clock_real_s()); break;
+    case VAULT_OP_TOTP_REMOVE: a->rc = totp_remove(s->credentials, r->account, r->n != 0); break;
+    case VAULT_OP_RECOVERY_MAKE: a->rc = recovery_make(s->credentials, r->account, out); break;
     }
     if (a->rc == RC_OK)
         a->rc = buf_rc(out);

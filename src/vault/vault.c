@@ -461,6 +461,50 @@ enum rc vault_key_install(struct vault *v, struct view name, struct view pem)
     return rc;
 }
 
+enum rc vault_second_factor(struct vault *v, uint64_t account, struct second_factor *out)
+{
+    struct vault_request r = {.op = VAULT_OP_FACTOR_STATE, .account = account};
+    struct vault_answer a;
+    char *in = NULL;
+    enum rc rc = call(v, false, &r, &in, &a);
+    if (rc == RC_OK)
+        rc = a.rc;
+    *out = rc == RC_OK ? (struct second_factor){.totp = a.n & 1, .recovery = a.n / 2} : (struct second_factor){0};
+    free(in);
+    return rc;
+}
+
+enum rc vault_second_factor_check(struct vault *v, const struct vault_login *who, struct view code, bool *recovery)
+{
+    struct vault_request r = {.op = VAULT_OP_FACTOR_CHECK, .a = view_slice(code, 0, 100)};
+    struct vault_answer a;
+    char *in = NULL;
+    enum rc rc = login_call(v, who, false, &r, &in, &a);
+    *recovery = rc == RC_OK && a.n == 1;
+    free(in);
+    return rc;
+}
+
+enum rc vault_totp_begin(struct vault *v, uint64_t account, struct buf *secret)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_TOTP_BEGIN, .account = account}, secret);
+}
+
+enum rc vault_totp_confirm(struct vault *v, uint64_t account, struct view code)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_TOTP_CONFIRM, .account = account, .a = view_slice(code, 0, 100)}, NULL);
+}
+
+enum rc vault_totp_remove(struct vault *v, uint64_t account, bool recovery_too)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_TOTP_REMOVE, .account = account, .n = recovery_too}, NULL);
+}
+
+enum rc vault_recovery_make(struct vault *v, uint64_t account, struct buf *codes)
+{
+    return call_key(v, &(struct vault_request){.op = VAULT_OP_RECOVERY_MAKE, .account = account}, codes);
+}
+
 enum rc vault_tls_chains(struct vault *v, struct arena *arena, const char *const **out)
 {
     const char **list = arena_new_array(arena, CHAINS_MAX + 1, const char *);

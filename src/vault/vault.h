@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "vault/app_passwords.h"
+#include "vault/second_factor.h"
 #include "vault/tls_keys.h"
 
 #define VAULT_TIMEOUT_MS 20000
@@ -51,6 +52,14 @@ enum rc vault_app_password_remove(struct vault *v, uint64_t account, uint64_t id
  * passwords and keys: RC_DENIED on channels that may not (vault/server.h). */
 enum rc vault_password_set(struct vault *v, uint64_t account, struct view password);
 enum rc vault_password_remove(struct vault *v, uint64_t account);
+
+/* --- second factors: as those of vault/second_factor.h; failures of checks are counted as for passwords, apart from them --- */
+enum rc vault_second_factor(struct vault *v, uint64_t account, struct second_factor *out);
+enum rc vault_second_factor_check(struct vault *v, const struct vault_login *who, struct view code, bool *recovery);
+enum rc vault_totp_begin(struct vault *v, uint64_t account, struct buf *secret);
+enum rc vault_totp_confirm(struct vault *v, uint64_t account, struct view code);
+enum rc vault_totp_remove(struct vault *v, uint64_t account, bool recovery_too);
+enum rc vault_recovery_make(struct vault *v, uint64_t account, struct buf *codes);
 
 /* --- keys --- */
 /* Matches tls_sign_fn of net/tls.h, ctx = struct vault *; kind is enum tls_sign_kind's value. */

@@ -29,6 +29,10 @@ static const char *const steps[] = {
     "  id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, scope INTEGER NOT NULL, salt BLOB NOT NULL,"
     "  hash BLOB NOT NULL, stored BLOB NOT NULL, server BLOB NOT NULL);"
     "CREATE INDEX app_password_account ON app_password (account);"
+    "CREATE TABLE totp ("
+    "  account INTEGER PRIMARY KEY, secret BLOB NOT NULL, confirmed INTEGER NOT NULL, last_step INTEGER NOT NULL,"
+    "  wrong INTEGER NOT NULL, wrong_s INTEGER NOT NULL);"
+    "CREATE TABLE recovery (account INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (account, hash)) WITHOUT ROWID;"
     "PRAGMA user_version = 4;",
 };
 #define VERSION ((int)(sizeof steps / sizeof *steps))

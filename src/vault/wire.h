@@ -26,7 +26,13 @@ enum vault_op {
     VAULT_OP_PASSWORD_REMOVE, /* account */
     VAULT_OP_DKIM_MAKE,       /* a: selector SP domain; n: enum pkey_kind; answer: public key */
     VAULT_OP_DKIM_LEAVE,      /* a: domain */
-    VAULT_OP_LAST = VAULT_OP_DKIM_LEAVE,
+    VAULT_OP_FACTOR_STATE, /* account; answer: n: 1 where TOTP is on, and 2 for each recovery code */
+    VAULT_OP_FACTOR_CHECK, /* as PASSWORD; a: code; answer: n: 1 for a recovery code */
+    VAULT_OP_TOTP_BEGIN,   /* account; answer: the secret */
+    VAULT_OP_TOTP_CONFIRM, /* account; a: code */
+    VAULT_OP_TOTP_REMOVE,  /* account; n: 1: recovery codes too */
+    VAULT_OP_RECOVERY_MAKE, /* account; answer: codes, one a line */
+    VAULT_OP_LAST = VAULT_OP_RECOVERY_MAKE,
 };
 struct vault_request {
     uint32_t seq;     /* comes back in the answer */

@@ -4,6 +4,7 @@
 #include "crypto/digest.h"
 #include "crypto/equal.h"
 #include "crypto/random.h"
+#include "web/api_factor.h"
 #include "web/api_impl.h"
 
 const char *api_role_name(enum directory_role role)
@@ -13,11 +14,14 @@ const char *api_role_name(enum directory_role role)
 
 json_t *api_account(const struct api_call *c, const struct directory_account *account)
 {
-    (void)c;
+    struct api_factors f;
     size_t at = view_rchr(account->address, '@');
-    return json_pack("{s:o, s:s, s:o, s:o, s:s}", "address", api_view(account->address), "role", api_role_name(account->role), "domain",
+    if (api_factors_read(c, account->id, &f) != RC_OK)
+        return NULL;
+    return json_pack("{s:o, s:s, s:o, s:o, s:b, s:i, s:s}", "address", api_view(account->address), "role", api_role_name(account->role), "domain",
                      api_view(at == VIEW_NONE ? (struct view){0} : view_from(account->address, at + 1)), "language",
-                     account->language.n ? api_view(account->language) : json_null(), "version", FACTEUR_VERSION);
+                     account->language.n ? api_view(account->language) : json_null(), "totp",
+                     (int)f.codes.totp, "passkeys", (int)f.passkeys, "version", FACTEUR_VERSION);
 }
 
 /* --- cookies --- */
@@ -82,9 +86,9 @@ static void post_session(struct api_call *c)
     struct directory_account account;
     enum sasl_step step = sasl_password_from(&c->set->sasl, c->peer, name, password, &c->response->delay_ms, c->arena, &account);
 
-    if (step == SASL_DONE)
+    if (step == SASL_DONE && api_factor_passed(c, &account))
         api_log_in(c, &account);
-    else
+    else if (step != SASL_DONE)
         refuse_step(c, step, name);
 }
 
