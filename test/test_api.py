@@ -182,3 +182,134 @@ def test_guessing_is_slowed(desk, lab):
     for t in threads:
         t.join()
     assert set(seen) == {(401, "login.wrong"), (429, "login.slow")} and seen.count((401, "login.wrong")) <= 12
+
+
+# --- domains, accounts, aliases ---
+
+@pytest.fixture(scope="module")
+def who(desk, lab):
+    """Clients of each role, logged in."""
+    return {name: Api(desk, lab).login(address) for name, address in (
+        ("operator", "anne@bureau.test"), ("owner", "olga@bureau.test"), ("other", "otto@autre.test"), ("user", "ugo@bureau.test"))}
+
+
+@pytest.mark.sanitize
+def test_domains(desk, lab, who):
+    op, owner = who["operator"], who["owner"]
+    assert [d["domain"] for d in op.get("/domains")["domains"]] == ["autre.test", "bureau.test"]
+    mine, = owner.get("/domains")["domains"]
+    assert mine["domain"] == "bureau.test" and mine["accounts"] >= 3 and mine["mta_sts"]["mode"] == "testing"
+    assert {k["algorithm"] for k in mine["keys"]} == {"rsa", "ed25519"} and mine["health"] is None or mine["health"]["made"]
+    status, made, _ = op.ask("POST", "/domains", {"domain": "Neuf.test"})
+    assert status == 201 and made["domain"] == "neuf.test" and {k["state"] for k in made["keys"]} == {"active"}
+    assert code(op.ask("POST", "/domains", {"domain": "neuf.test"})) == (409, "domain.exists")
+    assert code(op.ask("POST", "/domains", {"domain": "no domain"})) == (400, "request.field")
+    assert code(owner.ask("POST", "/domains", {"domain": "mien.test"})) == (403, "session.right")
+    for domain in ("neuf.test", "autre.test", "nowhere.test", "%00", "x"):  # there or not: all the same to who may not see it
+        for method, path, body in (("PATCH", "/domains/" + domain, {"mta_sts": "none"}), ("GET", "/domains/%s/records" % domain, None),
+                                   ("POST", "/domains/%s/keys" % domain, {})):
+            if domain != "%00":
+                assert code(owner.ask(method, path, body)) == (403, "session.right"), (method, path)
+    assert owner.ask("PATCH", "/domains/bureau.test", {"mta_sts": "enforce"})[1]["mta_sts"]["mode"] == "enforce"
+    assert code(owner.ask("PATCH", "/domains/bureau.test", {"mta_sts": "x"})) == (400, "request.field")
+    status, body, _ = owner.ask("POST", "/domains/bureau.test/keys", {})
+    assert status == 200 and [k["state"] for k in body["keys"]].count("next") == 2
+    assert code(owner.ask("POST", "/domains/bureau.test/keys", {})) == (409, "keys.waiting")
+    # the vault signs with them, the command sees the same
+    assert [d for d in desk.json("domain", "list") if d["domain"] == "bureau.test"][0]["keys"] == body["keys"]
+    records = owner.get("/domains/bureau.test/records")
+    assert records["zone"] == desk.run("dns", "bureau.test") and records["records"] == desk.json("dns", "bureau.test")
+    assert code(op.ask("DELETE", "/domains/bureau.test")) == (409, "domain.used")
+    assert op.ask("DELETE", "/domains/neuf.test")[0] == 204
+    assert code(op.ask("DELETE", "/domains/neuf.test")) == (404, "domain.notfound")
+    assert op.ask("POST", "/domains", {"domain": "neuf.test"})[0] == 201  # with keys of other names
+    assert op.ask("DELETE", "/domains/neuf.test")[0] == 204
+
+
+@pytest.mark.sanitize
+def test_accounts(desk, lab, who):
+    op, owner, user = who["operator"], who["owner"], who["user"]
+    status, made, _ = owner.ask("POST", "/accounts", {"address": "Eva+x@bureau.test", "password": "short"})
+    assert status == 400 and made["error"]["field"] == "password"
+    status, made, _ = owner.ask("POST", "/accounts", {"address": "Eva@bureau.test", "password": PASSWORD, "quota": 1000000})
+    assert status == 201 and made == {"address": "eva@bureau.test", "domain": "bureau.test", "role": "user", "created": made["created"],
+                                      "disabled": False, "quota": 1000000, "used": 0, "messages": 0}
+    assert code(owner.ask("POST", "/accounts", {"address": "eva@bureau.test", "password": PASSWORD})) == (409, "account.exists")
+    for body in ({"address": "eve@autre.test", "password": PASSWORD}, {"address": "eve@nowhere.test", "password": PASSWORD},
+                 {"address": "eve@bureau.test", "password": PASSWORD, "role": "operator"}):
+        assert code(owner.ask("POST", "/accounts", body)) == (403, "session.right"), body
+    assert code(op.ask("POST", "/accounts", {"address": "eve@nowhere.test", "password": PASSWORD})) == (404, "domain.notfound")
+    for address in ("eve", "", "@bureau.test", "a@b@", "x\u0000y@bureau.test", 7):
+        assert op.ask("POST", "/accounts", {"address": address, "password": PASSWORD})[0] in (400, 404), address
+    eva = Api(desk, lab).login("eva@bureau.test")
+    desk.imap("eva@bureau.test", PASSWORD).logout()
+    assert owner.ask("PATCH", "/accounts/eva@bureau.test", {"password": PASSWORD + "!", "quota": 0})[1]["quota"] == 0
+    assert eva.ask("GET", "/session")[0] == 401
+    eva.login("eva@bureau.test", PASSWORD + "!")
+    assert owner.ask("PATCH", "/accounts/eva@bureau.test", {"disabled": True})[1]["disabled"] is True
+    assert eva.ask("GET", "/session")[0] == 401
+    assert code(eva.ask("POST", "/session", {"address": "eva@bureau.test", "password": PASSWORD + "!"})) == (401, "login.wrong")
+    assert owner.ask("PATCH", "/accounts/eva@bureau.test", {"disabled": False, "role": "owner"})[1]["role"] == "owner"
+    # an operator's account is not an owner's to take over, and the last operator stays
+    for method, body in (("PATCH", {"password": PASSWORD}), ("PATCH", {"role": "user"}), ("DELETE", None)):
+        assert code(owner.ask(method, "/accounts/anne@bureau.test", body)) == (403, "session.right"), body
+    assert code(op.ask("PATCH", "/accounts/anne@bureau.test", {"role": "user"})) == (409, "account.last_operator")
+    assert code(op.ask("PATCH", "/accounts/anne@bureau.test", {"disabled": True})) == (409, "account.last_operator")
+    assert code(op.ask("DELETE", "/accounts/anne@bureau.test")) == (409, "account.last_operator")
+    for bad in ({"quota": -1}, {"quota": "x"}, {"role": "king"}, {"disabled": 1}, {"quota": 1 << 70}):
+        assert op.ask("PATCH", "/accounts/eva@bureau.test", bad)[0] == 400, bad
+    session = desk.imap("eva@bureau.test", PASSWORD + "!", "INBOX")
+    assert owner.ask("DELETE", "/accounts/eva@bureau.test")[0] == 204
+    with pytest.raises(Exception):
+        for _ in range(20):
+            session.noop()
+            session.fetch("1:*", "(FLAGS)")
+            session.select("INBOX")
+    listed = owner.get("/accounts")["accounts"]
+    assert [a["address"] for a in listed] == sorted(a["address"] for a in listed) and all(a["domain"] == "bureau.test" for a in listed)
+    assert len(op.get("/accounts?domain=autre.test")["accounts"]) == 1
+    assert [{k: a[k] for k in ("address", "role", "quota")} for a in op.get("/accounts")["accounts"]] == \
+        [{k: a[k] for k in ("address", "role", "quota")} for a in desk.json("account", "list")]
+    pages, after = [], ""
+    while after is not None:
+        page = op.get("/accounts?limit=2" + ("&after=" + after if after else ""))
+        pages += page["accounts"]
+        after = page["next"]
+    assert pages == op.get("/accounts")["accounts"]
+    assert code(owner.ask("GET", "/accounts?domain=autre.test")) == (403, "session.right")
+    assert code(user.ask("GET", "/accounts")) == (403, "session.right")
+
+
+def test_aliases(desk, lab, who):
+    op, owner = who["operator"], who["owner"]
+    group = {"address": "tous@bureau.test", "targets": ["ugo@bureau.test", "anne@bureau.test"]}
+    assert owner.ask("PUT", "/aliases/Tous@bureau.test", {"targets": group["targets"]})[1] == group
+    assert owner.ask("PUT", "/aliases/@bureau.test", {"targets": ["ugo@bureau.test"]})[0] == 200
+    assert code(owner.ask("PUT", "/aliases/@autre.test", {"targets": ["ugo@bureau.test"]})) == (403, "session.right")
+    assert code(owner.ask("PUT", "/aliases/ugo@bureau.test", {"targets": ["anne@bureau.test"]})) == (409, "alias.account")
+    for targets in (None, [], [1], ["x"], "ugo@bureau.test", ["a@b.test"] * 1001):
+        assert code(owner.ask("PUT", "/aliases/x@bureau.test", {"targets": targets})) == (400, "request.field"), targets
+    assert [a["address"] for a in owner.get("/aliases")["aliases"]] == ["@bureau.test", "tous@bureau.test"]
+    assert desk.json("alias", "list") == op.get("/aliases")["aliases"]
+    assert owner.ask("DELETE", "/aliases/@bureau.test")[0] == 204 and owner.ask("DELETE", "/aliases/tous@bureau.test")[0] == 204
+    assert code(owner.ask("DELETE", "/aliases/tous@bureau.test")) == (404, "alias.notfound")
+
+
+def test_oneself_and_the_audit_trail(desk, lab, who):
+    op, owner = who["operator"], who["owner"]
+    desk.run("account", "add", "zoe@bureau.test", stdin=PASSWORD + "\n")
+    zoe, second = Api(desk, lab).login("zoe@bureau.test"), Api(desk, lab).login("zoe@bureau.test")
+    assert zoe.ask("PATCH", "/me", {"language": "fr"})[1]["account"]["language"] == "fr"
+    assert code(zoe.ask("PATCH", "/me", {"language": "xx"})) == (400, "request.field")
+    assert code(zoe.ask("PUT", "/me/password", {"old": "wrong", "new": PASSWORD + "2"})) == (403, "password.wrong")
+    assert zoe.ask("PUT", "/me/password", {"old": PASSWORD, "new": PASSWORD + "2"})[0] == 204
+    assert zoe.get("/session")["account"]["language"] == "fr" and second.ask("GET", "/session")[0] == 401
+    trail = op.get("/audit")["audit"]
+    assert {"domain.add", "domain.remove", "account.add", "account.remove", "account.password", "alias.set"} <= {a["what"] for a in trail}
+    last = trail[0]
+    assert (last["who"], last["what"], last["about"]) == ("zoe@bureau.test", "account.password", "zoe@bureau.test")
+    assert PASSWORD not in json.dumps(trail)
+    assert {a["about"].split("@")[-1] for a in owner.get("/audit")["audit"]} == {"bureau.test"}
+    first = op.get("/audit?limit=3")
+    assert first["audit"] + op.get("/audit?limit=3&after=" + first["next"])["audit"] == trail[:6]
+    assert op.get("/audit?to=2020-01-01")["audit"] == [] and op.get("/audit?from=2020-01-01&limit=1")["audit"] == trail[:1]

@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/factors.h"
 #include "app/people.h"
+#include "web/people_json.h"
 #include "app/undelete.h"
 
 static int add_account(struct app *app, const char *address)
@@ -60,9 +61,7 @@ static int list_accounts(struct app *app, struct view domain)
     }
     json_t *out = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(out, json_pack("{s:o, s:s, s:I, s:b, s:I}", "address", app_json(list[i].address), "role",
-                                             people_role_name(list[i].role), "created", (json_int_t)list[i].created_s, "disabled",
-                                             (int)list[i].disabled, "quota", (json_int_t)list[i].quota));
+        json_array_append_new(out, people_account_json(&list[i]));
     return app_print_json(out);
 }
 

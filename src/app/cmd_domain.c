@@ -7,23 +7,12 @@
 #include "app/domain_keys.h"
 #include "app/target.h"
 #include "base/clock.h"
-#include "crypto/pkey.h"
 #include "store/directory.h"
+#include "web/people_json.h"
 
 #define WAIT_MS      (60 * 60 * 1000) /* --wait gives up after this; the server goes on looking */
 #define WAIT_STEP_MS 200
 #define WAIT_POKE    50 /* steps: the server is asked to look again */
-
-static json_t *keys_json(const struct directory_dkim_key *keys, size_t n, struct view domain)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < n; i++)
-        if (view_eq(keys[i].domain, domain))
-            json_array_append_new(list, json_pack("{s:o, s:s, s:s}", "selector", app_json(keys[i].selector), "algorithm",
-                                                  keys[i].algorithm == PKEY_RSA ? "rsa" : "ed25519", "state",
-                                                  domain_keys_state(keys[i].state)));
-    return list;
-}
 
 /* ", active r202611a e202611a" */
 static void print_keys(const struct directory_dkim_key *keys, size_t n, struct view domain, enum dkim_key_state state)
@@ -42,30 +31,30 @@ static void print_keys(const struct directory_dkim_key *keys, size_t n, struct v
 static int list_domains(struct app *app)
 {
     struct directory_dkim_key *keys;
-    struct view *names;
+    struct directory_domain *list;
     size_t n, n_keys;
 
     if (!app_store(app))
         return EXIT_FAILED;
-    enum rc rc = directory_domains(app->store, &app->arena, &names, &n);
+    enum rc rc = directory_domains_look(app->store, VIEW(""), &app->arena, &list, &n);
     if (rc != RC_OK)
         return app_fail_rc(rc, "list the domains");
     if (domain_keys_list(app, VIEW(""), &keys, &n_keys) != EXIT_DONE)
         return EXIT_FAILED;
     if (!app->json) {
         for (size_t i = 0; i < n; i++) {
-            printf("%.*s", VIEW_FMT(names[i]));
-            print_keys(keys, n_keys, names[i], DKIM_KEY_ACTIVE);
-            print_keys(keys, n_keys, names[i], DKIM_KEY_NEXT);
-            print_keys(keys, n_keys, names[i], DKIM_KEY_RETIRED);
+            printf("%.*s", VIEW_FMT(list[i].name));
+            print_keys(keys, n_keys, list[i].name, DKIM_KEY_ACTIVE);
+            print_keys(keys, n_keys, list[i].name, DKIM_KEY_NEXT);
+            print_keys(keys, n_keys, list[i].name, DKIM_KEY_RETIRED);
             printf("\n");
         }
         return EXIT_DONE;
     }
-    json_t *list = json_array();
+    json_t *out = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o}", "domain", app_json(names[i]), "keys", keys_json(keys, n_keys, names[i])));
-    return app_print_json(list);
+        json_array_append_new(out, people_domain_json(&list[i], keys, n_keys));
+    return app_print_json(out);
 }
 
 static int refuse_existing(struct app *app, const char *name)

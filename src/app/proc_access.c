@@ -1,11 +1,13 @@
 /* The access process: mailboxes by IMAP and POP3, policies and pages by HTTP. */
 #include <stdlib.h>
 
+#include "app/own_records.h"
 #include "app/process.h"
 #include "base/clock.h"
 #include "imap/server.h"
 #include "pop3/server.h"
 #include "store/mailq.h"
+#include "store/bus.h"
 #include "sys/confine.h"
 #include "web/web.h"
 
@@ -121,13 +123,32 @@ static bool is_well(void *child, const char **why)
     return !*why[0];
 }
 
-static struct web_settings web_settings_of(struct child *c)
+/* Its sessions, here and by way of mta those that deliver, look and find it gone. */
+static void account_gone(void *child, uint64_t account)
+{
+    const struct child *c = child;
+    const struct poke p = {.kind = POKE_ACCOUNT, .account = account};
+    bus_receive(c->store, account, 0);
+    poke_send(c->start->bus, &p);
+}
+
+static void keys_changed(void *child)
+{
+    const struct child *c = child;
+    const struct poke p = {.kind = POKE_KEYS};
+    poke_send(c->start->bus, &p);
+}
+
+/* The arena holds what is made of the configuration, until web/ has copied it. */
+static enum rc web_settings_of(struct child *c, struct arena *a, struct web_settings *out)
 {
     struct web_settings set = {.hostname = c->config->hostname,
                                .store = c->store,
                                .queue_changed = queue_changed,
                                .health_asked = health_asked,
                                .is_well = is_well,
+                               .account_gone = account_gone,
+                               .keys_changed = keys_changed,
                                .app = c,
                                .data = c->config->data,
                                .metrics_from = c->config->web.metrics_from.v,
@@ -139,17 +160,29 @@ static struct web_settings web_settings_of(struct child *c)
     for (size_t i = 0; i < c->config->listen.n && set.https_port == 0; i++)
         if (c->config->listen.v[i].service == SERVICE_HTTPS)
             set.https_port = addr_port(&c->config->listen.v[i].addr);
-    return set;
+    *out = set;
+    return own_records(c->config, a, &out->records);
+}
+
+static enum rc web_begin(struct access *m)
+{
+    struct web_settings set;
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    enum rc rc = web_settings_of(&m->child, &a, &set);
+    if (rc == RC_OK)
+        rc = m->web ? web_reload(m->web, &set) : web_new(&set, &m->web);
+    arena_clear(&a);
+    return rc;
 }
 
 static enum rc reload(void *ctx, struct child *c)
 {
     struct access *m = ctx;
     const struct imap_settings imap = imap_settings_of(c);
-    const struct web_settings web = web_settings_of(c);
 
     enum rc rc = imap_server_reload(m->imap, &imap); /* POP3 has no setting that a reload could change */
-    return rc == RC_OK ? web_reload(m->web, &web) : rc;
+    return rc == RC_OK ? web_begin(m) : rc;
 }
 
 static void tick(void *ctx)
@@ -167,8 +200,7 @@ static bool begin(struct access *m)
         return false;
     if (!(m->pop3 = pop3_server_new(&pop3)))
         return false;
-    const struct web_settings web = web_settings_of(&m->child);
-    if (web_new(&web, &m->web) != RC_OK)
+    if (web_begin(m) != RC_OK)
         return false;
     struct http_settings http = {.name = "http", .connections = m->child.config->limits.connections, .handle = web_handle, .body_max = web_body_max, .ctx = m->web};
     if (http_server_new(&http, &m->http) != RC_OK)

@@ -52,10 +52,13 @@ struct directory_domain {
     int64_t created_s;
     enum directory_sts sts_mode; /* new domains test */
     int64_t sts_changed_s;       /* the policy's id: when the mode was changed last, or the domain added */
+    uint64_t accounts, aliases;  /* how many; by directory_domains_look alone */
 };
 /* RC_NOTFOUND: not ours. RC_SYNTAX: not a domain name. */
 enum rc directory_domain(struct store *s, struct view domain, struct arena *a, struct directory_domain *out);
 enum rc directory_domain_set_sts(struct store *s, struct view domain, enum directory_sts mode);
+/* All, or one (empty: all), by name. One that is not ours gives none. */
+enum rc directory_domains_look(struct store *s, struct view domain, struct arena *a, struct directory_domain **out, size_t *n);
 enum rc directory_domains(struct store *s, struct arena *a, struct view **out, size_t *n);
 /* Makes the account's database with INBOX, Drafts, Sent, Junk, Trash, Archive (RFC 6154). RC_NOTFOUND: domain not ours. */
 enum rc directory_account_add(struct store *s, struct view address, uint64_t *id);

@@ -14,7 +14,18 @@
 #define JSON_TYPE "application/json"
 
 /* A new area's table goes in here. */
-static const struct api_route *const areas[] = {api_openapi_routes, api_session_routes, api_self_routes, api_factor_routes, api_queue_routes, api_trace_routes, api_health_routes};
+static const struct api_route *const areas[] = {
+    api_openapi_routes,
+    api_session_routes,
+    api_me_routes,
+    api_self_routes,
+    api_factor_routes,
+    api_people_routes,
+    api_records_routes,
+    api_queue_routes,
+    api_trace_routes,
+    api_health_routes,
+};
 #define N_AREAS (sizeof areas / sizeof *areas)
 
 const struct api_route *api_route_next(const struct api_route *r)

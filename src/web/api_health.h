@@ -3,7 +3,7 @@
 #define WEB_API_HEALTH_H
 
 #include "store/health_result.h"
-#include "web/api.h"
+#include "web/api_impl.h"
 
 #define API_HEALTH_WAIT_MS 8000  /* for an answer */
 #define API_HEALTH_WAITERS 1     /* handlers that wait at once; others are told at once that it is being made */

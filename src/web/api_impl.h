@@ -7,12 +7,19 @@
 #define API_COOKIE "facteur_session"
 #define API_TOKEN  32 /* random bytes of a session's token or a link's; base64url in the cookie */
 
-extern const struct api_route api_openapi_routes[];
+extern const struct api_route api_openapi_routes[], api_me_routes[];
 
 /* All routes one by one: the first for NULL; NULL after the last. */
 const struct api_route *api_route_next(const struct api_route *r);
 /* The digest under which a token is kept. False: not a token. */
 bool api_token_hash(struct view token, uint8_t hash[SESSION_HASH]);
+
+/* The domain that the path names first; what is not the caller's, or not ours, has been refused. */
+bool api_path_domain(struct api_call *c, struct directory_domain *out);
+/* May this be somebody's password? Else refused, about `field`. */
+bool api_check_password(struct api_call *c, const char *field, struct view password);
+/* As api_when, for the end of a range: of a day, its end. */
+int64_t api_until(const struct api_call *c, const char *name, int64_t otherwise);
 
 /* The document that describes the API, as it was built in (openapi/). */
 extern const unsigned char api_openapi[];

@@ -143,6 +143,12 @@ int64_t api_when(const struct api_call *c, const char *name, int64_t otherwise)
     return (int64_t)timegm(&tm);
 }
 
+int64_t api_until(const struct api_call *c, const char *name, int64_t otherwise)
+{
+    int64_t at = api_when(c, name, -1);
+    return at < 0 ? otherwise : api_query(c, name).n == sizeof "2026-11-22" - 1 ? at + 86400 : at;
+}
+
 /* --- domains --- */
 
 bool api_domain(struct api_call *c, struct view domain)

@@ -286,7 +286,7 @@ static enum rc copy_settings(const struct web_settings *set, struct arena *a, st
     for (size_t i = 0; i < set->n_metrics_from; i++)
         metrics_from[i] = set->metrics_from[i];
     out->metrics_from = metrics_from;
-    return RC_OK;
+    return records_settings_dup(a, &set->records, &out->records);
 }
 
 enum rc web_new(const struct web_settings *set, struct web **out)

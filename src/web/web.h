@@ -6,6 +6,7 @@
 
 #include "http/http.h"
 #include "login/sasl.h"
+#include "policy/records.h"
 #include "store/directory.h"
 #include "store/session.h"
 
@@ -21,6 +22,8 @@ struct web_settings {
     void (*health_asked)(void *app); /* a health_result row waits */
     /* Whether the rest of the server is well; else *why, a plain sentence. */
     bool (*is_well)(void *app, const char **why);
+    void (*account_gone)(void *app, uint64_t account); /* or may no longer log in */
+    void (*keys_changed)(void *app); /* DKIM keys came or went */
     void *app;
     const char *data;     /* the folder, for the log in it */
     struct sasl_settings sasl;
@@ -29,6 +32,7 @@ struct web_settings {
     const struct addr_net *metrics_from; /* who may read /metrics, beside this machine */
     size_t n_metrics_from;
     struct session_terms terms;
+    struct records_settings records;
 };
 struct web;
 /* Settings are copied; what they point to in other modules (store, vault) is borrowed. RC_TEMP. */
