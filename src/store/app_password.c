@@ -265,3 +265,16 @@ enum rc passkey_remove_all(struct store *s, uint64_t account)
     struct order o = {.account = account};
     return directory_txn(s, remove_passkeys, &o);
 }
+
+static enum rc use_challenge(struct db *db, void *ctx)
+{
+    struct order *o = ctx;
+    enum rc rc = db_exec(db, "DELETE FROM passkey_challenge WHERE until_s < $1", DB_N(clock_real_s()));
+    return rc == RC_OK ? db_exec(db, "INSERT INTO passkey_challenge (mac, until_s) VALUES ($1, $2)", DB_B(o->key_id), DB_N(o->now_s)) : rc;
+}
+
+enum rc passkey_challenge_used(struct store *s, struct view mac, int64_t until_s)
+{
+    struct order o = {.key_id = mac, .now_s = until_s};
+    return directory_txn(s, use_challenge, &o);
+}

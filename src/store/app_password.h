@@ -42,6 +42,8 @@ enum rc passkey_any(struct store *s, uint64_t account, bool *out);
 enum rc passkey_find(struct store *s, struct view id, struct arena *a, struct passkey *out); /* RC_NOTFOUND */
 /* A good assertion: counter and time. */
 enum rc passkey_used(struct store *s, struct view id, uint32_t count);
+/* Notes that a challenge (its MAC, short) has been answered, until it runs out. RC_EXISTS: it had been. */
+enum rc passkey_challenge_used(struct store *s, struct view mac, int64_t until_s);
 enum rc passkey_remove(struct store *s, uint64_t account, struct view id); /* RC_NOTFOUND */
 enum rc passkey_remove_all(struct store *s, uint64_t account);
 

@@ -100,6 +100,8 @@ static const char *const domain_3[] = {
     "CREATE TABLE passkey (id BYTEA NOT NULL PRIMARY KEY, account BIGINT NOT NULL, public_key BYTEA NOT NULL, rp TEXT NOT NULL,"
     " name TEXT NOT NULL, sign_count BIGINT NOT NULL, created_s BIGINT NOT NULL, used_s BIGINT NOT NULL)" CLUSTERED,
     "CREATE INDEX passkey_account ON passkey (account)",
+    /* Challenges that were answered well, until they have run out: none is good twice. */
+    "CREATE TABLE passkey_challenge (mac BYTEA NOT NULL PRIMARY KEY, until_s BIGINT NOT NULL)" CLUSTERED,
     /* What the doctor was asked and found (health_result.c). kind: enum health_asked. en, fr: JSON. */
     "CREATE TABLE health_result (kind INTEGER NOT NULL, domain TEXT NOT NULL, question TEXT NOT NULL, asker BIGINT NOT NULL,"
     " asked_s BIGINT NOT NULL, made_s BIGINT NOT NULL, waiting INTEGER NOT NULL, good INTEGER NOT NULL, note INTEGER NOT NULL,"

@@ -20,6 +20,7 @@ static const struct api_route *const areas[] = {
     api_me_routes,
     api_self_routes,
     api_factor_routes,
+    api_passkey_routes,
     api_people_routes,
     api_records_routes,
     api_queue_routes,
@@ -160,8 +161,7 @@ static bool has_right(const struct api_who *who, enum api_right right)
 
 /* --- requests from other sites --- */
 
-/* "https://HOST[:PORT]" of this request, as browsers write origins (RFC 6454 §6.2). */
-static bool is_own_origin(const struct api_call *c, struct view origin)
+bool api_is_own_origin(const struct api_call *c, struct view origin)
 {
     struct view host = http_field(c->http, "Host"), port = c->is_secure ? VIEW(":443") : VIEW(":80");
     if (!view_itake(&origin, c->is_secure ? VIEW("https://") : VIEW("http://")))
@@ -177,7 +177,7 @@ static bool is_from_elsewhere(const struct api_call *c)
     struct view origin = http_field(c->http, "Origin"), site = http_field(c->http, "Sec-Fetch-Site");
     if (site.n > 0 && !view_eq(site, VIEW("same-origin")) && !view_eq(site, VIEW("none")))
         return true;
-    return origin.n > 0 && !is_own_origin(c, origin);
+    return origin.n > 0 && !api_is_own_origin(c, origin);
 }
 
 static bool is_json(struct view type)

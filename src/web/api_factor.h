@@ -16,6 +16,6 @@ bool api_password_again(struct api_call *c);
 /* New recovery codes in place of those before; NULL: it failed. */
 json_t *api_recovery_codes(const struct api_call *c);
 
-extern const struct api_route api_factor_routes[];
+extern const struct api_route api_factor_routes[], api_passkey_routes[];
 
 #endif

@@ -20,6 +20,10 @@ bool api_path_domain(struct api_call *c, struct directory_domain *out);
 bool api_check_password(struct api_call *c, const char *field, struct view password);
 /* As api_when, for the end of a range: of a day, its end. */
 int64_t api_until(const struct api_call *c, const char *name, int64_t otherwise);
+/* Is it "https://HOST[:PORT]" of this request, as browsers write origins (RFC 6454 §6.2)? */
+bool api_is_own_origin(const struct api_call *c, struct view origin);
+/* Is that the password of the account `name`? Else it has been refused. Second factors are not asked for. */
+bool api_password_right(struct api_call *c, struct view name, struct directory_account *account);
 
 /* The document that describes the API, as it was built in (openapi/). */
 extern const unsigned char api_openapi[];

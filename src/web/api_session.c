@@ -80,16 +80,21 @@ static void refuse_step(struct api_call *c, enum sasl_step step, struct view nam
         api_refuse(c, 401, "login.wrong", "Address and password do not fit.");
 }
 
+bool api_password_right(struct api_call *c, struct view name, struct directory_account *account)
+{
+    struct view password = api_text(c, "password");
+    enum sasl_step step = sasl_password_from(&c->set->sasl, c->peer, name, password, &c->response->delay_ms, c->arena, account);
+
+    if (step != SASL_DONE)
+        refuse_step(c, step, name);
+    return step == SASL_DONE;
+}
+
 static void post_session(struct api_call *c)
 {
-    struct view name = api_text(c, "address"), password = api_text(c, "password");
     struct directory_account account;
-    enum sasl_step step = sasl_password_from(&c->set->sasl, c->peer, name, password, &c->response->delay_ms, c->arena, &account);
-
-    if (step == SASL_DONE && api_factor_passed(c, &account))
+    if (api_password_right(c, api_text(c, "address"), &account) && api_factor_passed(c, &account))
         api_log_in(c, &account);
-    else if (step != SASL_DONE)
-        refuse_step(c, step, name);
 }
 
 static void post_link(struct api_call *c)
