@@ -35,12 +35,14 @@ function find(method, url) {
   return [];
 }
 
-let files = new Map(), newest = 0;
+let files = new Map(), newest = 0, building = null;
 async function rebuild() {
   const seen = Math.max(...fs.readdirSync(path.join(here, 'src'), { recursive: true }).map((f) => fs.statSync(path.join(here, 'src', f)).mtimeMs));
-  if (seen === newest) return;
-  newest = seen;
-  files = new Map((await build()).files.map((f) => [f.path, f]));
+  if (seen !== newest) {
+    newest = seen;
+    building = build().then((made) => { files = new Map(made.files.map((f) => [f.path, f])); });
+  }
+  await building;
 }
 
 http.createServer(async (request, answer) => {

@@ -70,12 +70,12 @@ function Frame({ route, session }) {
         <button type="button" class="icon-button" aria-label={t('ui.close')} onClick={() => drawer.current.close()}><Icon name="close" /></button>
         <Menu route={route} session={session} />
       </dialog>
-      <div class="side">
+      <header class="side">
         <div class="side-fixed">
           <Brand />
           <Menu route={route} session={session} />
         </div>
-      </div>
+      </header>
       <main id="main" tabIndex={-1}><Shown route={route} account={session.account} /></main>
     </div>
   );

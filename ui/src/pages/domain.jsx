@@ -43,8 +43,8 @@ export default function Domain({ domain, account }) {
                   <p><HealthMarks health={d.health} /></p>
                   {d.health?.made && <p class="hint">{t('domain.looked')} <Time at={d.health.made} /></p>}
                   <p class="actions">
-                    <LinkButton icon="health" href={href('/health', { domain })}>{t('domain.health')}</LinkButton>
-                    <LinkButton icon="setup" href={href('/setup', { domain })}>{t('domain.setup')}</LinkButton>
+                    <LinkButton icon="health" href={'#/doctor/' + api.seg(domain)}>{t('domain.health')}</LinkButton>
+                    <LinkButton icon="setup" href={'#/setup/' + api.seg(domain)}>{t('domain.setup')}</LinkButton>
                   </p>
                 </Card>
                 <Policy d={d} onDone={list.reload} />

@@ -51,7 +51,7 @@ function Attention({ o, domains, alerts, account }) {
   for (const d of domains) {
     if (d.health?.bad > 0) {
       items.push({ mark: 'bad', key: 'd' + d.domain, title: t('overview.sick', { domain: d.domain, n: d.health.bad }), text: t('overview.sick_text'),
-        href: href('/health', { domain: d.domain }), link: t('overview.see_health') });
+        href: '#/doctor/' + encodeURIComponent(d.domain), link: t('overview.see_health') });
     }
   }
   if (o.queue?.held > 0) items.push({ mark: 'warn', key: 'held', title: t('overview.held_title', { n: o.queue.held }), text: t('overview.held_text'), href: href('/queue', { state: 'held' }), link: t('overview.see_queue') });
@@ -97,7 +97,7 @@ function Alignment({ rows }) {
             const share = r.aligned / r.messages;
             return (
               <li key={r.domain} class="alignment">
-                <span><a href={href('/dmarc', { domain: r.domain })}>{r.domain}</a><span class="hint">{t('overview.of', { n: r.messages })}</span></span>
+                <span><a href={'#/reports/' + encodeURIComponent(r.domain)}>{r.domain}</a><span class="hint">{t('overview.of', { n: r.messages })}</span></span>
                 {r.days?.length > 1 && <Spark values={r.days.map((d) => (d.messages ? d.aligned / d.messages : 0))} max={1} mark={share < 0.9 ? 'warn' : 'good'}
                   label={t('overview.spark', { domain: r.domain })} />}
                 <span class="alignment-share">{percent(share)}</span>

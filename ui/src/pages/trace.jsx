@@ -69,6 +69,7 @@ const markOf = (event) => (/deferred|held|notice|unproven|unsealed|told|resting/
   : /delivered|sent|accepted|ok$/.test(event) ? 'good' : 'note');
 // the fields that are worth a line, in this order; the other side's words stand apart
 const SHOWN = ['peer', 'rdns', 'helo', 'login', 'sender', 'rcpt', 'rcpts', 'to', 'folder', 'mx', 'address', 'tls', 'policy', 'spf', 'dkim', 'dmarc', 'arc', 'action', 'code', 'size', 'reason'];
+const WORDS = new Set(['spf', 'dkim', 'dmarc', 'arc', 'action', 'policy', 'code']); // as the RFCs have them, in all languages
 
 function step(s, before) {
   const fields = s.fields ?? {};
@@ -76,6 +77,6 @@ function step(s, before) {
   return {
     at: s.at, mark: markOf(s.event), title: has(`step.${s.event}`) ? t(`step.${s.event}`) : s.event,
     text: has(`step.${s.event}`) ? null : s.text, after: waited >= 2 ? t('trace.after', { span: span(waited) }) : null,
-    words: fields.reply, facts: SHOWN.filter((f) => fields[f] !== undefined && fields[f] !== '').map((f) => [t(`field.${f}`), String(fields[f])]),
+    words: fields.reply, facts: SHOWN.filter((f) => fields[f] !== undefined && fields[f] !== '').map((f) => [t(`field.${f}`), WORDS.has(f) ? <code>{String(fields[f])}</code> : String(fields[f])]),
   };
 }
