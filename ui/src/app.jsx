@@ -66,7 +66,7 @@ function Frame({ route, session }) {
         <button type="button" class="icon-button" aria-label={t('ui.menu')} onClick={() => drawer.current.showModal()}><Icon name="menu" /></button>
         <Brand />
       </header>
-      <dialog class="drawer" ref={drawer} aria-label={t('ui.menu')} onClick={(e) => e.target === drawer.current && drawer.current.close()}>
+      <dialog class="drawer" ref={drawer} aria-label={t('ui.menu')} onClick={(e) => (e.target === drawer.current || e.target.closest('a')) && drawer.current.close()}>
         <button type="button" class="icon-button" aria-label={t('ui.close')} onClick={() => drawer.current.close()}><Icon name="close" /></button>
         <Menu route={route} session={session} />
       </dialog>

@@ -35,7 +35,7 @@ export async function person({ width = 1280, language = 'en', theme = 'light' } 
     viewport: { width, height: width < 500 ? 740 : 900 }, locale: language === 'fr' ? 'fr-FR' : 'en-GB', colorScheme: theme,
     hasTouch: width < 500, permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce',
   });
-  context.setDefaultTimeout(10000);
+  context.setDefaultTimeout(site?.patience ?? 8000);
   context.on('page', (page) => {
     page.on('pageerror', (e) => faults.push('script: ' + e.message));
     page.on('console', (m) => { if (/Content Security Policy|Refused to/.test(m.text())) faults.push('policy: ' + m.text()); });
