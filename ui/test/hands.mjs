@@ -1,6 +1,6 @@
 // How somebody works a page: with the mouse, with the keyboard alone, or with a finger on a phone.
 import assert from 'node:assert/strict';
-import { person, shown, site } from './lib.mjs';
+import { enter, person, site, shown } from './lib.mjs';
 
 const isHere = (e) => e === document.activeElement;
 
@@ -11,7 +11,7 @@ export class Hands {
     hands.how = how;
     hands.context = await person({ width: how === 'phone' ? 360 : 1280, ...options });
     hands.page = await hands.context.newPage();
-    if (!site) await hands.context.request.post(address + 'api/session', { data: { address: 'anne@ici.test', password: 'secret' } });
+    if (!site) await enter(hands.context, { address: 'anne@ici.test', password: 'secret' });
     await hands.page.goto(address);
     await hands.page.waitForSelector('h1');
     return hands;

@@ -262,13 +262,16 @@ const tasks = {
 
 for (const how of ['mouse', 'keyboard', 'phone']) {
   const hands = await Hands.of(how, base);
+  let failed = 0;
   for (const [name, task] of Object.entries(tasks)) {
+    if (failed === 3) break;
     if (only && !name.includes(only) && !name.startsWith('log in, after')) continue;
     const began = Date.now();
     try {
       await task(hands);
       console.log(`ok ${how}: ${name} (${Date.now() - began} ms)`);
     } catch (e) {
+      failed++;
       faults.push(`${how}: ${name}: ${e.message.split('\n').slice(0, 6).join(' / ')}`);
       if (process.env.SHOTS) await hands.page.screenshot({ path: `${process.env.SHOTS}/${how}-${name.replace(/\W+/g, '-')}.png` });
       await hands.page.goto(base);

@@ -5,18 +5,17 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { routes } from '../src/routes.js';
-import { base, enter, faults, finish, person, shown, site, to, violations } from './lib.mjs';
+import { ask, base, enter, faults, finish, person, shown, site, to, violations } from './lib.mjs';
 
 const lang = path.join(path.dirname(fileURLToPath(import.meta.url)), '../src/lang');
 const read = (name) => ['', 'desk.'].reduce((all, part) => Object.assign(all, JSON.parse(fs.readFileSync(path.join(lang, part + name + '.json'), 'utf8'))), {});
 const MAX = 300_000;
-const who = site?.operator ?? { address: '', password: '' };
+const who = site?.operator ?? { address: 'anne@ici.test', password: 'secret' };
 
 /** An address for each route; what its pattern names is taken from what there is. */
-async function addresses(context) {
-  const get = async (p) => (await (await context.request.get(base + 'api' + p)).json());
+async function addresses(door) {
   const domain = site?.domain ?? 'ici.test';
-  const first = async (p, list, key = 'id') => (await get(p).catch(() => null))?.[list]?.[0]?.[key];
+  const first = async (p, list, key = 'id') => (await ask(door, 'GET', p))?.[list]?.[0]?.[key];
   const parts = { domain, address: site?.address ?? 'bert@ici.test' };
   const out = [];
   for (const { path: pattern } of routes) {
@@ -56,8 +55,7 @@ async function check(page, address, look) {
 }
 
 const laptop = await person();
-await enter(laptop, who.address, who.password);
-const pages = await addresses(laptop);
+const pages = await addresses(await enter(laptop, who));
 let heaviest = 0;
 
 async function inEnglish() {
@@ -77,8 +75,7 @@ async function inEnglish() {
 async function inFrench() {
   const isEnglish = knowsEnglish();
   const night = await person({ language: 'fr', theme: 'dark' });
-  await enter(night, who.address, who.password);
-  const page = await night.newPage();
+  const page = await enter(night, who);
   await page.addInitScript(() => localStorage.setItem('language', 'fr'));
   for (const address of pages) {
     await to(page, address);
