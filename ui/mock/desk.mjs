@@ -15,13 +15,13 @@ const day = (t) => new Date(t).toISOString().slice(0, 10);
 
 const SOURCES = [
   { key: 'mx.ici.test', name: 'mx.ici.test', organization: 'ici.test', kind: 'ours', country: 'FR', addresses: 2, volume: 240, aligned: 1, spf: 1, dkim: 1, advice: 'ours.good' },
-  { key: 'sendgrid', name: 'SendGrid', organization: 'Twilio', kind: 'service', country: 'US', addresses: 14, volume: 92, aligned: 1, spf: 1, dkim: 0, advice: 'service.unsigned', attention: true },
+  { key: 'sendgrid', name: 'SendGrid', organization: 'Twilio', kind: 'service', country: 'US', addresses: 14, volume: 92, aligned: 1, spf: 1, dkim: 0, advice: 'service.unsigned' },
   { key: 'brevo', name: 'Brevo', organization: 'Sendinblue SAS', kind: 'service', country: 'FR', addresses: 6, volume: 41, aligned: 1, spf: 0, dkim: 1, advice: 'service.good' },
-  { key: 'zendesk', name: 'Zendesk', organization: 'Zendesk Inc.', kind: 'service', country: 'US', addresses: 3, volume: 4.2, aligned: 0, spf: 0, dkim: 0, advice: 'service.unaligned', attention: true },
+  { key: 'zendesk', name: 'Zendesk', organization: 'Zendesk Inc.', kind: 'service', country: 'US', addresses: 3, volume: 4.2, aligned: 0, spf: 0, dkim: 0, advice: 'service.unaligned' },
   { key: 'gmail-forward', name: 'Google Workspace', organization: 'Google LLC', kind: 'forwarder', country: 'US', addresses: 31, volume: 11, aligned: 0.92, spf: 0, dkim: 0.92, advice: 'forwarder.good' },
   { key: 'lists.asso.test', name: 'lists.asso.test', organization: 'asso.test', kind: 'list', country: 'DE', addresses: 1, volume: 1.4, aligned: 0.05, spf: 0, dkim: 0.05, advice: 'list.broken' },
-  { key: '198.51.100.0/24', name: '198.51.100.0/24', organization: '', kind: 'threat', country: 'RU', addresses: 57, volume: 3.1, aligned: 0, spf: 0, dkim: 0, advice: 'threat.delivered' },
-  { key: 'host.scan.test', name: 'host.scan.test', organization: '', kind: 'unknown', country: null, addresses: 1, volume: 0.6, aligned: 0, spf: 0, dkim: 0, advice: 'unknown.failing', attention: true },
+  { key: '198.51.100.0/24', name: '198.51.100.0/24', organization: '', kind: 'threat', country: 'RU', addresses: 57, volume: 3.1, aligned: 0, spf: 0, dkim: 0, advice: 'threat.open' },
+  { key: 'host.scan.test', name: 'host.scan.test', organization: '', kind: 'unknown', country: null, addresses: 1, volume: 0.6, aligned: 0, spf: 0, dkim: 0, advice: 'unknown.failing' },
 ];
 
 function fromTo(query, now) {
@@ -65,22 +65,22 @@ function build(domain, from, to) {
 const sourceRow = (s, from, to) => ({
   key: s.key, name: s.name, organization: s.organization, kind: s.kind, country: s.country, addresses: s.addresses, messages: s.messages,
   aligned: s.n.aligned, spf: s.n.spf, dkim: s.n.dkim, disposition: { none: s.messages - Math.round((s.messages - s.n.aligned) * 0.1), quarantine: Math.round((s.messages - s.n.aligned) * 0.1), reject: 0 },
-  first: from, last: to, advice: s.advice, advice_args: { domain: 'ici.test' }, attention: !!s.attention,
+  first: from, last: to, advice: s.advice, advice_args: { domain: 'ici.test' },
 });
 
 function summary(domain, from, to) {
   const { days, sources } = build(domain, from, to);
   const sum = (k) => days.reduce((a, d) => a + d[k], 0);
   const broken = sources.filter((s) => s.messages > s.n.aligned && !['threat'].includes(s.kind))
-    .map((s) => ({ key: s.key, source: s.name, kind: s.kind, messages: s.messages - s.n.aligned, advice: s.advice }));
+    .map((s) => ({ source: s.key, name: s.name, kind: s.kind, messages: s.messages - s.n.aligned, advice: s.advice }));
   const messages = sum('messages');
   const breaks = broken.reduce((a, b) => a + b.messages, 0);
   return {
     domain, from, to, reports: 214, messages, aligned: sum('aligned'), spf_aligned: sum('spf'), dkim_aligned: sum('dkim'),
     disposition: { none: messages - sum('quarantined') - sum('rejected'), quarantine: sum('quarantined'), reject: sum('rejected') },
-    overrides: { forwarded: 312, mailing_list: 41, local_policy: 9 }, days, attention: sources.filter((s) => s.attention).length, sources: sources.length,
-    policy: { published: { p: 'none', sp: 'none', pct: 100, adkim: 'r', aspf: 'r', record: 'v=DMARC1; p=none; rua=mailto:dmarc@ici.test' }, seen: [{ p: 'none', messages }] },
-    path: { now: 'none', next: 'quarantine', ready: false, would_break: breaks, share: 1 - breaks / messages, blockers: broken },
+    overrides: { forwarded: 312, mailing_list: 41, local_policy: 9 }, days,
+    policy: { published: { p: 'none', sp: 'none', pct: 100, adkim: 'r', aspf: 'r' }, seen: [{ p: 'none', messages }] },
+    path: { now: 'none', next: 'quarantine', ready: false, why: 'path.failing', would_break: breaks, share: 1 - breaks / messages, blockers: broken },
   };
 }
 
@@ -100,7 +100,7 @@ function dmarcReports(domain, from, to) {
         source_ip: s.kind === 'ours' ? '192.0.2.25' : `198.51.100.${1 + Math.floor(draw() * 250)}`, count: 1 + Math.floor(draw() * s.volume / 4), disposition: 'none',
         dkim: s.dkim ? 'pass' : 'fail', spf: s.spf ? 'pass' : 'fail', header_from: domain, envelope_from: s.spf ? domain : `bounce.${s.key}`,
         reasons: s.kind === 'forwarder' ? [{ type: 'forwarded', comment: '' }] : [],
-        auth: { dkim: s.dkim ? [{ domain, selector: 'r2026', result: 'pass' }] : [], spf: [{ domain: s.spf ? domain : `bounce.${s.key}`, scope: 'mfrom', result: 'pass' }] },
+        auth_results: { dkim: s.dkim ? [{ domain, selector: 'r2026', result: 'pass' }] : [], spf: [{ domain: s.spf ? domain : `bounce.${s.key}`, scope: 'mfrom', result: 'pass' }] },
       }));
       out.push({
         id: String(++id), org: forged ? 'securite-mail.test' : org, email: forged ? 'alerte@securite-mail.test' : email, report_id: `${begin / 1000}.${1000 + id}`, domain,
@@ -121,12 +121,12 @@ function tlsSummary(domain, from, to) {
   const big = Math.round(failures * 0.7);
   return {
     domain, from, to, reports: 88, sessions, failures, days,
-    results: failures ? [{ result_type: 'certificate-expired', count: big, advice: 'certificate-expired', mx: 'mx2.ici.test', last: days.filter((d) => d.failure).pop().day },
-      { result_type: 'starttls-not-supported', count: failures - big, advice: 'starttls-not-supported', mx: 'mx2.ici.test', last: days.filter((d) => d.failure).pop().day }] : [],
+    results: failures ? [{ result_type: 'certificate-expired', count: big, advice: 'certificate-expired', mx: 'mx2.ici.test' },
+      { result_type: 'starttls-not-supported', count: failures - big, advice: 'starttls-not-supported', mx: 'mx2.ici.test' }] : [],
     organizations: [{ org: 'Google Inc.', success: Math.round(sessions * 0.61), failure: big }, { org: 'Microsoft Corporation', success: Math.round(sessions * 0.3), failure: failures - big }, { org: 'labas.test', success: Math.round(sessions * 0.06), failure: 0 }],
     mx: [{ mx: 'mx.ici.test', success: Math.round(sessions * 0.9), failure: 0 }, { mx: 'mx2.ici.test', success: sessions - failures - Math.round(sessions * 0.9), failure: failures }],
     policies: [{ type: 'sts', success: Math.round(sessions * 0.9) - failures, failure: failures }, { type: 'tlsa', success: Math.round(sessions * 0.1), failure: 0 }],
-    enforce: { mode: 'testing', ready: false, why: 'failures', days: 30, sessions, failures },
+    enforce: { mode: 'testing', ready: false, why: 'enforce.failing', days: 30, sessions, failures },
   };
 }
 
@@ -169,7 +169,7 @@ export function doctor(domain, lang) {
     P('tlsrpt.record', 'tlsrpt', 'good', domain, `v=TLSRPTv1; rua=mailto:tls@${domain}`),
     P('dane.tlsa', 'dane', 'good', `mx.${domain}`, fr ? '2 enregistrements TLSA, prouvés par DNSSEC.' : '2 TLSA records, proven by DNSSEC.'),
     P('bimi.record', 'bimi', 'note', domain, fr ? 'Aucun enregistrement BIMI : votre logo n’est pas montré.' : 'There is no BIMI record: your logo is not shown.', fr ? 'Ajoutez un logo quand la politique DMARC est quarantine ou reject.' : 'Add a logo once the DMARC policy is quarantine or reject.'),
-    P('blocklist.listed', 'blocklist', 'unknown', '192.0.2.25', fr ? 'Pas de réponse de zen.spamhaus.test.' : 'No answer from zen.spamhaus.test.', fr ? 'Demandez de nouveau plus tard.' : 'Ask again later.'),
+    P('list.listed', 'list', 'unknown', '192.0.2.25', fr ? 'Pas de réponse de zen.spamhaus.test.' : 'No answer from zen.spamhaus.test.', fr ? 'Demandez de nouveau plus tard.' : 'Ask again later.'),
   ];
   const node = (depth, d, term, lookup, problem = null, lookups = undefined) => ({ depth, domain: d, term, lookup, problem, lookups });
   return {
@@ -216,22 +216,22 @@ function answer(method, path, query, body, now = Date.now()) {
     return ok({ domains: ['ici.test', 'atelier.test', 'vide.test'].map((d, i) => ({ domain: d, created: '2026-09-01T08:00:00Z', accounts: 12 - i * 4, aliases: 3, mta_sts: { mode: 'testing', id: '1' }, keys: [], health: i === 2 ? null : { good: 18 - i, note: 2, warn: 1, bad: 1 - i, unknown: 0, made: '2026-11-22T06:00:00Z' } })) });
   case 'GET /reports/dmarc/summary':
     if (empty)
-      return ok({ domain, from, to, reports: 0, messages: 0, aligned: 0, spf_aligned: 0, dkim_aligned: 0, disposition: { none: 0, quarantine: 0, reject: 0 }, overrides: {}, days: [], attention: 0, sources: 0, policy: { published: null, seen: [] }, path: { now: '', next: 'none', ready: false, would_break: 0, share: 0, blockers: [] } });
+      return ok({ domain, from, to, reports: 0, messages: 0, aligned: 0, spf_aligned: 0, dkim_aligned: 0, disposition: { none: 0, quarantine: 0, reject: 0 }, overrides: {}, days: [], policy: { published: null, seen: [] }, path: { now: 'none', next: 'quarantine', ready: false, why: 'path.none', would_break: 0, share: 1, blockers: [] } });
     return ok(summary(domain, from, to));
   case 'GET /reports/dmarc/sources':
     return ok({ sources: empty ? [] : build(domain, from, to).sources.map((s) => sourceRow(s, from, to)) });
   case 'GET /reports/dmarc':
     return ok({ dmarc: empty ? [] : dmarcReports(domain, from, to), next: null });
   case 'GET /reports/tls/summary':
-    return ok(empty ? { domain, from, to, reports: 0, sessions: 0, failures: 0, days: [], results: [], organizations: [], mx: [], policies: [], enforce: { mode: 'testing', ready: false, why: 'few', days: 0, sessions: 0, failures: 0 } } : tlsSummary(domain, from, to));
+    return ok(empty ? { domain, from, to, reports: 0, sessions: 0, failures: 0, days: [], results: [], organizations: [], mx: [], policies: [], enforce: { mode: 'testing', ready: false, why: 'enforce.none', days: 0, sessions: 0, failures: 0 } } : tlsSummary(domain, from, to));
   case 'GET /reports/tls':
     return ok({ tls: empty ? [] : [{ id: '1', org: 'Google Inc.', report_id: '2026-11-20T00:00:00Z_ici.test', begin: `${to}T00:00:00Z`, end: `${to}T23:59:59Z`, received: `${to}T23:59:59Z`, policies: [{ type: 'sts', domain, success: 311, failure: 3, failures: [{ result_type: 'certificate-expired', count: 3, receiving_mx: `mx2.${domain}` }] }], verdict: { spf: 'pass', dkim: 'pass', dmarc: 'pass', counted: true, why: '' } }], next: null });
   case 'GET /reports/failure':
     return ok({ failure: empty ? [] : failures(), next: null });
   case 'POST /reports':
-    return ok({ read: 2, refused: [{ file: 'photo.jpg', reason: 'This is not a report: neither XML, JSON nor a mail with one.' }] });
+    return ok({ read: 2, again: 1, refused: [{ file: 'photo.jpg', reason: 'This is not a report: neither XML, JSON nor a mail with one.' }] });
   case 'GET /sources':
-    return ok({ sources: [{ name: 'SendGrid', kind: 'service', hosts: ['sendgrid.net'], dkim: ['sendgrid.net', 'sendgrid.info'], spf: ['sendgrid.net'], changed: false }, { name: 'Brevo', kind: 'service', hosts: ['brevo.test', 'sendinblue.test'], dkim: ['brevo.test'], spf: ['brevo.test'], changed: false }, { name: 'Asso Listes', kind: 'list', hosts: ['lists.asso.test'], dkim: [], spf: [], changed: true }] });
+    return ok({ senders: [{ name: 'SendGrid', kind: 'service', hosts: ['sendgrid.net'], dkim: ['sendgrid.net', 'sendgrid.info'], spf: ['sendgrid.net'], changed: false }, { name: 'Brevo', kind: 'service', hosts: ['brevo.test', 'sendinblue.test'], dkim: ['brevo.test'], spf: ['brevo.test'], changed: false }, { name: 'Asso Listes', kind: 'list', hosts: ['lists.asso.test'], dkim: [], spf: [], changed: true }] });
   case 'GET /doctor':
     if (query.get('fresh') === '1')
       return ok({ doctor: [], waiting: true }, 202);
@@ -251,7 +251,7 @@ function answer(method, path, query, body, now = Date.now()) {
       return ok({});
     return ok({
       source: sourceRow(found, from, to), days: found.days, reporters: REPORTERS.slice(0, 4).map(([org], i) => ({ org, messages: Math.round(found.messages / (i + 2)) })),
-      addresses: Array.from({ length: Math.min(found.addresses, 6) }, (_, i) => ({ ip: `198.51.100.${20 + i}`, host: `o${i + 1}.${found.key}`, country: found.country, messages: Math.round(found.messages / (i + 2)), aligned: Math.round(found.n.aligned / (i + 2)), spf: Math.round(found.n.spf / (i + 2)), dkim: Math.round(found.n.dkim / (i + 2)), header_from: domain, envelope_from: found.spf ? domain : `bounce.${found.key}`, selectors: found.dkim ? ['r2026'] : [] })),
+      addresses: Array.from({ length: Math.min(found.addresses, 6) }, (_, i) => ({ ip: `198.51.100.${20 + i}`, host: `o${i + 1}.${found.key}`, country: found.country, messages: Math.round(found.messages / (i + 2)), aligned: Math.round(found.n.aligned / (i + 2)), spf: Math.round(found.n.spf / (i + 2)), dkim: Math.round(found.n.dkim / (i + 2)), header_from: [domain], envelope_from: [found.spf ? domain : `bounce.${found.key}`], selectors: found.dkim ? ['r2026'] : [] })),
     });
   }
   if ((m = path.match(/^\/reports\/(dmarc|tls|failure)\/(\d+)$/)))
@@ -275,7 +275,7 @@ function answer(method, path, query, body, now = Date.now()) {
 
 const PATHS = [
   'GET /domains', 'GET /reports/dmarc/summary', 'GET /reports/dmarc/sources', 'GET /reports/dmarc/sources/{key}', 'PUT /reports/dmarc/sources/{key}', 'GET /reports/dmarc',
-  'GET /reports/dmarc/{id}', 'GET /reports/tls', 'GET /reports/tls/summary', 'GET /reports/failure', 'POST /reports', 'GET /sources', 'PUT /sources/{name}', 'GET /doctor', 'GET /alerts',
+  'GET /reports/dmarc/{id}', 'GET /reports/tls', 'GET /reports/tls/summary', 'GET /reports/failure', 'POST /reports', 'GET /sources', 'PUT /sources/{name}', 'DELETE /sources/{name}', 'GET /doctor', 'GET /alerts',
   'GET /alerts/settings', 'PUT /alerts/settings', 'POST /alerts/{id}/silence', 'POST /alerts/{id}/open', 'GET /bimi', 'GET /domains/{d}/records', 'GET /domains/{d}/records/status',
   'GET /domains/{d}/publish', 'POST /domains/{d}/publish', 'PUT /domains/{d}/logo', 'DELETE /domains/{d}/logo',
 ];

@@ -8,7 +8,7 @@ import { href } from '../router.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Facts, Grid, Stat } from '../parts/card.jsx';
 import { Chart, everyDay } from '../parts/chart.jsx';
-import { adviceDo, adviceMark, adviceText, country, Exports, FirstDomain, Kind, KINDS, MARK_ICONS, periodQuery, ReportsPage, share, shareText, usePeriod, wordFor } from '../parts/desk.jsx';
+import { adviceDo, adviceMark, adviceText, country, Exports, FirstDomain, Kind, KINDS, MARK_ICONS, needsCare, periodQuery, ReportsPage, share, shareText, usePeriod, wordFor } from '../parts/desk.jsx';
 import { Field } from '../parts/form.jsx';
 import { Icon } from '../parts/icons.jsx';
 import { Empty, Loaded, Mark } from '../parts/notice.jsx';
@@ -16,17 +16,20 @@ import { Bar } from '../parts/spark.jsx';
 import { Table } from '../parts/table.jsx';
 
 /** The answer in one sentence; what is still to be done in a second. */
-function Answer({ s, showThem }) {
+function Answer({ s, sources, showThem }) {
   const ok = share(s.aligned, s.messages);
-  const calm = s.attention === 0;
+  const care = (sources ?? []).filter(needsCare).length;
+  const calm = care === 0;
   return (
     <section class={'answer mark-' + (calm ? 'good' : 'warn')}>
       <p class="answer-main"><T k="dmarc.answer" share={<strong>{percent(ok)}</strong>} n={s.messages} /></p>
       <Bar share={ok} mark="good" label={percent(ok)} />
-      <p class="answer-next">
-        <Mark mark={calm ? 'good' : 'warn'}>{calm ? t('dmarc.attention_none') : t('dmarc.attention', { n: s.attention })}</Mark>
-        {!calm && <Button kind="quiet" onClick={showThem}>{t('dmarc.show_them')}</Button>}
-      </p>
+      {sources && (
+        <p class="answer-next">
+          <Mark mark={calm ? 'good' : 'warn'}>{calm ? t('dmarc.attention_none') : t('dmarc.attention', { n: care })}</Mark>
+          {!calm && <Button kind="quiet" onClick={showThem}>{t('dmarc.show_them')}</Button>}
+        </p>
+      )}
     </section>
   );
 }
@@ -87,7 +90,7 @@ export const sourcePath = (domain, key) => href(`/reports/${seg(domain)}/sources
 
 function Sources({ domain, sources, filter, setFilter }) {
   const q = filter.q.trim().toLowerCase();
-  const shown = sources.filter((s) => (!filter.kind || (filter.kind === 'attention' ? s.attention : s.kind === filter.kind))
+  const shown = sources.filter((s) => (!filter.kind || (filter.kind === 'attention' ? needsCare(s) : s.kind === filter.kind))
     && (!q || `${s.name} ${s.organization ?? ''} ${s.key}`.toLowerCase().includes(q)));
   const kinds = KINDS.filter((k) => sources.some((s) => s.kind === k));
   const columns = [
@@ -135,7 +138,7 @@ function Policy({ domain, s }) {
   return (
     <Card title={t('dmarc.policy')} actions={<LinkButton href={href(`/reports/${seg(domain)}/path`, periodQuery())}>{t('dmarc.see_path')}</LinkButton>}>
       <p>{t(path.now ? 'policy.' + path.now : 'policy.missing')}</p>
-      {path.next && <p class="hint">{path.ready ? t('path.ready', { p: path.next }) : t('path.would_break', { n: path.would_break, p: path.next })}</p>}
+      {path.next && <p class="hint">{path.would_break === 0 ? t('path.ready', { p: path.next }) : t('path.would_break', { n: path.would_break, p: path.next })}</p>}
       <Facts facts={(s.policy?.seen ?? []).map((one) => [`p=${one.p}`, t('dmarc.seen_under', { n: one.messages })])} />
     </Card>
   );
@@ -165,7 +168,7 @@ export default function Dmarc({ domain }) {
     <ReportsPage domain={domain} tab="" title={t('dmarc.title', { domain })} lead={t('dmarc.lead')} actions={<Exports domain={domain} kind="sources" />}>
       <Loaded of={summary}>{(s) => (s.messages === 0 ? <NoReports domain={domain} /> : (
         <>
-          <Answer s={s} showThem={showThem} />
+          <Answer s={s} sources={sources.data?.sources} showThem={showThem} />
           <Numbers s={s} />
           <Days s={{ ...s, from, to }} />
           <Loaded of={sources}>{(d) => <Sources domain={domain} sources={d.sources} filter={filter} setFilter={setFilter} />}</Loaded>

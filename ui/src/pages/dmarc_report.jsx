@@ -14,17 +14,20 @@ import { span } from './dmarc_received.jsx';
 
 export const Result = ({ result }) => <Mark mark={result === 'pass' ? 'good' : result === 'fail' ? 'bad' : 'note'}>{wordFor('result', result || 'none')}</Mark>;
 
-const authText = (found, name) => (found ?? []).map((a) => `${a.domain}${a.selector ? ` (${a.selector})` : ''} ${a.result}`).join(', ') || (name ? '–' : '');
+const authText = (found) => (found ?? []).map((a) => `${a.domain}${a.selector ? ` (${a.selector})` : ''} ${a.result}`).join(', ');
 
-/** Both names that a message gives itself: From, and the return address below where it is another. */
-export const Names = ({ row }) => <div>{row.header_from}{row.envelope_from && row.envelope_from !== row.header_from && <p class="hint">{t('source.returns', { domain: row.envelope_from })}</p>}</div>;
+/** Both names that messages give themselves: From, and the return address below where it is another. */
+export function Names({ row }) {
+  const [from, back] = [row.header_from, row.envelope_from].map((names) => [names ?? []].flat().join(', '));
+  return <div>{from}{back && back !== from && <p class="hint">{t('source.returns', { domain: back })}</p>}</div>;
+}
 
 function Rows({ r }) {
   const columns = [
     { key: 'source_ip', label: t('source.address'), main: true, show: (row) => <code>{row.source_ip}</code> },
     { key: 'count', label: t('dmarc.messages'), number: true },
-    { key: 'spf', label: 'SPF', show: (row) => <div class="judged"><Result result={row.spf} /><p class="hint">{authText(row.auth?.spf)}</p></div> },
-    { key: 'dkim', label: 'DKIM', show: (row) => <div class="judged"><Result result={row.dkim} /><p class="hint">{authText(row.auth?.dkim)}</p></div> },
+    { key: 'spf', label: 'SPF', show: (row) => <div class="judged"><Result result={row.spf} /><p class="hint">{authText(row.auth_results?.spf)}</p></div> },
+    { key: 'dkim', label: 'DKIM', show: (row) => <div class="judged"><Result result={row.dkim} /><p class="hint">{authText(row.auth_results?.dkim)}</p></div> },
     {
       key: 'disposition', label: t('dmarc.fate'), show: (row) => (
         <div>{wordFor('disposition', row.disposition)}<p class="hint">{(row.reasons ?? []).map((x) => wordFor('override', x.type ?? x) + (x.comment ? ` (${x.comment})` : '')).join(', ')}</p></div>

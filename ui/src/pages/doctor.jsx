@@ -23,6 +23,7 @@ const AREAS = [
   ['tls', ['tls', 'cert', 'caa']], ['sts', ['sts', 'dane', 'tlsrpt']], ['send', ['send']], ['bimi', ['bimi']],
 ];
 const areaOf = (p) => (AREAS.find(([, ids]) => ids.includes(p.id.split('.')[0])) ?? ['other'])[0];
+const SHOWN = ['bad', 'warn', 'unknown', 'note', 'good'];
 const worst = (points) => ORDER.find((m) => points.some((p) => p.mark === m)) ?? 'good';
 const count = (points, mark) => points.filter((p) => p.mark === mark).length;
 
@@ -111,11 +112,11 @@ function Logo({ bimi }) {
 
 function Area({ name, points, d }) {
   const mark = worst(points);
-  const problems = points.filter((p) => p.mark !== 'good');
+  const sorted = SHOWN.flatMap((m) => points.filter((p) => p.mark === m));
   return (
     <section class="card area" aria-labelledby={'area-' + name}>
       <div class="card-head"><div><h2 id={'area-' + name}>{t('area.' + name)}</h2><p class="hint">{t('area.' + name + '.about')}</p></div><Mark mark={mark}>{t('mark.' + mark)}</Mark></div>
-      <ul class="points">{[...problems, ...points.filter((p) => p.mark === 'good')].map((p, i) => <Point key={i} p={p} domain={d.domain} />)}</ul>
+      <ul class="points">{sorted.map((p, i) => <Point key={i} p={p} domain={d.domain} />)}</ul>
       {name === 'spf' && <SpfTree spf={d.spf} />}
       {name === 'dmarc' && <Walk walk={d.dmarc?.walk} />}
       {name === 'dkim' && <Selectors rows={d.selectors} />}

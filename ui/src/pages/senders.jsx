@@ -1,6 +1,6 @@
 /* The table of known senders: which names and networks belong to whom. What ships with the program can be corrected here. */
 import { useState } from 'preact/hooks';
-import { put, seg } from '../api.js';
+import { del, put, seg } from '../api.js';
 import { useData } from '../data.js';
 import { t } from '../i18n.js';
 import { href } from '../router.js';
@@ -30,6 +30,7 @@ function Edit({ sender, close, done }) {
       }}>
         {!sender.name && <Field label={t('source.name')} name="name" required maxLength={100} />}
         <Field label={t('dmarc.kind')} name="kind" type="select" defaultValue={sender.kind ?? 'service'} options={SENDER_KINDS.map((k) => [k, t('kind.' + k)])} />
+        {sender.changed && <p><Button kind="quiet" icon="restore" onClick={async () => { await del('/sources/' + seg(sender.name)); say(t('senders.reset_done')); close(); done(); }}>{t('senders.reset')}</Button></p>}
         {LISTS.map((l) => <Field key={l} label={t('senders.' + l)} hint={t('senders.' + l + '_hint')} name={l} defaultValue={(sender[l] ?? []).join(', ')} />)}
       </Form>
     </Dialog>
@@ -42,8 +43,7 @@ export default function Senders({ account }) {
   const [q, setQ] = useState('');
   const can = may(account, 'operator');
   const columns = [
-    { key: 'name', label: t('source.name'), main: true },
-    { key: 'kind', label: t('dmarc.kind'), show: (s) => <Kind kind={s.kind} /> },
+    { key: 'name', label: t('source.name'), main: true, show: (s) => <div>{s.name}<div class="source-about"><Kind kind={s.kind} /></div></div> },
     ...LISTS.map((l) => ({ key: l, label: t('senders.' + l), value: (s) => (s[l] ?? []).join(), show: (s) => (s[l] ?? []).join(', ') })),
     { key: 'changed', label: t('senders.from'), value: (s) => (s.changed ? 0 : 1), show: (s) => t(s.changed ? 'senders.own' : 'senders.shipped') },
   ];
@@ -52,7 +52,7 @@ export default function Senders({ account }) {
     <Page title={t('senders.title')} lead={t('senders.lead')} back={[href('/reports'), t('menu.reports')]} actions={can && <Button kind="main" icon="plus" onClick={() => edit({})}>{t('senders.add')}</Button>}>
       <Card wide flush>
         <Loaded of={of}>{(d) => {
-          const rows = d.sources.filter((s) => !q || JSON.stringify(s).toLowerCase().includes(q.toLowerCase()));
+          const rows = d.senders.filter((s) => !q || JSON.stringify(s).toLowerCase().includes(q.toLowerCase()));
           return (
             <>
               <div class="filters in-card first"><Field label={t('senders.find')} type="search" value={q} onInput={(e) => setQ(e.currentTarget.value)} /></div>

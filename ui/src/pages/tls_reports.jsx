@@ -1,7 +1,7 @@
 /* How others reached us by TLS: sessions and failures by result, sender and host, and whether MTA-STS may be enforced. */
 import { seg } from '../api.js';
 import { useData, useList } from '../data.js';
-import { day, number, percent } from '../format.js';
+import { number, percent } from '../format.js';
 import { has, t, T } from '../i18n.js';
 import { href } from '../router.js';
 import { LinkButton } from '../parts/button.jsx';
@@ -34,7 +34,7 @@ function Enforce({ domain, e }) {
   if (e.mode === 'enforce') return <Notice mark="good" title={t('tls.enforced')}>{t('tls.enforced_why')}</Notice>;
   if (e.mode !== 'testing') return <Notice mark="note" title={t('tls.no_sts')} action={<LinkButton href={href('/setup/' + seg(domain))}>{t('tls.to_setup')}</LinkButton>}>{t('tls.no_sts_why')}</Notice>;
   if (e.ready) return <Notice mark="good" title={t('tls.ready')} action={<LinkButton href={href('/domains/' + seg(domain))}>{t('tls.to_domain')}</LinkButton>}>{t('tls.ready_why', { n: e.sessions, days: e.days })}</Notice>;
-  const why = has('tls.wait.' + e.why) ? e.why : e.failures > 0 ? 'failures' : 'few';
+  const why = e.why === 'enforce.failing' ? 'failures' : 'few';
   return <Notice mark="warn" title={t('tls.wait')}>{t('tls.wait.' + why, { n: e.failures, days: e.days, sessions: e.sessions })}</Notice>;
 }
 
@@ -42,10 +42,10 @@ function Results({ rows }) {
   if (rows.length === 0) return <Empty icon="check" title={t('tls.no_failure')}>{t('tls.no_failure_why')}</Empty>;
   return (
     <ul class="results">
-      {rows.map((r) => (
+      {[...rows].sort((a, b) => b.count - a.count).map((r) => (
         <li key={r.result_type + (r.mx ?? '')}>
           <p><strong>{t('tls.result.' + known(r.result_type))}</strong> <code class="soft">{r.result_type}</code></p>
-          <p class="hint">{[t('tls.times', { n: r.count }), r.mx && t('tls.at', { mx: r.mx }), r.last && t('tls.last', { day: day(r.last) })].filter(Boolean).join(' · ')}</p>
+          <p class="hint">{[t('tls.times', { n: r.count }), r.mx && t('tls.at', { mx: r.mx })].filter(Boolean).join(' · ')}</p>
           <p>{t('tls.result.' + known(r.result_type) + '.do')}</p>
         </li>
       ))}

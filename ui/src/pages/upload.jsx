@@ -12,9 +12,9 @@ import { Page } from '../parts/page.jsx';
 async function read(file) {
   try {
     const answer = await upload('POST', '/reports', file, { name: file.name });
-    return { name: file.name, read: answer?.read ?? 0, refused: answer?.refused ?? [] };
+    return { name: file.name, read: answer?.read ?? 0, again: answer?.again ?? 0, refused: answer?.refused ?? [] };
   } catch (error) {
-    return { name: file.name, read: 0, refused: [{ file: file.name, reason: error.said ?? error.text }] };
+    return { name: file.name, read: 0, again: 0, refused: [{ file: file.name, reason: error.said ?? error.text }] };
   }
 }
 
@@ -52,7 +52,7 @@ export default function Upload() {
           <Card title={t('upload.done')}>
             <ul class="uploads">
               {done.map((d, i) => (
-                <li key={i}><code>{d.name}</code> {d.read > 0 && <Mark mark="good">{t('upload.read', { n: d.read })}</Mark>}{d.refused.map((r, k) => <p key={k}><Mark mark="bad">{t('upload.refused')}</Mark> {r.reason}</p>)}</li>
+                <li key={i}><code>{d.name}</code> {d.read > 0 && <Mark mark="good">{t('upload.read', { n: d.read })}</Mark>}{d.again > 0 && <Mark mark="note">{t('upload.again', { n: d.again })}</Mark>}{d.refused.map((r, k) => <p key={k}><Mark mark="bad">{t('upload.refused')}</Mark> {r.reason}</p>)}</li>
               ))}
             </ul>
           </Card>

@@ -103,12 +103,14 @@ export const Kind = ({ kind }) => <Mark mark={KIND_MARKS[kind] ?? 'unknown'}>{t(
 
 /** How a code of advice is meant. Codes are the server's; a test compares its list with the catalogues. */
 export function adviceMark(code) {
-  const end = code?.split('.')[1];
+  const [kind, end] = (code ?? '').split('.');
   if (end === 'good' || end === 'stopped') return 'good';
-  if (code === 'threat.delivered' || code === 'ours.failing') return 'bad';
-  if (end === 'no_spf' || code?.startsWith('forwarder.') || code?.startsWith('list.')) return 'note';
+  if (code === 'ours.unsigned' || code === 'threat.open') return 'bad';
+  if (code === 'ours.spf' || kind === 'forwarder' || kind === 'list') return 'note';
   return 'warn';
 }
+/** Sources that somebody should do something about. */
+export const needsCare = (s) => ['warn', 'bad'].includes(adviceMark(s.advice));
 const said = (key, args) => (has(key) ? t(key, args) : '');
 export const adviceText = (code, args) => said('advice.' + code, args) || t('advice.other', args);
 export const adviceDo = (code, args) => said('advice.' + code + '.do', args);
