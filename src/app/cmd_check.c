@@ -1,24 +1,19 @@
 /* facteur check: judges messages as the door would (policy/judge): one with every step and its reason, many in a line each. */
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/check_show.h"
 #include "app/commands.h"
 #include "app/judge_settings.h"
 #include "app/mbox.h"
+#include "app/paths.h"
 #include "app/progress.h"
 #include "app/resolver.h"
 #include "message/header.h"
-#include "sys/file.h"
 #include "sys/thread.h"
 
 #define CHECK_MESSAGE_MAX (1u << 30)
-#define CHECK_PATHS_MAX   (1u << 30) /* bytes of names of files */
-#define CHECK_DEPTH_MAX   32         /* of folders in folders */
 #define CHECK_THREADS_MAX 256
 #define CHECK_WAITING     16         /* threads beyond the processors: those that wait for the DNS */
 #define CHECK_AHEAD_MAX   1000       /* messages judged before an earlier one is printed */
@@ -29,55 +24,17 @@ struct check {
     struct judge_settings set;
     struct psl_list *psl;
     struct judge_facts facts;
-    struct arena paths;
-    struct path {
-        struct path *next;
-        const char *name;
-    } *first, **last;
-    size_t n;
-    bool is_list; /* more than one file was asked for, or a folder */
+    struct paths paths;
 };
 
 /* --- messages --- */
-
-static enum rc read_stream(int fd, struct buf *out)
-{
-    for (;;) {
-        char *room = buf_room(out, 65536);
-        ssize_t n = room ? read(fd, room, 65536) : -1;
-        if (n <= 0)
-            return n == 0 ? RC_OK : buf_rc(out) != RC_OK ? buf_rc(out) : RC_TEMP;
-        buf_grew(out, (size_t)n);
-    }
-}
-
-/* A pipe has a name too: the shell's <(...), and /dev/stdin. */
-static bool is_stream(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
-}
-
-static enum rc read_all(const char *path, struct buf *out)
-{
-    if (strcmp(path, "-") == 0)
-        return read_stream(STDIN_FILENO, out);
-    if (!is_stream(path))
-        return file_read(path, CHECK_MESSAGE_MAX, out);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return RC_DENIED;
-    enum rc rc = read_stream(fd, out);
-    close(fd);
-    return rc;
-}
 
 /* With line ends as they are on the wire. */
 static enum rc read_message(const char *path, struct buf *out)
 {
     struct buf raw;
     buf_init(&raw, CHECK_MESSAGE_MAX);
-    enum rc rc = read_all(path, &raw);
+    enum rc rc = path_read(path, CHECK_MESSAGE_MAX, &raw);
     if (rc == RC_OK)
         mbox_to_crlf(buf_view(&raw), out);
     buf_clear(&raw);
@@ -125,46 +82,6 @@ static int check_one(struct check *c, const char *path)
     buf_clear(&message);
     arena_clear(&a);
     return code;
-}
-
-/* --- which files --- */
-
-static bool add_path(struct check *c, const char *name)
-{
-    struct path *p = arena_new(&c->paths, struct path);
-    if (!p || !(p->name = arena_cstr(&c->paths, view_str(name))))
-        return app_fail("out of memory"), false;
-    *c->last = p;
-    c->last = &p->next;
-    c->n++;
-    return true;
-}
-
-static int is_visible(const struct dirent *e)
-{
-    return e->d_name[0] != '.';
-}
-
-/* All files below, in the order of their names; links to folders are not followed. */
-static bool add_folder(struct check *c, const char *folder, unsigned depth)
-{
-    struct dirent **entries = NULL;
-    struct stat st;
-    const char *slash = view_ends(view_str(folder), VIEW("/")) ? "" : "/";
-    int n = depth < CHECK_DEPTH_MAX ? scandir(folder, &entries, is_visible, alphasort) : 0;
-    bool ok = n >= 0 || (app_fail("%s: cannot read the folder", folder), false);
-    for (int i = 0; i < n; i++) {
-        char *name = ok ? arena_printf(&c->paths, "%s%s%s", folder, slash, entries[i]->d_name) : NULL;
-        if (ok && !name)
-            ok = (app_fail("out of memory"), false);
-        else if (ok && lstat(name, &st) == 0 && S_ISDIR(st.st_mode))
-            ok = add_folder(c, name, depth + 1);
-        else if (ok && stat(name, &st) == 0 && S_ISREG(st.st_mode))
-            ok = add_path(c, name);
-        free(entries[i]);
-    }
-    free(entries);
-    return ok;
 }
 
 /* --- many messages --- */
@@ -246,7 +163,7 @@ static int print_lines(struct crowd *w, struct progress *progress)
 {
     int code = EXIT_DONE;
     pthread_mutex_lock(&w->lock);
-    for (const struct path *p = w->check->first; p; p = p->next) {
+    for (const struct path *p = w->check->paths.first; p; p = p->next) {
         struct line *line = &w->ahead[w->printed % CHECK_AHEAD_MAX];
         while (!line->is_done)
             pthread_cond_wait(&w->moved, &w->lock);
@@ -260,7 +177,7 @@ static int print_lines(struct crowd *w, struct progress *progress)
         else if (fwrite(one.text.p, 1, one.text.n, stdout) != one.text.n)
             code = EXIT_FAILED;
         buf_clear(&one.text);
-        progress_tell(progress, w->printed, w->check->n);
+        progress_tell(progress, w->printed, w->check->paths.n);
         pthread_mutex_lock(&w->lock);
     }
     pthread_mutex_unlock(&w->lock);
@@ -269,7 +186,7 @@ static int print_lines(struct crowd *w, struct progress *progress)
 
 static int check_many(struct check *c)
 {
-    struct crowd *w = arena_new(&c->paths, struct crowd);
+    struct crowd *w = arena_new(&c->paths.arena, struct crowd);
     pthread_t threads[CHECK_THREADS_MAX];
     struct progress progress;
     size_t n_threads = 0;
@@ -279,15 +196,15 @@ static int check_many(struct check *c)
     if (!w)
         return app_fail("out of memory");
     w->check = c;
-    w->next = c->first;
+    w->next = c->paths.first;
     pthread_mutex_init(&w->lock, NULL);
     thread_cond_init(&w->moved);
-    while (n_threads < CHECK_THREADS_MAX && (long)n_threads < cpus + CHECK_WAITING && n_threads < c->n)
+    while (n_threads < CHECK_THREADS_MAX && (long)n_threads < cpus + CHECK_WAITING && n_threads < c->paths.n)
         if (thread_start("check", work, w, &threads[n_threads]) != RC_OK)
             break;
         else
             n_threads++;
-    if (n_threads == 0 && c->n > 0)
+    if (n_threads == 0 && c->paths.n > 0)
         return app_fail("cannot start a thread");
     progress_begin(&progress, "judging");
     int code = print_lines(w, &progress);
@@ -297,7 +214,7 @@ static int check_many(struct check *c)
     pthread_cond_destroy(&w->moved);
     pthread_mutex_destroy(&w->lock);
     const double seconds = (double)(clock_mono_ms() - start_ms) / 1000;
-    fprintf(stderr, "%zu message%s in %.2f s: %.0f a second\n", c->n, PLURAL(c->n), seconds, seconds > 0 ? (double)c->n / seconds : 0);
+    fprintf(stderr, "%zu message%s in %.2f s: %.0f a second\n", c->paths.n, PLURAL(c->paths.n), seconds, seconds > 0 ? (double)c->paths.n / seconds : 0);
     return code;
 }
 
@@ -321,20 +238,12 @@ static bool open_check(struct check *c)
     return (c->dns = app_resolver(app)) != NULL;
 }
 
-static bool add_what_was_named(struct check *c, const char *name)
-{
-    struct stat st;
-    bool is_folder = strcmp(name, "-") != 0 && stat(name, &st) == 0 && S_ISDIR(st.st_mode);
-    c->is_list |= is_folder || c->n > 0;
-    return is_folder ? add_folder(c, name, 0) : add_path(c, name);
-}
-
 int cmd_check(struct app *app, int argc, char **argv)
 {
-    struct check c = {.app = app, .facts.now_s = clock_real_s(), .last = &c.first};
+    struct check c = {.app = app, .facts.now_s = clock_real_s()};
     int code = EXIT_FAILED;
 
-    arena_init(&c.paths, CHECK_PATHS_MAX);
+    paths_init(&c.paths);
     for (int i = 1; i < argc; i++) {
         bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--ip") == 0 && has_value) {
@@ -351,19 +260,19 @@ int cmd_check(struct app *app, int argc, char **argv)
         } else if (argv[i][0] == '-' && argv[i][1]) {
             code = app_usage(app);
             goto done;
-        } else if (!add_what_was_named(&c, argv[i])) {
+        } else if (!paths_add(&c.paths, argv[i])) {
             goto done;
         }
     }
     if (view_starts(c.facts.mail_from, VIEW("<")) && view_ends(c.facts.mail_from, VIEW(">"))) /* as it stands in MAIL */
         c.facts.mail_from = view_slice(c.facts.mail_from, 1, c.facts.mail_from.n - 2);
-    if (c.n == 0 && !c.is_list)
+    if (c.paths.n == 0 && !c.paths.is_list)
         code = app_usage(app);
     else if (open_check(&c))
-        code = c.is_list ? check_many(&c) : check_one(&c, c.first->name);
+        code = c.paths.is_list ? check_many(&c) : check_one(&c, c.paths.first->name);
 done:
     dns_free(c.dns);
     psl_list_free(c.psl);
-    arena_clear(&c.paths);
+    paths_clear(&c.paths);
     return code;
 }

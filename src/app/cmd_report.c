@@ -1,4 +1,4 @@
-/* facteur report list|send: the DMARC and TLS reports that we owe. `list` looks at the store and asks the DNS as the server would; `send`
+/* facteur report list|send|show: the DMARC and TLS reports that we owe. `list` looks at the store and asks the DNS as the server would; `send`
  * leaves the work to a running server, whose memory has the last messages and whose vault signs. */
 #include <stdio.h>
 #include <time.h>
@@ -295,6 +295,8 @@ static int send_reports(struct app *app, int64_t day_s)
 int cmd_report(struct app *app, int argc, char **argv)
 {
     int64_t day_s = clock_real_s() - clock_real_s() % SEEN_DAY_S;
+    if (argc >= 2 && strcmp(argv[1], "show") == 0)
+        return cmd_report_show(app, argc - 1, argv + 1);
     if (argc == 2 && strcmp(argv[1], "list") == 0)
         return list_reports(app);
     if (argc < 2 || strcmp(argv[1], "send") != 0)

@@ -22,6 +22,8 @@ int cmd_trace(struct app *app, int argc, char **argv);
 int cmd_import(struct app *app, int argc, char **argv);
 int cmd_queue(struct app *app, int argc, char **argv);
 int cmd_report(struct app *app, int argc, char **argv);
+/* argv[0] is "show". */
+int cmd_report_show(struct app *app, int argc, char **argv);
 int cmd_quickstart(struct app *app, int argc, char **argv);
 
 #endif

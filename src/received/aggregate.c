@@ -29,62 +29,62 @@ enum el {
 /* Where elements stand. What early drafts and careless writers put one level off is taken, too. */
 static const struct element {
     enum el parent;
-    const char *name;
+    struct view name;
     enum el el;
 } elements[] = {
-    {EL_FEEDBACK, "version", EL_VERSION},
-    {EL_FEEDBACK, "report_metadata", EL_METADATA},
-    {EL_FEEDBACK, "policy_published", EL_POLICY},
-    {EL_FEEDBACK, "record", EL_RECORD},
-    {EL_METADATA, "org_name", EL_ORG},
-    {EL_METADATA, "email", EL_EMAIL},
-    {EL_METADATA, "extra_contact_info", EL_CONTACT},
-    {EL_METADATA, "report_id", EL_ID},
-    {EL_METADATA, "date_range", EL_RANGE},
-    {EL_METADATA, "error", EL_ERROR},
-    {EL_METADATA, "generator", EL_GENERATOR},
-    {EL_METADATA, "version", EL_VERSION},
-    {EL_RANGE, "begin", EL_BEGIN},
-    {EL_RANGE, "end", EL_END},
-    {EL_POLICY, "domain", EL_POLICY_DOMAIN},
-    {EL_POLICY, "p", EL_P},
-    {EL_POLICY, "sp", EL_SP},
-    {EL_POLICY, "np", EL_NP},
-    {EL_POLICY, "pct", EL_PCT},
-    {EL_POLICY, "adkim", EL_ADKIM},
-    {EL_POLICY, "aspf", EL_ASPF},
-    {EL_POLICY, "fo", EL_FO},
-    {EL_POLICY, "testing", EL_TESTING},
-    {EL_POLICY, "discovery_method", EL_DISCOVERY},
-    {EL_RECORD, "row", EL_ROW},
-    {EL_RECORD, "identifiers", EL_IDENTIFIERS},
-    {EL_RECORD, "identities", EL_IDENTIFIERS}, /* early drafts */
-    {EL_RECORD, "auth_results", EL_RESULTS},
-    {EL_RECORD, "policy_evaluated", EL_EVALUATED},
-    {EL_ROW, "source_ip", EL_IP},
-    {EL_ROW, "count", EL_COUNT},
-    {EL_ROW, "policy_evaluated", EL_EVALUATED},
-    {EL_ROW, "identifiers", EL_IDENTIFIERS},
-    {EL_ROW, "auth_results", EL_RESULTS},
-    {EL_EVALUATED, "disposition", EL_DISPOSITION},
-    {EL_EVALUATED, "dkim", EL_EVAL_DKIM},
-    {EL_EVALUATED, "spf", EL_EVAL_SPF},
-    {EL_EVALUATED, "reason", EL_REASON},
-    {EL_REASON, "type", EL_TYPE},
-    {EL_REASON, "comment", EL_COMMENT},
-    {EL_IDENTIFIERS, "header_from", EL_HEADER_FROM},
-    {EL_IDENTIFIERS, "envelope_from", EL_ENVELOPE_FROM},
-    {EL_IDENTIFIERS, "envelope_to", EL_ENVELOPE_TO},
-    {EL_RESULTS, "dkim", EL_DKIM},
-    {EL_RESULTS, "spf", EL_SPF},
-    {EL_DKIM, "domain", EL_DKIM_DOMAIN},
-    {EL_DKIM, "selector", EL_SELECTOR},
-    {EL_DKIM, "result", EL_DKIM_RESULT},
-    {EL_DKIM, "human_result", EL_DKIM_HUMAN},
-    {EL_SPF, "domain", EL_SPF_DOMAIN},
-    {EL_SPF, "scope", EL_SCOPE},
-    {EL_SPF, "result", EL_SPF_RESULT},
-    {EL_SPF, "human_result", EL_SPF_HUMAN},
+    {EL_FEEDBACK, VIEW_INIT("version"), EL_VERSION},
+    {EL_FEEDBACK, VIEW_INIT("report_metadata"), EL_METADATA},
+    {EL_FEEDBACK, VIEW_INIT("policy_published"), EL_POLICY},
+    {EL_FEEDBACK, VIEW_INIT("record"), EL_RECORD},
+    {EL_METADATA, VIEW_INIT("org_name"), EL_ORG},
+    {EL_METADATA, VIEW_INIT("email"), EL_EMAIL},
+    {EL_METADATA, VIEW_INIT("extra_contact_info"), EL_CONTACT},
+    {EL_METADATA, VIEW_INIT("report_id"), EL_ID},
+    {EL_METADATA, VIEW_INIT("date_range"), EL_RANGE},
+    {EL_METADATA, VIEW_INIT("error"), EL_ERROR},
+    {EL_METADATA, VIEW_INIT("generator"), EL_GENERATOR},
+    {EL_METADATA, VIEW_INIT("version"), EL_VERSION},
+    {EL_RANGE, VIEW_INIT("begin"), EL_BEGIN},
+    {EL_RANGE, VIEW_INIT("end"), EL_END},
+    {EL_POLICY, VIEW_INIT("domain"), EL_POLICY_DOMAIN},
+    {EL_POLICY, VIEW_INIT("p"), EL_P},
+    {EL_POLICY, VIEW_INIT("sp"), EL_SP},
+    {EL_POLICY, VIEW_INIT("np"), EL_NP},
+    {EL_POLICY, VIEW_INIT("pct"), EL_PCT},
+    {EL_POLICY, VIEW_INIT("adkim"), EL_ADKIM},
+    {EL_POLICY, VIEW_INIT("aspf"), EL_ASPF},
+    {EL_POLICY, VIEW_INIT("fo"), EL_FO},
+    {EL_POLICY, VIEW_INIT("testing"), EL_TESTING},
+    {EL_POLICY, VIEW_INIT("discovery_method"), EL_DISCOVERY},
+    {EL_RECORD, VIEW_INIT("row"), EL_ROW},
+    {EL_RECORD, VIEW_INIT("identifiers"), EL_IDENTIFIERS},
+    {EL_RECORD, VIEW_INIT("identities"), EL_IDENTIFIERS}, /* early drafts */
+    {EL_RECORD, VIEW_INIT("auth_results"), EL_RESULTS},
+    {EL_RECORD, VIEW_INIT("policy_evaluated"), EL_EVALUATED},
+    {EL_ROW, VIEW_INIT("source_ip"), EL_IP},
+    {EL_ROW, VIEW_INIT("count"), EL_COUNT},
+    {EL_ROW, VIEW_INIT("policy_evaluated"), EL_EVALUATED},
+    {EL_ROW, VIEW_INIT("identifiers"), EL_IDENTIFIERS},
+    {EL_ROW, VIEW_INIT("auth_results"), EL_RESULTS},
+    {EL_EVALUATED, VIEW_INIT("disposition"), EL_DISPOSITION},
+    {EL_EVALUATED, VIEW_INIT("dkim"), EL_EVAL_DKIM},
+    {EL_EVALUATED, VIEW_INIT("spf"), EL_EVAL_SPF},
+    {EL_EVALUATED, VIEW_INIT("reason"), EL_REASON},
+    {EL_REASON, VIEW_INIT("type"), EL_TYPE},
+    {EL_REASON, VIEW_INIT("comment"), EL_COMMENT},
+    {EL_IDENTIFIERS, VIEW_INIT("header_from"), EL_HEADER_FROM},
+    {EL_IDENTIFIERS, VIEW_INIT("envelope_from"), EL_ENVELOPE_FROM},
+    {EL_IDENTIFIERS, VIEW_INIT("envelope_to"), EL_ENVELOPE_TO},
+    {EL_RESULTS, VIEW_INIT("dkim"), EL_DKIM},
+    {EL_RESULTS, VIEW_INIT("spf"), EL_SPF},
+    {EL_DKIM, VIEW_INIT("domain"), EL_DKIM_DOMAIN},
+    {EL_DKIM, VIEW_INIT("selector"), EL_SELECTOR},
+    {EL_DKIM, VIEW_INIT("result"), EL_DKIM_RESULT},
+    {EL_DKIM, VIEW_INIT("human_result"), EL_DKIM_HUMAN},
+    {EL_SPF, VIEW_INIT("domain"), EL_SPF_DOMAIN},
+    {EL_SPF, VIEW_INIT("scope"), EL_SCOPE},
+    {EL_SPF, VIEW_INIT("result"), EL_SPF_RESULT},
+    {EL_SPF, VIEW_INIT("human_result"), EL_SPF_HUMAN},
 };
 
 struct aggregate {
@@ -303,6 +303,8 @@ static void end_in_record(struct aggregate *a, enum el el)
     struct received_reason *reason = r->n_reasons > 0 ? &r->reasons[r->n_reasons - 1] : NULL;
     struct received_dkim *dkim = r->n_dkim > 0 ? &r->dkim_results[r->n_dkim - 1] : NULL;
     struct received_spf *spf = r->n_spf > 0 ? &r->spf_results[r->n_spf - 1] : NULL;
+    if (!a->tells && el != EL_IP && el != EL_COUNT && el != EL_HEADER_FROM && el != EL_RECORD)
+        return; /* the first time it only counts */
     switch (el) {
     case EL_IP: set(a, &a->row, &a->ip, "source_ip", clean_text); break;
     case EL_COUNT: set(a, &a->row, &a->count, "count", clean_text); break;
@@ -354,8 +356,9 @@ static enum el place_of(const struct aggregate *a, const xmlChar *name, const xm
         return EL_FEEDBACK;
     if (parent == EL_NONE || (prefix && strcmp((const char *)prefix, a->prefix) != 0)) /* an extension: RFC 9990 §4 */
         return EL_NONE;
+    const struct view said = view_str((const char *)name);
     for (size_t i = 0; i < sizeof elements / sizeof *elements; i++)
-        if (elements[i].parent == parent && view_ieq(view_str(elements[i].name), view_str((const char *)name)))
+        if (elements[i].parent == parent && elements[i].name.n == said.n && view_ieq(elements[i].name, said))
             return elements[i].el;
     return EL_NONE;
 }
@@ -461,10 +464,10 @@ static int on_read(void *ctx, char *buf, int size)
     if (a->rc != RC_OK || a->done || size <= 0)
         return 0;
     enum rc rc = markup_read(&a->markup, buf, (size_t)size, &got);
-    if (rc == RC_TEMP)
-        stop(a, RC_TEMP, "");
-    else if (rc != RC_OK)
-        stop(a, RC_SYNTAX, a->reader.reason[0] ? a->reader.reason : "it declares entities, which no report needs");
+    if (rc != RC_OK) { /* the parser may not be stopped from here, but what it makes of a sudden end does not count any more */
+        a->rc = rc == RC_TEMP ? RC_TEMP : RC_SYNTAX;
+        snprintf(a->reason, sizeof a->reason, "%s", a->reader.reason[0] ? a->reader.reason : a->markup.why ? a->markup.why : "it cannot be read");
+    }
     return rc == RC_OK ? (int)got : 0;
 }
 

@@ -193,7 +193,7 @@ static enum rc read_message(struct mail *m, const struct mime_part *root)
             continue;
         rc = name_part(m->w, p);
         if (rc == RC_OK)
-            rc = p->kind == MIME_MESSAGE && p->child ? read_message(m, p->child) : read_part(m, p);
+            rc = p->kind == MIME_MESSAGE && p->child && content_encoding_is_identity(p->encoding) ? read_message(m, p->child) : read_part(m, p);
         m->w->origin.name = outer;
     }
     return rc;

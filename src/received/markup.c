@@ -7,6 +7,8 @@
 #include "base/utf8.h"
 #include "message/charset.h"
 
+#define TAG_MAX 4096 /* bytes of a tag: the parser compares each attribute with all others */
+
 /* "<feedback" or "<prefix:feedback" */
 size_t markup_root(struct view text)
 {
@@ -138,6 +140,34 @@ static void put_utf16(struct view v, bool big, struct buf *out)
     }
 }
 
+/* Follows tags, which hold no "<"; in comments it may see some that are none, and they end at the next one. */
+static bool tags_are_short(struct markup *m, struct view v)
+{
+    while (v.n > 0) {
+        if (m->tag == 0) {
+            const size_t at = view_chr(v, '<');
+            if (at == VIEW_NONE)
+                return true;
+            view_skip(&v, at + 1);
+            m->tag = 1;
+            m->quote = '\0';
+            continue;
+        }
+        const char c = (char)view_next(&v);
+        if (c == '<' || (m->tag == 1 && (c == '!' || c == '?')))
+            m->tag = c == '<' ? 1 : 0, m->quote = '\0';
+        else if (m->quote)
+            m->quote = c == m->quote ? '\0' : m->quote, m->tag++;
+        else if (c == '>')
+            m->tag = 0;
+        else
+            m->quote = c == '"' || c == '\'' ? c : '\0', m->tag++;
+        if (m->tag > TAG_MAX)
+            return false;
+    }
+    return true;
+}
+
 static enum rc convert(struct markup *m)
 {
     const size_t n = whole_part(m);
@@ -212,7 +242,11 @@ static enum rc find_root(struct markup *m)
             return rc;
         at = markup_root(buf_view(&m->out));
     }
-    if (at == VIEW_NONE || view_find(view_slice(buf_view(&m->out), 0, at), VIEW("<!ENTITY")) != VIEW_NONE)
+    if (at == VIEW_NONE)
+        m->why = "it has no <feedback> element near its beginning";
+    else if (view_find(view_slice(buf_view(&m->out), 0, at), VIEW("<!ENTITY")) != VIEW_NONE)
+        m->why = "it declares entities, which no report needs";
+    if (m->why)
         return RC_SYNTAX;
     for (struct view before = view_slice(buf_view(&m->out), 0, at); before.n > 0; view_next(&before))
         m->lines += view_peek(before) == '\n';
@@ -235,6 +269,10 @@ enum rc markup_read(struct markup *m, char *buf, size_t size, size_t *got)
     if (rc != RC_OK)
         return rc;
     const struct view v = view_slice(buf_view(&m->out), m->taken, size);
+    if (!tags_are_short(m, v)) {
+        m->why = "it has a longer tag than any report needs";
+        return RC_SYNTAX;
+    }
     if (v.n > 0)
         memcpy(buf, v.p, v.n);
     m->taken += v.n;

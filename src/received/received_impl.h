@@ -103,6 +103,9 @@ struct markup {
     size_t taken;       /* of out */
     bool ended, found;
     unsigned lines;     /* before the root */
+    size_t tag;         /* bytes of the tag under way; 0: none */
+    char quote;         /* in it */
+    const char *why;    /* after RC_SYNTAX that is not the reader's */
     enum rc rc;         /* of the reader */
 };
 /* Where the report's root element begins in clean UTF-8, or VIEW_NONE. */
@@ -112,7 +115,7 @@ bool markup_is_xml(struct view head);
 /* The beginning of a document of any charset, as UTF-8; for looking only. */
 void markup_peek(struct view head, struct buf *out);
 enum rc markup_open(struct markup *m, struct reader *r);
-/* RC_OK with *got 0 at the end. RC_SYNTAX: it declares entities, or there is no root. */
+/* RC_OK with *got 0 at the end. RC_SYNTAX: it declares entities, there is no root, or a tag is longer than any report has. */
 enum rc markup_read(struct markup *m, char *buf, size_t size, size_t *got);
 void markup_close(struct markup *m);
 

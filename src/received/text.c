@@ -26,10 +26,25 @@ static size_t utf8_size(uint32_t c)
     return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 }
 
+/* Nothing to clean: printable ASCII, no two blanks in a row. */
+static bool is_clean(struct view v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if ((unsigned char)v.p[i] < ' ' || (unsigned char)v.p[i] >= 0x7f || (v.p[i] == ' ' && i > 0 && v.p[i - 1] == ' '))
+            return false;
+    return true;
+}
+
 enum rc text_clean(struct arena *a, struct view raw, size_t max, struct view *out)
 {
     struct buf b;
     bool gap = false;
+    raw = view_trim(raw);
+    *out = VIEW("");
+    if (raw.n == 0)
+        return RC_OK;
+    if (raw.n <= max && is_clean(raw))
+        return view_dup(a, raw, out);
     buf_init(&b, max + 8);
     while (raw.n > 0 && b.n < max) {
         uint32_t c;
@@ -50,9 +65,9 @@ enum rc text_clean(struct arena *a, struct view raw, size_t max, struct view *ou
         gap = false;
         utf8_put(&b, c);
     }
-    enum rc rc = buf_rc(&b) == RC_OK ? view_dup(a, buf_view(&b), out) : RC_TEMP;
-    if (rc == RC_OK && !out->p)
-        *out = VIEW("");
+    enum rc rc = buf_rc(&b) == RC_OK ? RC_OK : RC_TEMP;
+    if (rc == RC_OK && b.n > 0)
+        rc = view_dup(a, buf_view(&b), out);
     buf_clear(&b);
     return rc;
 }
