@@ -1,11 +1,13 @@
 """The JSON API at /admin/api: sessions, rights, requests from elsewhere, and what is refused before a handler runs."""
+import hashlib
 import http.client
 import json
+import os
 import threading
 
 import pytest
 
-from lab import PORTS, SERVICES, SLOW
+from lab import PORTS, SERVICES, SLOW, wait_for
 
 PASSWORD = "une phrase assez longue"
 
@@ -313,3 +315,48 @@ def test_oneself_and_the_audit_trail(desk, lab, who):
     first = op.get("/audit?limit=3")
     assert first["audit"] + op.get("/audit?limit=3&after=" + first["next"])["audit"] == trail[:6]
     assert op.get("/audit?to=2020-01-01")["audit"] == [] and op.get("/audit?from=2020-01-01&limit=1")["audit"] == trail[:1]
+
+
+def test_settings(desk, lab, who):
+    op = who["operator"]
+    now = op.get("/settings")
+    assert now["text"] == desk.text and now["was"] == hashlib.sha256(desk.text.encode()).hexdigest()
+    by_name = {(s["section"], s["name"]): s for s in now["settings"]}
+    assert by_name["", "hostname"]["value"] == "mx.bureau.test" and by_name["", "hostname"]["line"] == 1
+    assert by_name["web", "proxies"]["value"] == ["127.0.0.1"] and by_name["queue", "expire"]["value"] is None
+    assert by_name["queue", "expire"]["default"] == "5d" and by_name["limits", "workers"]["default"] == "512"
+    french = op.get("/settings?lang=fr")["settings"]
+    assert [s["name"] for s in french if s["meaning"] == by_name[s["section"], s["name"]]["meaning"]] == ["log-level"]
+    assert op.ask("POST", "/settings/check", {"text": now["text"]})[1] == {"errors": []}
+    wrong = op.ask("POST", "/settings/check", {"text": "hostnam = x\n" + now["text"] + "limits { workers = many }\n"})[1]["errors"]
+    assert [e["line"] for e in wrong] == [1, now["text"].count("\n") + 2] and "many" in wrong[1]["text"]
+
+    def put(text, was=None):
+        return code(op.ask("PUT", "/settings", {"text": text, "was": was or now["was"]}))
+    before = os.stat(desk.conf)
+    assert put(now["text"].replace("hostname", "hostnam"))[0] == 422
+    assert put(now["text"] + "# x\n", "0" * 64) == (409, "settings.changed")
+    assert put(now["text"] + "# x\n", "short") == (409, "settings.changed")
+    for line in ('relay {\n host = "a.test"\n username = "x"\n password-file = "/etc/shadow"\n}\n', 'vault-user = "mail"\n' if os.geteuid() else 'blobs = "x"\n',
+                 'outbound {\n destination = "x.test trust=/etc/shadow"\n}\n'):
+        if "outbound" in line:
+            text = now["text"].replace("outbound {\n", 'outbound {\n    destination = "x.test tls=required trust=/etc/shadow"\n')
+        else:
+            text = now["text"] + line
+        assert put(text)[1] in ("settings.fixed", "settings.wrong", None) or put(text)[0] == 422, line
+        assert open(desk.conf).read() == desk.text
+    assert put(now["text"].replace('data = "data"', 'data = "other"')) == (403, "settings.fixed")
+    text = now["text"] + "# a remark that stays\nlimits {\n    message-size = 1mb\n}\n"
+    since = len(desk.log_text())
+    assert op.ask("PUT", "/settings", {"text": text, "was": now["was"]})[0] == 204
+    after = os.stat(desk.conf)
+    assert open(desk.conf).read() == text and (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    desk.wait_log("process.reloaded name=access", since=since)
+    desk.wait_log("process.reloaded name=mta", since=since)
+    wait_for("the new text", lambda: op.get("/settings")["text"] == text)
+    with desk.smtp() as s:
+        s.ehlo()
+        assert s.esmtp_features["size"] == str(1 << 20)
+    assert op.get("/audit?limit=1")["audit"][0]["what"] == "settings.change"
+    assert code(who["owner"].ask("GET", "/settings")) == (403, "session.right")
+    desk.text = text

@@ -283,7 +283,7 @@ static void reload(struct child *c, const int *fds, size_t n)
 /* False: drain. */
 static bool handle_control(struct child *c)
 {
-    char msg[16];
+    char msg[CONTROL_MAX];
     int fds[FDPASS_MAX_FDS];
     size_t n, n_fds = 0;
 
@@ -306,6 +306,7 @@ static bool handle_control(struct child *c)
         }
         return true;
     case CONTROL_RELOAD: reload(c, fds, n_fds); return true;
+    case CONTROL_SETTINGS: child_settings_answer(c, view_of(msg, n)); return true;
     default: return false;
     }
 }

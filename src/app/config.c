@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -146,11 +147,13 @@ struct parse {
     unsigned n_values[N_KEYS];
     const char *last_value[N_KEYS];
     bool twice[N_KEYS];  /* set again, and told */
+    struct config_strings values[N_KEYS];
     int unknown_line;    /* libconfuse gave up here because of an unknown name */
     bool no_memory;
 };
 /* libconfuse hands no context to its callbacks. */
 static _Thread_local struct parse *now;
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER; /* guards its scanner, of which there is one */
 
 static const char *const service_names[SERVICE_COUNT] = {"smtp",  "submission", "submissions", "imap", "imaps",
                                                          "pop3",  "pop3s",      "sieve",       "http", "https"};
@@ -472,6 +475,42 @@ static bool take_value(const struct key *k, const char *value, const char **why)
     return false;
 }
 
+/* --- what people see --- */
+
+static const char *type_name(enum kind kind)
+{
+    switch (kind) {
+    case KIND_PATH:
+    case KIND_PATHS: return "path";
+    case KIND_FLAG: return "flag";
+    case KIND_NUMBER: return "number";
+    case KIND_SIZE: return "size";
+    case KIND_TIME:
+    case KIND_TIMES: return "time";
+    case KIND_NETS:
+    case KIND_ADDRS:
+    case KIND_LISTEN: return "address";
+    case KIND_HOSTNAME:
+    case KIND_RELAY_HOST:
+    case KIND_DOMAINS: return "name";
+    default: return "text";
+    }
+}
+
+static bool note_seen(struct parse *p)
+{
+    struct config *c = p->config;
+    c->seen = arena_new_array(p->arena, N_KEYS, struct config_seen);
+    for (size_t i = 0; c->seen && i < N_KEYS; i++) {
+        if (keys[i].kind == KIND_END)
+            continue;
+        c->seen[c->n_seen++] = (struct config_seen){.section = keys[i].section, .name = keys[i].name, .type = type_name(keys[i].kind),
+                                                    .is_list = keys[i].list, .line = p->set_at[i], .values = p->values[i],
+                                                    .is_path = keys[i].kind == KIND_PATH || keys[i].kind == KIND_PATHS};
+    }
+    return c->seen != NULL;
+}
+
 /* --- libconfuse --- */
 
 static int key_index(const char *section, const char *name)
@@ -513,6 +552,9 @@ static int option_set(cfg_t *cfg, cfg_opt_t *opt)
     now->set_at[i] = cfg->line;
     now->n_values[i] = n;
     now->last_value[i] = arena_cstr(now->arena, view_str(value));
+    const char **place = n > 0 ? list_push(&now->values[i], sizeof *place) : NULL;
+    if (place)
+        *place = now->last_value[i];
     if (n > 0 && !take_value(k, value ? value : "", &why))
         add_mistake(now, cfg->line, why);
     return 0;
@@ -736,6 +778,7 @@ enum rc config_parse(const char *file, struct view text, struct config **out, st
         buf_printf(errors, "%s:1: is not text: it contains a NUL byte\n", file);
         goto done;
     }
+    pthread_mutex_lock(&library);
     now = p;
     for (;;) {
         config_free(p->config);
@@ -764,12 +807,16 @@ enum rc config_parse(const char *file, struct view text, struct config **out, st
     qsort(p->mistakes, p->n_mistakes, sizeof *p->mistakes, by_line);
     for (size_t i = 0; i < p->n_mistakes; i++)
         tell(p, &p->mistakes[i], errors);
+    if (!note_seen(p))
+        p->no_memory = true;
     rc = p->no_memory ? RC_TEMP : p->n_mistakes + n_unknown > 0 ? RC_SYNTAX : RC_OK;
     if (rc == RC_OK) {
         *out = p->config;
         p->config = NULL;
     }
 done:
+    if (now)
+        pthread_mutex_unlock(&library);
     now = NULL;
     if (rc == RC_TEMP)
         buf_printf(errors, "%s: out of memory\n", file);

@@ -1,7 +1,7 @@
 /* app/config: facteur.conf, read by libconfuse into one read-only struct. Only app/ knows this file; every module gets
  * its own small settings struct made from here.
  * Reading does no I/O beyond the file itself: certificates and the like are named here, not opened. A struct config never
- * changes once made; a reload makes another. Any thread may read one; config_parse is for one thread at a time. */
+ * changes once made; a reload makes another. Any thread may read one. */
 #ifndef APP_CONFIG_H
 #define APP_CONFIG_H
 
@@ -62,8 +62,19 @@ struct config_times {
     size_t n;
 };
 
+/* A setting as the text has it, for people. */
+struct config_seen {
+    const char *section, *name; /* section "": the top */
+    const char *type;           /* "text", "path", "flag", "number", "size", "time", "address", ... */
+    bool is_list, is_path;
+    int line;                   /* 0: not set */
+    struct config_strings values;
+};
+
 struct config {
     struct arena arena;  /* owns all below */
+    struct config_seen *seen; /* all settings that there are */
+    size_t n_seen;
     const char *file;    /* as it was named */
     struct view text;    /* what was read */
 

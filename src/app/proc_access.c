@@ -3,6 +3,7 @@
 
 #include "app/own_records.h"
 #include "app/process.h"
+#include "app/settings_desk.h"
 #include "base/clock.h"
 #include "imap/server.h"
 #include "pop3/server.h"
@@ -150,6 +151,9 @@ static enum rc web_settings_of(struct child *c, struct arena *a, struct web_sett
                                .account_gone = account_gone,
                                .keys_changed = keys_changed,
                                .app = c,
+                               .config = &settings_desk,
+                               .config_file = c->config->file,
+                               .config_text = c->config->text,
                                .data = c->config->data,
                                .metrics_from = c->config->web.metrics_from.v,
                                .n_metrics_from = c->config->web.metrics_from.n,

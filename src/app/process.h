@@ -31,6 +31,7 @@ enum {
     CONTROL_LISTEN = 'L',   /* second byte: enum config_service; one listening socket */
     CONTROL_BUS = 'B',      /* the other process has restarted: a new bus socket */
     CONTROL_RELOAD = 'C',   /* files: configuration text, then those of config_side_files */
+    CONTROL_SETTINGS = 'S', /* access: a text for the configuration file (settings_write.h); back: enum rc, and why */
     CONTROL_ACCESS = 'A',   /* second byte after CONTROL_VAULT */
     CONTROL_DRAIN = 'D',    /* finish and end */
 };
@@ -73,6 +74,9 @@ const char *process_of_service(enum config_service service);
 
 /* --- for children that serve the network --- */
 
+#define CONTROL_MAX 1024 /* bytes of a message of the control channel */
+
+struct settings_wait;
 struct child {
     struct start *start;
     const char *name;
@@ -86,6 +90,7 @@ struct child {
     int poke_fd;
     const struct child_ops *ops;
     void *ctx;
+    struct settings_wait *settings; /* child_settings.c */
 };
 struct child_ops {
     /* Service for a listener; NULL: not served. */
@@ -111,6 +116,11 @@ void child_end(struct child *c);
 struct sasl_settings child_sasl(const struct child *c);
 /* Takes the certificates that the vault has now. Any thread. */
 bool child_load_tls(struct child *c);
+/* An answer to child_write_settings has come. */
+void child_settings_answer(struct child *c, struct view message);
+
+/* Has the parent write the configuration file. RC_TIMEOUT, or as settings_write. Any thread. */
+enum rc child_write_settings(struct child *c, struct view text, struct view was, struct buf *why);
 
 /* --- side files --- */
 

@@ -1,4 +1,5 @@
 #include "app/serve.h"
+#include "app/settings_write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -429,17 +430,46 @@ static void child_reloaded(struct server *s, enum which w)
         s->vault_ends_ms = deadline_in(VAULT_LINGER_MS);
 }
 
+/* Only access has pages; while one change is being taken over there is no other. */
+static void handle_settings(struct server *s, enum which w, int fd)
+{
+    char msg[2] = {CONTROL_SETTINGS, RC_TEMP};
+    struct buf why, answer;
+
+    buf_init(&why, CONTROL_MAX - 2);
+    buf_init(&answer, CONTROL_MAX);
+    if (w == ACCESS && !s->next && !s->reload && !s->stopping)
+        msg[1] = (char)settings_write(s->config, s->app->config_path, fd, &why);
+    buf_add(&answer, view_of(msg, 2));
+    buf_add(&answer, buf_view(&why));
+    if (s->children[w].control >= 0)
+        fdpass_send(s->children[w].control, buf_view(&answer), NULL, 0, deadline_in(2000));
+    if (msg[1] == RC_OK) {
+        log_info("settings.written", F_CSTR("file", s->app->config_path));
+        s->reload = true;
+    } else if (w == ACCESS) {
+        log_warn("settings.refused", F_CSTR("reason", rc_name((enum rc)msg[1])), F_VIEW("why", buf_view(&why)));
+    }
+    buf_clear(&why);
+    buf_clear(&answer);
+}
+
 static void handle_message(struct server *s, enum which w)
 {
     char msg[16];
-    size_t n, n_fds;
-    enum rc rc = fdpass_recv(s->children[w].control, msg, sizeof msg, &n, NULL, 0, &n_fds, deadline_in(1000));
+    int fd = -1;
+    size_t n, n_fds = 0;
+    enum rc rc = fdpass_recv(s->children[w].control, msg, sizeof msg, &n, &fd, 1, &n_fds, deadline_in(1000));
     if (rc == RC_OK && msg[0] == CONTROL_READY)
         child_ready(s, w);
     else if (rc == RC_OK && msg[0] == CONTROL_RELOADED)
         child_reloaded(s, w);
+    else if (rc == RC_OK && msg[0] == CONTROL_SETTINGS && n_fds == 1)
+        handle_settings(s, w, fd);
     else if (rc != RC_OK)
         close_fd(&s->children[w].control); /* SIGCHLD tells more */
+    if (n_fds == 1)
+        close(fd);
 }
 
 static void child_gone(struct server *s, enum which w, int wait_status)

@@ -189,7 +189,7 @@ static const char *const calls_files[] = {
     "fdatasync", "sync_file_range", "syncfs",   "flock",     "rename",    "renameat",  "renameat2",
     "link",      "linkat",          "unlink",   "unlinkat",  "mkdir",     "mkdirat",   "rmdir",
     "chmod",     "fchmod",          "fchmodat", "utimensat", "utime",     "utimes",    "futimesat",
-    "umask",     "copy_file_range", "chdir",    "fchdir",    NULL};
+    "umask",     "memfd_create", "copy_file_range", "chdir",    "fchdir",    NULL};
 static const char *const calls_children[] = {"clone",
                                              "fork",
                                              "vfork",

@@ -119,7 +119,8 @@ enum rc file_sync_parent(const char *path)
     return rc;
 }
 
-enum rc file_write_atomic(const char *path, struct view data, mode_t mode)
+/* owner: NULL: ours. */
+static enum rc write_anew(const char *path, struct view data, mode_t mode, const struct stat *owner)
 {
     char tmp[PATH_MAX], dir[PATH_MAX];
     enum rc rc = parent_of(path, dir);
@@ -135,6 +136,8 @@ enum rc file_write_atomic(const char *path, struct view data, mode_t mode)
     if (fd < 0)
         return file_rc(errno);
     rc = file_write_all(fd, data);
+    if (rc == RC_OK && owner && (owner->st_uid != geteuid() || owner->st_gid != getegid()) && fchown(fd, owner->st_uid, owner->st_gid) < 0)
+        rc = file_rc(errno);
     if (rc == RC_OK && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
         rc = file_rc(errno);
     err = errno;
@@ -147,6 +150,20 @@ enum rc file_write_atomic(const char *path, struct view data, mode_t mode)
     unlink(tmp);
     errno = err;
     return rc;
+}
+
+enum rc file_write_atomic(const char *path, struct view data, mode_t mode)
+{
+    return write_anew(path, data, mode, NULL);
+}
+
+enum rc file_replace(const char *path, struct view data)
+{
+    char real[PATH_MAX];
+    struct stat st;
+    if (!realpath(path, real) || stat(real, &st) < 0)
+        return file_rc(errno);
+    return write_anew(real, data, st.st_mode & 07777, &st);
 }
 
 enum rc file_mkdirs(const char *path, mode_t mode)

@@ -14,6 +14,8 @@ enum rc file_read(const char *path, size_t max, struct buf *out);
 /* After a crash at any point there is the old file or the new one, whole, with this mode. When RC_OK comes
  * back it is on the disk. A temporary file stands beside it meanwhile (".NAME.XXXXXX"). */
 enum rc file_write_atomic(const char *path, struct view data, mode_t mode);
+/* The same for a file that is there: owner, group and mode stay; a link leads to the file that changes. */
+enum rc file_replace(const char *path, struct view data);
 /* The folder and all above it; those that are missing get this mode. On the disk when RC_OK comes back. */
 enum rc file_mkdirs(const char *path, mode_t mode);
 /* Makes creation, renaming and removal of `path` durable: fsync of the folder that it is in. */

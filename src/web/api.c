@@ -23,6 +23,7 @@ static const struct api_route *const areas[] = {
     api_passkey_routes,
     api_people_routes,
     api_records_routes,
+    api_settings_routes,
     api_queue_routes,
     api_trace_routes,
     api_health_routes,

@@ -9,7 +9,7 @@
 #define STS_PATH       "/.well-known/mta-sts.txt"
 #define CHALLENGE_PATH "/.well-known/acme-challenge/"
 #define WEB_BODY_MAX     1024       /* of requests that have no use for one */
-#define WEB_SETTINGS_MAX (1u << 20) /* bytes of copied settings */
+#define WEB_SETTINGS_MAX (4u << 20) /* bytes of copied settings */
 
 struct web {
     pthread_rwlock_t lock; /* guards set */
@@ -286,6 +286,9 @@ static enum rc copy_settings(const struct web_settings *set, struct arena *a, st
     for (size_t i = 0; i < set->n_metrics_from; i++)
         metrics_from[i] = set->metrics_from[i];
     out->metrics_from = metrics_from;
+    out->config_file = arena_printf(a, "%s", set->config_file ? set->config_file : "");
+    if (!out->config_file || view_dup(a, set->config_text, &out->config_text) != RC_OK)
+        return RC_TEMP;
     return records_settings_dup(a, &set->records, &out->records);
 }
 

@@ -4,6 +4,9 @@
 #ifndef WEB_WEB_H
 #define WEB_WEB_H
 
+#include <jansson.h>
+
+#include "base/lang.h"
 #include "http/http.h"
 #include "login/sasl.h"
 #include "policy/records.h"
@@ -12,6 +15,16 @@
 
 #define WEB_STS_MAX_AGE_S (7 * 86400) /* of our policies: long enough to defend, short enough to repair (RFC 8461 §3.2) */
 #define WEB_HSTS          "max-age=31536000" /* RFC 6797 */
+
+/* The configuration file, which app/ knows. */
+struct web_config {
+    /* Each setting: {"name", "section", "value", "default", "meaning", "type", "list", "line"}. */
+    enum rc (*list)(const char *file, struct view text, enum lang lang, json_t **out);
+    /* One line a mistake, "FILE:LINE: what". */
+    enum rc (*check)(const char *file, struct view text, struct buf *errors);
+    /* Writes it; was: SHA-256 in hexadecimal of the text that it was made from. RC_EXISTS: the file is another one by now. RC_DENIED: *why. */
+    enum rc (*put)(void *app, struct view text, struct view was, struct buf *why);
+};
 
 struct web_settings {
     const char *hostname; /* ours: the MX of every hosted domain */
@@ -25,6 +38,9 @@ struct web_settings {
     void (*account_gone)(void *app, uint64_t account); /* or may no longer log in */
     void (*keys_changed)(void *app); /* DKIM keys came or went */
     void *app;
+    const struct web_config *config; /* NULL: not to be seen */
+    const char *config_file;
+    struct view config_text; /* in force */
     const char *data;     /* the folder, for the log in it */
     struct sasl_settings sasl;
     const struct addr_net *proxies; /* whose X-Forwarded-For and X-Forwarded-Proto count */
