@@ -1,4 +1,6 @@
 """`facteur quickstart` in a folder of its own, without changes to the system."""
+import http.client
+import json
 import os
 import re
 import subprocess
@@ -35,6 +37,16 @@ def test_quickstart_gives_a_server_that_runs(lab):
     server.start()
     lab.parts.append(server)
     lab.tls = no_check  # its certificate is signed by itself
+    # the link opens the pages once
+    link = re.search(r"https://mx\.vite\.test(:\d+)?/admin/#/link/(\S+)\n", r.stdout)
+    again = json.loads(subprocess.run([*run, "account", "link", "olga@vite.test", "--json"], capture_output=True, text=True, timeout=20).stdout)
+    tokens = {"new": again["link"].split("/")[-1], "old": link.group(2)}
+
+    def use(token):
+        c = http.client.HTTPSConnection(ip, int((link.group(1) or ":443")[1:]), timeout=20, context=no_check())
+        c.request("POST", "/admin/api/session/link", json.dumps({"token": token}), {"Content-Type": "application/json", "Host": "mx.vite.test"})
+        return c.getresponse().status
+    assert [use(tokens["old"]), use("x"), use(tokens["new"]), use(tokens["new"])] == [401, 401, 200, 401]
     m = server.imap("olga@vite.test", password)
     assert m.select("INBOX")[0] == "OK"
     m.logout()

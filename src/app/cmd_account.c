@@ -3,6 +3,7 @@
 
 #include "app/commands.h"
 #include "app/factors.h"
+#include "app/noted.h"
 #include "app/people.h"
 #include "web/people_json.h"
 #include "app/undelete.h"
@@ -20,6 +21,8 @@ static int add_account(struct app *app, const char *address)
         people_remove(app, address);
     buf_wipe(&password);
     buf_clear(&password);
+    if (code == EXIT_DONE)
+        noted(app, "account.add", address, "");
     return code == EXIT_DONE ? app_done(app, "added the account %s; its login is the whole address", address) : code;
 }
 
@@ -33,6 +36,8 @@ static int change_password(struct app *app, const char *address)
     int code = people_set_password(app, account.id, buf_view(&password));
     buf_wipe(&password);
     buf_clear(&password);
+    if (code == EXIT_DONE)
+        noted(app, "account.password", address, "");
     return code == EXIT_DONE ? app_done(app, "%s has a new password", address) : code;
 }
 
@@ -41,6 +46,8 @@ static int remove_account(struct app *app, const char *address)
     if (!app_store(app))
         return EXIT_FAILED;
     int code = people_remove(app, address);
+    if (code == EXIT_DONE)
+        noted(app, "account.remove", address, "");
     return code == EXIT_DONE ? app_done(app, "removed the account %s with its mail", address) : code;
 }
 
@@ -78,7 +85,29 @@ static int set_role(struct app *app, const char *address, const char *name)
         return app_fail("there is no account %s", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "set the role");
+    noted(app, "account.role", address, name);
     return app_done(app, "%s has the role %s", address, name);
+}
+
+static int make_link(struct app *app, const char *address)
+{
+    struct directory_account account;
+    struct buf link;
+
+    if (!app_config(app) || !app_store(app) || people_find(app, address, &account) != EXIT_DONE)
+        return EXIT_FAILED;
+    buf_init(&link, 1024);
+    int code = people_link(app, account.id, &link);
+    if (code == EXIT_DONE) {
+        noted(app, "account.link", address, "");
+        if (app->json)
+            code = app_print_json(json_pack("{s:o}", "link", app_json(buf_view(&link))));
+        else
+            printf("%.*s\n", VIEW_FMT(buf_view(&link)));
+    }
+    buf_wipe(&link);
+    buf_clear(&link);
+    return code;
 }
 
 int cmd_account(struct app *app, int argc, char **argv)
@@ -95,6 +124,8 @@ int cmd_account(struct app *app, int argc, char **argv)
         return remove_account(app, argv[2]);
     if (strcmp(what, "role") == 0 && argc == 4)
         return set_role(app, argv[2], argv[3]);
+    if (strcmp(what, "link") == 0 && argc == 3)
+        return make_link(app, argv[2]);
     if (strcmp(what, "second-factor") == 0 && argc == 3)
         return factors_show(app, argv[2]);
     if (strcmp(what, "second-factor") == 0 && argc == 4 && strcmp(argv[3], "off") == 0)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "app/commands.h"
+#include "app/noted.h"
 #include "app/people.h"
 #include "store/directory.h"
 
@@ -70,6 +71,7 @@ static int add_alias(struct app *app, const char *address, char **targets, size_
     case RC_LIMIT:    return app_fail("an alias leads to at most %d targets", DIRECTORY_TARGETS_MAX);
     default:          return app_fail_rc(rc, "add the alias");
     }
+    noted(app, "alias.set", address, "");
     return tell_alias(app, address);
 }
 

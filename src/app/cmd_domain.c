@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/domain_keys.h"
+#include "app/noted.h"
 #include "app/target.h"
 #include "base/clock.h"
 #include "store/directory.h"
@@ -82,6 +83,7 @@ static int add_domain(struct app *app, const char *name)
         return app_fail_rc(rc, "add the domain");
     if (domain_keys_make(app, view_str(name), DKIM_KEY_ACTIVE) != EXIT_DONE)
         return app_fail("added the domain %s without DKIM keys: `facteur domain rotate-keys %s` makes them", name, name);
+    noted(app, "domain.add", name, "");
     return app_done(app, "added the domain %s; next: `facteur dns %s` (records to publish), `facteur account add NAME@%s`", name, name,
                     name);
 }
@@ -99,6 +101,7 @@ static int remove_domain(struct app *app, const char *name)
         return app_fail_rc(rc, "remove the domain");
     if (domain_keys_remove(app, view_str(name)) != EXIT_DONE)
         return EXIT_FAILED;
+    noted(app, "domain.remove", name, "");
     return app_done(app, "removed the domain %s", name);
 }
 

@@ -16,6 +16,7 @@
 #include "app/users.h"
 #include "crypto/equal.h"
 #include "crypto/random.h"
+#include "net/addr.h"
 #include "sys/file.h"
 
 #define UNIT "/etc/systemd/system/facteur.service"
@@ -78,6 +79,22 @@ static void listener_line(const struct plan *p, struct buf *b, const char *servi
         buf_printf(b, "    %-11s = \"0.0.0.0:%u\"\n", service, port);
 }
 
+/* Whether a web server is there already: then these ports are its own. */
+static bool is_free(const struct plan *p, unsigned port)
+{
+    struct addr a;
+    char text[ADDR_TEXT_MAX];
+    snprintf(text, sizeof text, strchr(p->listen ? p->listen : "", ':') ? "[%s]:%u" : "%s:%u", p->listen ? p->listen : "0.0.0.0", port + p->shift);
+    if (addr_parse(view_str(text), &a) != RC_OK)
+        return false;
+    const int one = 1, fd = socket(a.ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool free = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind(fd, (struct sockaddr *)&a.ss, a.len) == 0 &&
+                listen(fd, 1) == 0;
+    if (fd >= 0)
+        close(fd);
+    return free;
+}
+
 static void write_config_text(const struct plan *p, struct buf *b)
 {
     buf_printf(b, "# Facteur; `facteur config check` looks at it, SIGHUP makes a running server read it again.\n"
@@ -93,18 +110,19 @@ static void write_config_text(const struct plan *p, struct buf *b)
     listener_line(p, b, "imaps", 993);
     listener_line(p, b, "pop3", 110);
     listener_line(p, b, "pop3s", 995);
-    /* Not in force at first: another web server may have these ports, and who uses an authority agrees to its terms. */
-    buf_str(b, "#");
+    const char *mark = is_free(p, 80) && is_free(p, 443) ? "" : "#";
+    buf_str(b, mark);
     listener_line(p, b, "http", 80);
-    buf_str(b, "#");
+    buf_str(b, mark);
     listener_line(p, b, "https", 443);
     buf_str(b, "}\n"
                "tls {                       # signed by itself: a beginning\n"
                "    certificate = \"tls/cert.pem\"\n"
                "    key         = \"tls/key.pem\"\n"
                "}\n");
-    buf_printf(b, "# Certificates that clients trust, got and renewed by themselves: where ports 80 and 443 are free, take the marks away\n"
-                  "# from http and https above and from these lines, then reload.\n"
+    /* Not in force at first: who uses an authority agrees to its terms. */
+    buf_printf(b, "# Certificates that clients trust, got and renewed by themselves: where http and https above are in force and reached from\n"
+                  "# outside, take the marks away from these lines, then reload.\n"
                   "# acme {\n"
                   "#     directory = \"https://acme-v02.api.letsencrypt.org/directory\"\n"
                   "#     contact   = \"mailto:%s\"\n"
@@ -179,6 +197,7 @@ static int write_unit(const struct plan *p)
                "Restart=on-failure\n"
                "LimitNOFILE=1048576\n"
                "ProtectSystem=full\n"
+               "ReadWritePaths=-%s\n"
                "PrivateTmp=yes\n"
                "ProtectKernelTunables=yes\n"
                "ProtectKernelModules=yes\n"
@@ -186,7 +205,7 @@ static int write_unit(const struct plan *p)
                "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n\n"
                "[Install]\n"
                "WantedBy=multi-user.target\n",
-               program, p->app->config_path);
+               program, p->app->config_path, p->folder);
     int code = write_file(UNIT, &text, 0644);
     buf_clear(&text);
     return code;
@@ -221,6 +240,26 @@ static int make_people(struct plan *p)
     return code;
 }
 
+/* The first log-in to the pages, where they are served. */
+static void tell_link(struct plan *p)
+{
+    struct directory_account account;
+    struct buf link;
+    bool served = false;
+    for (size_t i = 0; i < p->app->config->listen.n; i++)
+        served |= p->app->config->listen.v[i].service == SERVICE_HTTPS;
+    if (!served) {
+        printf("\n3. The pages to run all of this are served when ports 80 and 443 are: take the marks away from http and https in\n   %s.\n", p->app->config_path);
+        return;
+    }
+    buf_init(&link, 1024);
+    if (people_find(p->app, p->address, &account) == EXIT_DONE && people_link(p->app, account.id, &link) == EXIT_DONE)
+        printf("\n3. Open the pages to run all of this. This link logs you in, once, within a day (the browser warns of the certificate, see 4):\n\n"
+               "    %.*s\n", VIEW_FMT(buf_view(&link)));
+    buf_wipe(&link);
+    buf_clear(&link);
+}
+
 static int tell_next_steps(struct plan *p)
 {
     const char *argv[] = {"dns", p->domain, NULL};
@@ -239,7 +278,8 @@ static int tell_next_steps(struct plan *p)
     printf("\n2. Publish these DNS records, the address records (A, AAAA) of %s, and its name for these addresses (PTR):\n\n",
            p->hostname);
     int code = cmd_dns(p->app, 2, (char **)argv);
-    printf("\n3. The certificate in %s/tls is signed by itself. The last lines of %s\n"
+    tell_link(p);
+    printf("\n4. The certificate in %s/tls is signed by itself. The last lines of %s\n"
            "   say how to get one that clients trust. Then look at all of it as others see it:\n\n    facteur%s%s doctor %s\n",
            p->folder, p->app->config_path, is_default ? "" : " -c ", is_default ? "" : p->app->config_path, p->domain);
     return code;

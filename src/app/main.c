@@ -20,7 +20,7 @@ static const struct command commands[] = {
      "the domains that we host, the keys that sign for them, and whether others must use TLS"},
     {"account", cmd_account,
      "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"
-     "account role ADDRESS operator|owner|user\naccount app-password add ADDRESS NAME [--scope all|read|send] [--json]\n"
+     "account role ADDRESS operator|owner|user\naccount link ADDRESS [--json]\naccount app-password add ADDRESS NAME [--scope all|read|send] [--json]\n"
      "account app-password list ADDRESS [--json]\naccount app-password remove ADDRESS ID\n"
      "account second-factor ADDRESS [off] [--json]\n"
      "account undelete ADDRESS [--since DATE] [--list] [--json]",

@@ -1,5 +1,9 @@
 #include "app/people.h"
 
+#include "base/base64.h"
+#include "crypto/digest.h"
+#include "crypto/equal.h"
+#include "crypto/random.h"
 #include "store/session.h"
 
 static const char *const role_names[] = {"user", "owner", "operator"};
@@ -104,4 +108,35 @@ int people_set_password(struct app *app, uint64_t account, struct view password)
     if (rc == RC_OK)
         rc = session_close_all(app->store, account, 0);
     return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "keep the password");
+}
+
+/* The port of https; 0: nothing listens there. */
+static unsigned https_port(const struct config *c)
+{
+    for (size_t i = 0; i < c->listen.n; i++)
+        if (c->listen.v[i].service == SERVICE_HTTPS)
+            return addr_port(&c->listen.v[i].addr);
+    return 0;
+}
+
+int people_link(struct app *app, uint64_t account, struct buf *out)
+{
+    uint8_t token[SESSION_HASH], hash[SESSION_HASH];
+    const unsigned port = https_port(app->config);
+
+    if (port == 0)
+        return app_fail("the pages are not served: listen { https = ... } in %s serves them", app->config_path);
+    random_bytes(token, sizeof token);
+    enum rc rc = sha256(view_of(token, sizeof token), hash);
+    if (rc == RC_OK)
+        rc = session_link_add(app->store, hash, account);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "make the link");
+    buf_printf(out, "https://%s", app->config->hostname);
+    if (port != 443)
+        buf_printf(out, ":%u", port);
+    buf_str(out, "/admin/#/link/");
+    base64_encode_url(view_of(token, sizeof token), out);
+    wipe(token, sizeof token);
+    return buf_rc(out) == RC_OK ? EXIT_DONE : app_fail_rc(RC_TEMP, "make the link");
 }

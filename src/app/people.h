@@ -22,6 +22,9 @@ int people_set_password(struct app *app, uint64_t account, struct view password)
 int people_open_credentials(struct app *app, struct credentials **out);
 bool people_close_credentials(struct app *app, struct credentials *c);
 
+/* A link to the pages that logs this account in, once, within a day. */
+int people_link(struct app *app, uint64_t account, struct buf *out);
+
 const char *people_role_name(enum directory_role role);
 bool people_role_parse(const char *name, enum directory_role *out);
 
