@@ -11,6 +11,7 @@ int cmd_apply(struct app *app, int argc, char **argv);
 int cmd_backup(struct app *app, int argc, char **argv);
 int cmd_restore(struct app *app, int argc, char **argv);
 int cmd_store(struct app *app, int argc, char **argv);
+int cmd_bimi(struct app *app, int argc, char **argv);
 int cmd_check(struct app *app, int argc, char **argv);
 int cmd_config(struct app *app, int argc, char **argv);
 int cmd_dns(struct app *app, int argc, char **argv);

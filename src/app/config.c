@@ -114,6 +114,7 @@ static const struct key keys[] = {
     {"authentication", "trusted-forwarders", KIND_NETS, true, AT(authentication.trusted_forwarders)},
     {"authentication", "organizational-domain", KIND_DMARC_METHOD, false, AT(authentication.organizational_domain)},
     {"health", "blocklists", KIND_DOMAINS, true, AT(health.blocklists)},
+    {"bimi", "roots", KIND_PATH, false, AT(bimi.roots)},
     {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
     {"reports", "failure", KIND_FLAG, false, AT(reports.failure)},
     {"reports", "tls", KIND_FLAG, false, AT(reports.tls)},
@@ -589,7 +590,7 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"log", "listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web", "health",
+    static const char *const sections[] = {"log", "listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web", "health", "bimi",
                                           "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];

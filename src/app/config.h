@@ -155,6 +155,9 @@ struct config {
         struct config_domains blocklists;
     } health;
     struct {
+        const char *roots; /* PEM file of authorities for mark certificates */
+    } bimi;
+    struct {
         struct config_times retry; /* the last one repeats */
         int64_t delay_notice, expire;
     } queue;

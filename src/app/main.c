@@ -50,6 +50,8 @@ static const struct command commands[] = {
      "judges a message (\"-\": standard input), or all files of folders, as if they came from that client"},
     {"doctor", cmd_doctor, "doctor [DOMAIN] [--lang en|fr] [--json]",
      "looks at a domain from outside and says what is wrong and how to mend it (none named: ours)"},
+    {"bimi", cmd_bimi, "bimi FILE... [--certificate FILE --domain DOMAIN] [--json]",
+     "whether a drawing (SVG) is a logo that mail programs may show, and a mark certificate holds for it"},
     {"config", cmd_config, "config check [--json]", "names the file, line and reason of every mistake"},
     {"help", cmd_help, "help [COMMAND]", "this text, or how to use one command"},
 };

@@ -136,7 +136,7 @@ enum rc health_look(const struct health_settings *set, struct view domain, int64
     enum rc rc = dns_domain_ascii(domain, a, &out->domain);
     if (rc != RC_OK || view_starts(out->domain, VIEW("[")))
         return rc == RC_TEMP ? RC_TEMP : RC_SYNTAX;
-    static void (*const subjects[])(struct look *) = {health_ns,   health_mx,  health_spf,  health_dkim,   health_dmarc, health_sending,
+    static void (*const subjects[])(struct look *) = {health_ns,   health_mx,  health_spf,  health_dkim,   health_dmarc, health_bimi, health_sending,
                                                       health_tls, health_caa, health_sts, health_dane, health_tlsrpt, health_lists};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !health_is_over(&l); i++)
         subjects[i](&l);

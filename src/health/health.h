@@ -10,7 +10,9 @@
 #include <stdatomic.h>
 
 #include "base/lang.h"
+#include "crypto/mark.h"
 #include "dns/dns.h"
+#include "mailauth/bimi_svg.h"
 #include "mailauth/spf_tree.h"
 #include "net/tls.h"
 #include "smtp/client.h"
@@ -69,6 +71,15 @@ struct health_dmarc_step {
     struct view record; /* empty: none */
     bool used;          /* this is the one that counts */
 };
+/* A domain's logo, as far as one came. */
+struct health_bimi {
+    bool found;                /* there is a record; else nothing below */
+    struct view name, record, location, authority;
+    struct view svg;           /* the drawing, uncompressed; empty: not had */
+    struct bimi_svg check;     /* of it */
+    bool has_mark;
+    struct mark mark;
+};
 struct health_settings {
     struct dns *dns;
     struct tls_client *trust;   /* NULL: certificates are not judged */
@@ -82,6 +93,7 @@ struct health_settings {
     bool ours;                  /* one of our domains: what we publish and listen for is known */
     const struct health_selector *selectors;
     size_t n_selectors;         /* 0: names that are in use are tried */
+    const char *mark_roots;     /* PEM of authorities for mark certificates (BIMI); NULL: none */
     const char *const *blocklists; /* zones of RFC 5782 */
     size_t n_blocklists;
     const struct addr *sources; /* besides MX hosts, addresses that our mail leaves from */
@@ -102,6 +114,7 @@ struct health {
     unsigned n[HEALTH_UNKNOWN + 1]; /* by mark */
     struct spf_tree spf;
     struct health_dmarc_step *dmarc; /* the domain's own first */
+    struct health_bimi bimi;
 };
 /* RC_SYNTAX: not a domain name. RC_TEMP: no memory. */
 enum rc health_look(const struct health_settings *set, struct view domain, int64_t deadline_ms, struct arena *a, struct health *out);

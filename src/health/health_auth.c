@@ -291,6 +291,7 @@ void health_dmarc(struct look *l)
     if (health_unanswered(l, "dmarc.record", domain, &answer))
         return;
     show_walk(l, v.policy_domain);
+    l->dmarc = v;
     if (v.policy_domain.n == 0) {
         health_say(l, "dmarc.record", HEALTH_BAD, domain,
                    "Publish at _dmarc the TXT record \"v=DMARC1; p=none; rua=mailto:...\", read the reports, then go on to p=reject.",

@@ -4,6 +4,7 @@
 
 #include "health/health.h"
 #include "net/conn.h"
+#include "mailauth/dmarc.h"
 #include "policy/dane.h"
 
 struct look_host {
@@ -25,6 +26,7 @@ struct look {
     bool no_mail;   /* null MX: the domain takes none (RFC 7505) */
     bool mx_secure; /* the MX records are proven by DNSSEC */
     struct health_sending sending;
+    struct dmarc_verdict dmarc; /* as for mail of the domain itself */
 };
 
 /* Adds a point in each language (health_words). Texts are formatted into the arena; `repair` may be NULL. */
@@ -57,5 +59,6 @@ void health_certificates(struct look *l, const struct look_host *host, const str
 /* Whether the host serves what its TLSA records say. */
 void health_dane_served(struct look *l, const struct look_host *host);
 void health_tlsrpt(struct look *l);
+void health_bimi(struct look *l); /* after health_dmarc */
 
 #endif

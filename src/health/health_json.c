@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 json_t *health_json_text(struct view v)
@@ -32,6 +33,46 @@ json_t *health_json_time(int64_t s)
     return json_string(out);
 }
 
+json_t *health_svg_errors(const struct bimi_svg *svg, enum lang lang)
+{
+    json_t *errors = json_array();
+    if (svg->fault != BIMI_SVG_OK)
+        json_array_append_new(errors, json_pack("{s:s, s:s, s:o, s:i}", "code", bimi_svg_code(svg->fault), "text",
+                                                lang_of(health_words, lang, bimi_svg_words(svg->fault)), "detail", text_or_null(svg->detail),
+                                                "line", (int)svg->line));
+    return errors;
+}
+
+json_t *health_mark_json(const struct mark *m, enum lang lang)
+{
+    return json_pack("{s:b, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "valid", (int)m->valid, "why", lang_of(health_words, lang, m->why), "kind",
+                     m->kind, "mark", text_or_null(m->type), "subject", text_or_null(m->subject), "issuer", text_or_null(m->issuer), "not_before",
+                     health_json_time(m->not_before_s), "not_after", health_json_time(m->not_after_s));
+}
+
+json_t *health_svg_image(struct view svg)
+{
+    struct buf b;
+    if (svg.n == 0)
+        return json_null();
+    buf_init(&b, 2 * BIMI_SVG_MAX);
+    buf_str(&b, "data:image/svg+xml;base64,");
+    base64_encode(svg, &b);
+    json_t *j = buf_rc(&b) == RC_OK ? health_json_text(buf_view(&b)) : NULL;
+    buf_clear(&b);
+    return j;
+}
+
+static json_t *bimi_json(const struct health_bimi *b, enum lang lang)
+{
+    const bool drawn = b->svg.n > 0 && b->check.fault == BIMI_SVG_OK; /* nothing else is handed to a browser */
+    if (!b->found)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name", health_json_text(b->name), "record", health_json_text(b->record), "logo",
+                     text_or_null(b->location), "image", health_svg_image(drawn ? b->svg : VIEW("")), "svg_errors", health_svg_errors(&b->check, lang),
+                     "certificate", b->has_mark ? health_mark_json(&b->mark, lang) : json_null());
+}
+
 json_t *health_json(const struct health *h, enum lang lang)
 {
     json_t *points = json_array(), *tree = json_array(), *walk = json_array();
@@ -50,7 +91,7 @@ json_t *health_json(const struct health *h, enum lang lang)
     for (const struct health_dmarc_step *step = h->dmarc; step; step = step->next)
         json_array_append_new(walk, json_pack("{s:o, s:o, s:b}", "name", health_json_text(step->name), "record", text_or_null(step->record),
                                               "used", (int)step->used));
-    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}, s:{s:o}, s:n}", "domain", health_json_text(h->domain), "made",
+    return json_pack("{s:o, s:o, s:o, s:{s:i, s:o}, s:{s:o}, s:o}", "domain", health_json_text(h->domain), "made",
                      health_json_time(h->made_s), "points", points, "spf", "lookups", (int)h->spf.lookups, "tree", tree, "dmarc", "walk", walk,
-                     "bimi");
+                     "bimi", bimi_json(&h->bimi, lang));
 }

@@ -1,0 +1,147 @@
+"""BIMI: logos of the shared cases, mark certificates made here, and the record of a domain as the doctor sees it."""
+import base64
+import gzip
+import json
+import os
+import subprocess
+
+import pytest
+
+from lab import BIN, SERVICES, SHARED
+
+DATA = str(SHARED / "data" / "bimi" / "svg")
+FACTEUR = BIN
+LOGO = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps" viewBox="0 0 9 9">' \
+       b'<title>Ici</title><rect width="9" height="9" fill="navy"/></svg>\n'
+
+
+def bimi(*args, code=None):
+    r = subprocess.run([FACTEUR, "bimi", *args, "--json"], capture_output=True, text=True, timeout=60)
+    assert r.returncode in (0, 1) if code is None else r.returncode == code, r.stderr
+    return json.loads(r.stdout)
+
+
+@pytest.mark.sanitize
+@pytest.mark.skipif(not os.path.isdir(DATA), reason="the shared cases are not here")
+def test_shared_cases():
+    with open(os.path.join(DATA, "expected.tsv")) as f:
+        cases = [line.rstrip("\n").split("\t")[:2] for line in f if line.strip() and line[0] != "#"]
+    found = {os.path.basename(r["file"]): r for r in bimi(*[os.path.join(DATA, name) for name, _ in cases])}
+    assert len(found) == len(cases) > 20
+    for name, expected in cases:
+        codes = [e["code"] for e in found[name]["svg_errors"]] or ["valid"]
+        assert codes[0] in expected.split("|"), (name, expected, found[name])
+        assert found[name]["valid"] == (expected == "valid")
+
+
+@pytest.mark.parametrize("bytes_,code", [
+    (LOGO, None),
+    (gzip.compress(LOGO), None),
+    (LOGO.replace(b'version="1.2"', b'version="1.1"'), "INVALID_BASE_PROFILE"),
+    (LOGO.replace(b"<title>Ici</title>", b"<title> </title>"), "LOGO_MISSING_TITLE"),
+    (LOGO.replace(b"<rect", b'<rect onclick="x()"'), "LOGO_INVALID_ATTRIBUTE"),
+    (LOGO.replace(b"<rect", b'<rect stroke="url(https://x.test/a#b)"'), "LOGO_INCLUDES_REFERENCE"),
+    (LOGO.replace(b"</svg>", b"<style>@import 'x'</style></svg>"), "LOGO_INVALID_ELEMENT"),
+    (LOGO.replace(b"</svg>", b'<image href="#a"/></svg>'), "LOGO_INVALID_ELEMENT"),
+    (LOGO.replace(b"</svg>", b'<x xmlns="http://other.test/"/></svg>'), "LOGO_INVALID_ELEMENT"),
+    (LOGO.replace(b"<svg", b'<?xml-stylesheet href="http://x.test/a.css"?><svg', 1), "LOGO_INVALID_ELEMENT"),
+    (LOGO.replace(b"<svg", b'<!DOCTYPE svg [<!ENTITY a "b">]><svg', 1), "INVALID_SVG_FILE"),
+    (LOGO.replace(b"<svg", b'<!DOCTYPE svg [<!ENTITY a SYSTEM "file:///etc/passwd">]><svg', 1).replace(b"Ici", b"&a;"), "INVALID_SVG_FILE"),
+    (LOGO.replace(b"</svg>", b"<g>" * 70 + b"</g>" * 70 + b"</svg>"), "LOGO_TOO_LARGE"),
+    (LOGO.replace(b"</svg>", b" " * 40000 + b"</svg>"), "LOGO_TOO_LARGE"),
+    (gzip.compress(LOGO.replace(b"</svg>", b" " * 10000000 + b"</svg>")), "LOGO_TOO_LARGE"),
+    (gzip.compress(LOGO)[:60], "INVALID_SVG_FILE"),
+    (b"\x00\xff" * 50, "INVALID_SVG_FILE"),
+])
+def test_hostile_twins(tmp_path, bytes_, code):
+    path = tmp_path / "logo.svg"
+    path.write_bytes(bytes_)
+    (answer,) = bimi(str(path), code=1 if code else 0)
+    assert [e["code"] for e in answer["svg_errors"]] == ([code] if code else []), answer
+    assert answer["valid"] == (code is None) and all(e["text"] for e in answer["svg_errors"])
+
+
+def der(tag, *parts):
+    body = b"".join(parts)
+    n = len(body)
+    return bytes([tag]) + (bytes([n]) if n < 128 else bytes([0x82, n >> 8, n & 255])) + body
+
+
+def logotype(svg):
+    """LogotypeExtn with a subjectLogo (RFC 3709 §4.1)."""
+    uri = der(0x16, b"data:image/svg+xml;base64," + base64.b64encode(gzip.compress(svg)))
+    digest = der(0x30, der(0x30, der(0x06, bytes([0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1]))), der(0x04, b"\0" * 32))
+    details = der(0x30, der(0x16, b"image/svg+xml"), der(0x30, digest), der(0x30, uri))
+    return der(0x30, der(0xa2, der(0xa0, der(0x30, der(0x30, details)))))
+
+
+class Authority:
+    def __init__(self, folder):
+        self.dir = str(folder)
+        self.ssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/O=Marks/CN=Mark root", "-days", "30",
+                 "-keyout", self.path("ca.key"), "-out", self.path("ca.pem"))
+        with open(self.path("facteur.conf"), "w") as f:
+            f.write('hostname = "mx.ici.test"\nbimi { roots = "ca.pem" }\n')
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def ssl(self, *args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=60)
+
+    def issue(self, name, svg, domain="ici.test", kind="Registered Mark", purpose="1.3.6.1.5.5.7.3.31", dates=()):
+        with open(self.path("ext"), "w") as f:
+            f.write("subjectAltName=DNS:%s\nextendedKeyUsage=%s\n1.3.6.1.5.5.7.1.12=DER:%s\n" % (domain, purpose, logotype(svg).hex(":")))
+        with open(self.path("req.conf"), "w") as f:
+            f.write("oid_section=o\n[o]\nmarkType=1.3.6.1.4.1.53087.1.13\n[req]\ndistinguished_name=d\nprompt=no\n[d]\nO=Ici\nmarkType=%s\n" % kind)
+        self.ssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config", self.path("req.conf"), "-keyout",
+                 self.path("k"), "-out", self.path("csr"))
+        self.ssl("x509", "-req", "-in", self.path("csr"), "-CA", self.path("ca.pem"), "-CAkey", self.path("ca.key"), "-CAcreateserial",
+                 "-days", "20", "-extfile", self.path("ext"), "-out", self.path(name))
+        return self.path(name)
+
+    def check(self, logo, chain, domain="ici.test"):
+        r = subprocess.run([FACTEUR, "-c", self.path("facteur.conf"), "bimi", logo, "--certificate", chain, "--domain", domain, "--json"],
+                           capture_output=True, text=True, timeout=60)
+        assert r.stdout, r.stderr
+        return json.loads(r.stdout)[0]["certificate"]
+
+
+def test_mark_certificates(tmp_path):
+    authority, other = Authority(tmp_path), None
+    logo = tmp_path / "logo.svg"
+    logo.write_bytes(LOGO)
+    good = authority.check(str(logo), authority.issue("good.pem", LOGO))
+    assert good["valid"] and good["kind"] == "VMC" and good["mark"] == "Registered Mark" and good["subject"] == "Ici" and good["issuer"] == "Marks", good
+    common = authority.check(str(logo), authority.issue("cmc.pem", LOGO, kind="Prior Use Mark", domain="default._bimi.ici.test"))
+    assert common["valid"] and common["kind"] == "CMC", common
+    for words, chain in [("another drawing", authority.issue("a.pem", LOGO.replace(b"navy", b"red"))),
+                         ("another domain", authority.issue("b.pem", LOGO, domain="other.test")),
+                         ("not a certificate for marks", authority.issue("c.pem", LOGO, purpose="serverAuth")),
+                         ("no certificate", str(logo))]:
+        answer = authority.check(str(logo), chain)
+        assert not answer["valid"] and words in answer["why"], (words, answer)
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    answer = authority.check(str(logo), other.issue("good.pem", LOGO))
+    assert not answer["valid"] and "issuer" in answer["why"], answer
+
+
+def test_the_doctor_on_logos(lab):
+    ici = lab.facteur("ici.test", accounts=("anne",), listen=SERVICES)
+    lab.dns.set("ici.test.", "MX 10 mx.ici.test.")
+
+    def marks():
+        answer = json.loads(ici.run("doctor", "ici.test", "--json", check=False).stdout)[0]
+        return {p["id"]: p for p in answer["points"] if p["id"].startswith("bimi.")}, answer["bimi"]
+    points, bimi_ = marks()
+    assert points["bimi.record"]["mark"] == "note" and bimi_ is None
+    lab.dns.set("_dmarc.ici.test.", 'TXT "v=DMARC1; p=none"')
+    lab.dns.set("default._bimi.ici.test.", 'TXT "v=BIMI1; l=https://logo.ici.test/a.svg; a="')
+    points, bimi_ = marks()
+    assert points["bimi.record"]["mark"] == "good" and points["bimi.dmarc"]["mark"] == "warn" and points["bimi.fetch"]["mark"] == "warn", points
+    assert bimi_["logo"] == "https://logo.ici.test/a.svg" and bimi_["image"] is None
+    lab.dns.set("default._bimi.ici.test.", 'TXT "v=BIMI1; l=; a="')
+    assert "no logo is to be shown" in marks()[0]["bimi.record"]["text"]
+    lab.dns.set("default._bimi.ici.test.", 'TXT "v=BIMI1; l=http://logo.ici.test/a.svg"')
+    assert "not an https address" in marks()[0]["bimi.record"]["text"]
