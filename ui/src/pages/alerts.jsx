@@ -9,7 +9,7 @@ import { Button, LinkButton } from '../parts/button.jsx';
 import { Field } from '../parts/form.jsx';
 import { Empty, Loaded, Mark } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
-import { wordFor } from '../parts/desk.jsx';
+import { spaced, wordFor } from '../parts/desk.jsx';
 import { Time } from '../parts/time.jsx';
 import { say } from '../parts/toast.jsx';
 
@@ -40,10 +40,10 @@ function Alert({ a, reload }) {
       <div class="card-head">
         <div>
           <p class="alert-kind"><Mark mark={state}>{a.closed ? t('alerts.closed') : silent(a) ? t('alerts.silent') : t('alerts.open')}</Mark> {wordFor('alert', a.kind)}{a.domain ? ' · ' + a.domain : ''}</p>
-          <h2>{a.text}</h2>
+          <h2>{spaced(a.text)}</h2>
         </div>
       </div>
-      {a.repair && <p class="repair">{a.repair}</p>}
+      {a.repair && <p class="repair">{spaced(a.repair)}</p>}
       <p class="hint">{t('alerts.since')} <Time at={a.first} />{a.last !== a.first && <> · {t('alerts.seen')} <Time at={a.last} /></>}{a.told && <> · {t('alerts.told')} <Time at={a.told} /></>}{silent(a) && <> · {t('alerts.silent_until')} <Time at={a.silenced_until} as="moment" /></>}</p>
       {!a.closed && (
         <div class="actions">

@@ -8,7 +8,7 @@ import { href } from '../router.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Facts } from '../parts/card.jsx';
 import { Copy } from '../parts/copy.jsx';
-import { FirstDomain, Scope } from '../parts/desk.jsx';
+import { FirstDomain, Scope, spaced } from '../parts/desk.jsx';
 import { useConfirm } from '../parts/dialog.jsx';
 import { Empty, Loaded, Mark, Notice } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
@@ -52,7 +52,7 @@ function Logo({ domain, b, reload }) {
         <input ref={input} class="unseen" type="file" accept=".svg,image/svg+xml" tabIndex={-1} aria-label={t('bimi.upload')} onChange={(e) => { const [file] = e.currentTarget.files; e.currentTarget.value = ''; if (file) take(file).catch((error) => say(error.said ?? error.text, 'bad')); }} />
         {b.logo ? <Preview logo={b.image ?? b.logo} domain={domain} /> : <Empty icon="image" title={t('bimi.none')}>{t('bimi.none_why')}</Empty>}
         {b.logo && problems.length === 0 && <p><Mark mark="good">{t('bimi.fits')}</Mark></p>}
-        {problems.length > 0 && <Notice mark="bad" title={t('bimi.wrong', { n: problems.length })}><ul class="plain-list">{problems.map((e, i) => <li key={i}>{words(e)}</li>)}</ul></Notice>}
+        {problems.length > 0 && <Notice mark="bad" title={t('bimi.wrong', { n: problems.length })}><ul class="plain-list">{problems.map((e, i) => <li key={i}>{spaced(words(e))}</li>)}</ul></Notice>}
       </Card>
       {confirm.dialog}
     </>

@@ -7,7 +7,7 @@ import { language, t } from '../i18n.js';
 import { go, href } from '../router.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Grid } from '../parts/card.jsx';
-import { MARK_ICONS } from '../parts/desk.jsx';
+import { MARK_ICONS, spaced } from '../parts/desk.jsx';
 import { Field, Form } from '../parts/form.jsx';
 import { Failure, Loaded, Mark, Notice } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
@@ -23,7 +23,8 @@ const AREAS = [
   ['tls', ['tls', 'cert', 'caa']], ['sts', ['sts', 'dane', 'tlsrpt']], ['send', ['send']], ['bimi', ['bimi']],
 ];
 const areaOf = (p) => (AREAS.find(([, ids]) => ids.includes(p.id.split('.')[0])) ?? ['other'])[0];
-const SHOWN = ['bad', 'warn', 'unknown', 'note', 'good'];
+const SHOWN = ['bad', 'warn', 'unknown', 'note'];
+const FOLDED = 6;
 const worst = (points) => ORDER.find((m) => points.some((p) => p.mark === m)) ?? 'good';
 const count = (points, mark) => points.filter((p) => p.mark === mark).length;
 
@@ -51,11 +52,17 @@ function Point({ p, domain }) {
     <li class={'point mark-' + p.mark}>
       <Icon name={MARK_ICONS[p.mark] ?? 'unknown'} />
       <div>
-        <p><span class="unseen">{t('mark.' + p.mark)}: </span>{p.subject && p.subject !== domain && <code class="point-about">{p.subject}</code>}{p.text}</p>
-        {p.repair && <p class="repair">{p.repair}</p>}
+        <p><span class="unseen">{t('mark.' + p.mark)}: </span>{p.subject && p.subject !== domain && <code class="point-about">{p.subject}</code>}{spaced(p.text)}</p>
+        {p.repair && <p class="repair">{spaced(p.repair)}</p>}
       </div>
     </li>
   );
+}
+
+/** What is well: said in short where there is much of it. */
+function Good({ points, domain }) {
+  const list = <ul class="points">{points.map((p, i) => <Point key={i} p={p} domain={domain} />)}</ul>;
+  return points.length < FOLDED ? list : <details class="goods mark-good"><summary><Icon name="check" />{t('doctor.goods', { n: points.length })}</summary>{list}</details>;
 }
 
 /** What to do, the gravest first. */
@@ -116,7 +123,8 @@ function Area({ name, points, d }) {
   return (
     <section class="card area" aria-labelledby={'area-' + name}>
       <div class="card-head"><div><h2 id={'area-' + name}>{t('area.' + name)}</h2><p class="hint">{t('area.' + name + '.about')}</p></div><Mark mark={mark}>{t('mark.' + mark)}</Mark></div>
-      <ul class="points">{sorted.map((p, i) => <Point key={i} p={p} domain={d.domain} />)}</ul>
+      {sorted.length > 0 && <ul class="points">{sorted.map((p, i) => <Point key={i} p={p} domain={d.domain} />)}</ul>}
+      <Good points={points.filter((p) => p.mark === 'good')} domain={d.domain} />
       {name === 'spf' && <SpfTree spf={d.spf} />}
       {name === 'dmarc' && <Walk walk={d.dmarc?.walk} />}
       {name === 'dkim' && <Selectors rows={d.selectors} />}
