@@ -79,6 +79,10 @@ def test_pages_are_in_the_program():
         assert b"assets/main-" in f.read(), "built without pages"
 
 
+def test_reports_and_health():
+    node("desk.mjs")
+
+
 def test_daily_work(site):
     node("tasks.mjs", site=site)
 
