@@ -74,7 +74,8 @@ static struct view bytes_of(const char *hex)
     buf_init(&b, 4096);
     assert_int_equal(hex_decode(view_str(hex), &b), RC_OK);
     char *p = malloc(b.n ? b.n : 1);
-    memcpy(p, b.p, b.n);
+    if (b.n > 0)
+        memcpy(p, b.p, b.n);
     struct view v = view_of(p, b.n);
     buf_clear(&b);
     return v;

@@ -10,6 +10,7 @@
 
 #define PURGE_BATCH    500   /* messages in one transaction */
 #define PURGE_ACCOUNTS 20    /* looked at in one call of store_maintain */
+#define PURGE_ROWS     5000  /* removed by it at most */
 #define PURGE_EVERY_MS (60 * 60 * 1000) /* between two rounds through all accounts */
 
 struct kept {
@@ -254,6 +255,7 @@ enum rc mailbox_purge(struct mailbox *mb, int64_t before_s, size_t max, size_t *
 struct account_list {
     uint64_t after, ids[PURGE_ACCOUNTS];
     size_t n;
+    size_t budget; /* messages to be removed at most */
 };
 
 static enum rc list_accounts(struct db *db, void *ctx)
@@ -269,27 +271,30 @@ static enum rc list_accounts(struct db *db, void *ctx)
     return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
-/* The accounts after l->after, as many as one call takes. One that cannot be read does not keep the others. */
+/* The accounts after l->after, as many as one call takes; where the budget ends, the next one goes on. One that cannot be read
+ * does not keep the others. */
 static enum rc purge_some(struct store *s, struct account_list *l, uint64_t *n)
 {
     const int64_t before_s = clock_real_s() - atomic_load(&s->keep_deleted_s);
     enum rc rc = directory_look(s, list_accounts, l);
 
-    for (size_t i = 0; i < l->n && rc == RC_OK; i++) {
+    for (size_t i = 0; i < l->n && rc == RC_OK && l->budget > 0; i++) {
         struct mailbox *mb = NULL;
         size_t gone = 0;
         if (mailbox_open(s, l->ids[i], &mb) == RC_OK)
-            mailbox_purge(mb, before_s, SIZE_MAX, &gone); /* a failure is logged; the next round tries again */
+            mailbox_purge(mb, before_s, l->budget, &gone); /* a failure is logged; the next round tries again */
         mailbox_close(mb);
         *n += gone;
-        l->after = l->ids[i];
+        l->budget -= gone;
+        if (l->budget > 0)
+            l->after = l->ids[i];
     }
     return rc;
 }
 
 enum rc store_purge(struct store *s, uint64_t *n)
 {
-    struct account_list l = {0};
+    struct account_list l = {.budget = SIZE_MAX};
     enum rc rc = RC_OK;
 
     *n = 0;
@@ -301,14 +306,15 @@ enum rc store_purge(struct store *s, uint64_t *n)
 
 enum rc deleted_maintain(struct store *s)
 {
-    struct account_list l = {.after = s->purge_after};
+    struct account_list l = {.after = s->purge_after, .budget = PURGE_ROWS};
     uint64_t n = 0;
 
     if (clock_mono_ms() < s->purge_due_ms)
         return RC_OK;
     enum rc rc = purge_some(s, &l, &n);
-    s->purge_after = l.n == PURGE_ACCOUNTS ? l.after : 0;
-    if (l.n < PURGE_ACCOUNTS)
+    const bool over = l.n < PURGE_ACCOUNTS && l.budget > 0;
+    s->purge_after = over ? 0 : l.after;
+    if (over)
         s->purge_due_ms = clock_mono_ms() + PURGE_EVERY_MS;
     return rc;
 }
