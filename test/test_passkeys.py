@@ -100,7 +100,7 @@ class Authenticator:
 
 def keep(api, key, name="laptop", **bent):
     options = api.ask("POST", "/me/passkeys/begin", {})[1]["publicKey"]
-    return api.ask("POST", "/me/passkeys", {"name": name, "credential": key.create(options, **bent)})
+    return api.ask("POST", "/me/passkeys", {"name": name, **key.create(options, **bent)})
 
 
 def log_in(desk, lab, key, password=None, **bent):
@@ -132,7 +132,7 @@ def test_kept_shown_and_the_password_alone_no_more(desk, lab, keys):
     options = api.ask("POST", "/me/passkeys/begin", {})[1]["publicKey"]
     assert options["rp"]["id"] == HOST and {k["id"] for k in options["excludeCredentials"]} == {b64(k.id) for k in keys}
     status, body, _ = Api(desk, lab).ask("POST", "/session", {"address": ANNE, "password": PASSWORD})
-    assert status == 401 and body["error"]["code"] == "login.second_factor" and body["methods"] == ["passkey", "recovery"]
+    assert status == 401 and body["error"]["code"] == "login.second_factor" and body["error"]["methods"] == ["passkey", "recovery"]
     api = Api(desk, lab)
     assert api.ask("POST", "/session", {"address": ANNE, "password": PASSWORD, "code": keys[0].recovery[0]})[0] == 200
     assert code(api.ask("POST", "/session", {"address": ANNE, "password": PASSWORD, "code": "123456"})) == (401, "login.code")
@@ -184,10 +184,10 @@ def test_keeping_is_checked(desk, lab, keys):
     for name in ("", "x" * 101, "a\nb"):
         assert code(keep(bert, Authenticator(), name)) == (400, "request.field")
     options = anne.ask("POST", "/me/passkeys/begin", {})[1]["publicKey"]
-    stolen = {"name": "x", "credential": Authenticator().create(options)}
+    stolen = {"name": "x", **Authenticator().create(options)}
     assert code(bert.ask("POST", "/me/passkeys", stolen)) == (400, "passkey.bad")  # Anne's challenge
     assert code(keep(bert, keys[0])) == (409, "request.exists")  # Anne's key
-    for body in ({}, {"name": "x"}, {"name": "x", "credential": []}, {"name": "x", "credential": {"response": {"clientDataJSON": "e30"}}}):
+    for body in ({}, {"name": "x"}, {"name": "x", "response": []}, {"name": "x", "response": {"clientDataJSON": "e30"}}):
         assert code(bert.ask("POST", "/me/passkeys", body)) == (400, "passkey.bad")
     own = Authenticator()
     status, body, _ = keep(bert, own)
@@ -286,7 +286,7 @@ def test_in_a_browser(desk, tmp_path):
             const options = (await ask('POST', '/me/passkeys/begin', {})).body.publicKey;
             const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
             const credential = await navigator.credentials.create({publicKey});
-            const kept = await ask('POST', '/me/passkeys', {name: 'browser', credential: credential.toJSON()});
+            const kept = await ask('POST', '/me/passkeys', {name: 'browser', ...credential.toJSON()});
             const out = await ask('DELETE', '/session');
             return [login.status, kept.status, kept.body.recovery.length, out.status];""" % login)
         assert kept == [200, 201, 10, 204]

@@ -106,7 +106,7 @@ def test_codes_by_time(desk, lab):
 
     # the password alone opens nothing now
     status, body, answer = log_in(desk, lab, ANNE)[1]
-    assert status == 401 and body["error"]["code"] == "login.second_factor" and body["methods"] == ["totp", "recovery"]
+    assert status == 401 and body["error"]["code"] == "login.second_factor" and body["error"]["methods"] == ["totp", "recovery"]
     assert "Set-Cookie" not in answer.headers
     assert code(log_in(desk, lab, ANNE, code=totp(secret))[1]) == (401, "login.code")  # that of the enrolment
     with pytest.raises(imaplib.IMAP4.error, match="application password"):
@@ -132,10 +132,10 @@ def test_codes_by_time(desk, lab):
     assert code(wrong) == (401, "login.wrong")  # a code says nothing before the password
 
     new = anne.ask("POST", "/me/recovery", {"password": PASSWORD})[1]["recovery"]
-    assert code(anne.ask("POST", "/me/recovery", {"password": "wrong"})) == (403, "login.wrong")
+    assert code(anne.ask("POST", "/me/recovery", {"password": "wrong"})) == (403, "password.wrong")
     assert not set(new) & set(recovery)
     assert code(log_in(desk, lab, ANNE, code=recovery[0])[1]) == (401, "login.code")
-    assert code(anne.ask("DELETE", "/me/totp", {"password": "wrong"})) == (403, "login.wrong")
+    assert code(anne.ask("DELETE", "/me/totp", {"password": "wrong"})) == (403, "password.wrong")
     assert anne.ask("DELETE", "/me/totp", {"password": PASSWORD})[0] == 204
     assert code(anne.ask("DELETE", "/me/totp", {"password": PASSWORD})) == (404, "request.notfound")
     Api(desk, lab).login(ANNE)

@@ -29,7 +29,7 @@ bool api_password_again(struct api_call *c)
         api_refuse_rc(c, RC_TEMP);
         return false;
     default:
-        api_refuse(c, 403, "login.wrong", "This is not your password.");
+        api_refuse(c, 403, "password.wrong", "This is not your password.");
         return false;
     }
 }
@@ -46,7 +46,7 @@ static void ask_for_factor(struct api_call *c, const struct api_factors *f)
     if (f->codes.recovery > 0)
         json_array_append_new(methods, json_string("recovery"));
     c->response->status = 401;
-    api_reply(c, json_pack("{s:{s:s, s:s}, s:o}", "error", "code", "login.second_factor", "text",
+    api_reply(c, json_pack("{s:{s:s, s:s, s:o}}", "error", "code", "login.second_factor", "text",
                            "This account has a second factor: it is needed too.", "methods", methods));
 }
 

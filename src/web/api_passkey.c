@@ -257,7 +257,7 @@ static void tell_kept(struct api_call *c, const struct passkey *key)
 
 static void post_passkey(struct api_call *c)
 {
-    const json_t *response = json_object_get(json_object_get(c->body, "credential"), "response");
+    const json_t *response = json_object_get(c->body, "response");
     struct buf client, object;
     struct passkey key = {0};
     struct challenge h;

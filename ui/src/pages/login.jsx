@@ -41,14 +41,14 @@ function ByPassword({ onEnter }) {
       setMethods(error.error.methods ?? ['totp']);
     }
   };
-  if (first && methods.includes('totp')) {
+  if (first && (methods.includes('totp') || methods.includes('recovery'))) {
     return (
       <>
         <p class="lead">{t('login.code_lead')}</p>
         <Form key="code" submit={t('login.enter')} onSubmit={enter} onCancel={() => setFirst(null)}>
           <Field label={t('login.code')} hint={t('login.code_hint')} name="code" inputMode="numeric" autocomplete="one-time-code" required autoFocus />
         </Form>
-        {methods.includes('passkey') && <ByPasskey onEnter={onEnter} address={first.address} />}
+        {methods.includes('passkey') && <ByPasskey onEnter={onEnter} first={first} />}
       </>
     );
   }
@@ -56,7 +56,7 @@ function ByPassword({ onEnter }) {
     return (
       <>
         <p class="lead">{t('login.passkey_lead')}</p>
-        <ByPasskey onEnter={onEnter} address={first.address} />
+        <ByPasskey onEnter={onEnter} first={first} />
         <Button kind="quiet" onClick={() => setFirst(null)}>{t('ui.cancel')}</Button>
       </>
     );
@@ -73,10 +73,11 @@ function ByPassword({ onEnter }) {
   );
 }
 
-function ByPasskey({ onEnter, address }) {
+/** Alone; or after the password, when a touch is enough. */
+function ByPasskey({ onEnter, first }) {
   if (!canPasskeys()) return null;
   const enter = async () => {
-    const begun = await api.post('/session/passkey/begin', { address });
+    const begun = await api.post('/session/passkey/begin', first ?? {});
     const proof = await proveWithPasskey(begun);
     if (proof) onEnter((await api.post('/session/passkey', proof)).account);
   };

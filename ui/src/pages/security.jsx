@@ -38,16 +38,7 @@ function Totp({ account }) {
           : <Button icon="shield" onClick={async () => setStep(await api.post('/me/totp'))}>{t('totp.switch_on')}</Button>}
       </p>
       {step?.uri && <TotpNew step={step} onClose={close} onDone={setStep} />}
-      {step?.recovery && (
-        <Dialog title={t('totp.recovery')} onClose={close}>
-          <Notice mark="warn">{t('totp.recovery_text')}</Notice>
-          <ul class="codes">{step.recovery.map((code) => <li key={code}><code>{code}</code></li>)}</ul>
-          <div class="form-foot">
-            <Button kind="main" onClick={close}>{t('ui.done')}</Button>
-            <Button icon="copy" onClick={() => copyText(step.recovery.join('\n'))}>{t('ui.copy')}</Button>
-          </div>
-        </Dialog>
-      )}
+      {step?.recovery && <Recovery codes={step.recovery} onClose={close} />}
       {step === 'off' && (
         <Dialog title={t('totp.switch_off')} onClose={close}>
           <p>{t('totp.off_text')}</p>
@@ -57,6 +48,20 @@ function Totp({ account }) {
         </Dialog>
       )}
     </Card>
+  );
+}
+
+/** Shown once: with the first second factor. */
+function Recovery({ codes, onClose }) {
+  return (
+    <Dialog title={t('totp.recovery')} onClose={onClose}>
+      <Notice mark="warn">{t('totp.recovery_text')}</Notice>
+      <ul class="codes">{codes.map((code) => <li key={code}><code>{code}</code></li>)}</ul>
+      <div class="form-foot">
+        <Button kind="main" onClick={onClose}>{t('ui.done')}</Button>
+        <Button icon="copy" onClick={() => copyText(codes.join('\n'))}>{t('ui.copy')}</Button>
+      </div>
+    </Dialog>
   );
 }
 
@@ -83,13 +88,15 @@ function Passkeys() {
   const list = useData('/me/passkeys');
   const session = useSession();
   const [naming, setNaming] = useState(false);
+  const [codes, setCodes] = useState(null);
   const ask = useConfirm();
   const done = () => { list.reload(); session.refresh(); };
   const add = async ({ name }) => {
     const made = await makePasskey(await api.post('/me/passkeys/begin', { name }));
     setNaming(false);
     if (!made) return;
-    await api.post('/me/passkeys', { ...made, name });
+    const { recovery } = await api.post('/me/passkeys', { ...made, name });
+    if (recovery) setCodes(recovery);
     say(t('passkey.added'));
     done();
   };
@@ -122,6 +129,7 @@ function Passkeys() {
           </Form>
         </Dialog>
       )}
+      {codes && <Recovery codes={codes} onClose={() => setCodes(null)} />}
       {ask.dialog}
     </Card>
   );
