@@ -8,6 +8,7 @@
 #include "app/noted.h"
 #include "app/target.h"
 #include "base/clock.h"
+#include "desk/advice.h"
 #include "store/directory.h"
 #include "web/people_json.h"
 
@@ -279,6 +280,47 @@ static int set_sts(struct app *app, const char *name, const char *mode)
     return EXIT_DONE;
 }
 
+/* What others reported of the last 30 days says whether the mode may be stricter. */
+static int show_sts(struct app *app, const char *name)
+{
+    static const struct {
+        const char *why, *means;
+    } reasons[] = {
+        {"enforce.already", "others deliver over verified TLS already"},
+        {"enforce.off", "no policy is published; `facteur domain mta-sts DOMAIN testing` begins"},
+        {"enforce.none", "nobody has reported yet: wait for reports, or look whether _smtp._tls is published"},
+        {"enforce.few", "nothing fails, but reports of fewer than 7 days have come: wait"},
+        {"enforce.failing", "sessions fail that enforce would stop: see what below, repair it, and wait for good days"},
+        {"enforce.ready", "enforce is safe: nearly all sessions that others reported had the TLS that the policy wants"},
+    };
+    const int64_t today = clock_real_s() / LEDGER_DAY_S;
+    struct ledger_tls_summary sum;
+    struct directory_domain d;
+    if (!app_store(app))
+        return EXIT_FAILED;
+    enum rc rc = directory_domain(app->store, view_str(name), &app->arena, &d);
+    if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
+        return app_fail("%s is not hosted here: `facteur domain list` shows all", name);
+    const struct ledger_span span = {d.name, today - 29, today};
+    if (rc == RC_OK)
+        rc = ledger_tls_summary(app->store, &span, &app->arena, &sum);
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "read the reports");
+    const struct advice_enforce e = advice_enforce(d.sts_mode, &sum);
+    if (app->json)
+        return app_print_json(json_pack("{s:o, s:s, s:I, s:b, s:s, s:i, s:I, s:I}", "domain", app_json(d.name), "mode", sts_modes[d.sts_mode].name, "id",
+                                        (json_int_t)d.sts_changed_s, "ready", e.ready, "why", e.why, "days", (int)sum.n_days, "sessions",
+                                        (json_int_t)sum.sessions, "failures", (json_int_t)sum.failures));
+    printf("%.*s: %s, %llu sessions reported of %zu days, %llu failed\n", VIEW_FMT(d.name), sts_modes[d.sts_mode].name, (unsigned long long)sum.sessions,
+           sum.n_days, (unsigned long long)sum.failures);
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcmp(reasons[i].why, e.why) == 0)
+            printf("    %s\n", reasons[i].means);
+    for (size_t i = 0; i < sum.n_results; i++)
+        printf("    %8llu  %.*s  %.*s\n", (unsigned long long)sum.results[i].failures, VIEW_FMT(sum.results[i].name), VIEW_FMT(sum.results[i].also));
+    return EXIT_DONE;
+}
+
 int cmd_domain(struct app *app, int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "list") == 0)
@@ -287,6 +329,8 @@ int cmd_domain(struct app *app, int argc, char **argv)
         return add_domain(app, argv[2]);
     if (argc == 3 && strcmp(argv[1], "remove") == 0)
         return remove_domain(app, argv[2]);
+    if (argc == 3 && strcmp(argv[1], "mta-sts") == 0)
+        return show_sts(app, argv[2]);
     if (argc == 4 && strcmp(argv[1], "mta-sts") == 0)
         return set_sts(app, argv[2], argv[3]);
     if (argc >= 3 && strcmp(argv[1], "rotate-keys") == 0)

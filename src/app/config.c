@@ -124,6 +124,7 @@ static const struct key keys[] = {
     {"reports", "never", KIND_PARTIES, true, AT(reports.never)},
     {"reports", "per-day", KIND_NUMBER, false, AT(reports.per_day), 1, 1000000},
     {"reports", "per-destination", KIND_NUMBER, false, AT(reports.per_destination), 1, 1000000},
+    {"reports", "country-file", KIND_PATH, false, AT(reports.country_file)},
     {"reports", "failures-per-domain", KIND_NUMBER, false, AT(reports.failures_per_domain), 1, 1000},
     {"web", "metrics-from", KIND_NETS, true, AT(web.metrics_from)},
     {"web", "proxies", KIND_NETS, true, AT(web.proxies)},

@@ -145,6 +145,7 @@ struct config {
         const char *contact;
         struct config_domains never; /* addresses among them */
         uint32_t per_day, per_destination, failures_per_domain;
+        const char *country_file; /* in MaxMind's form; NULL: none */
     } reports;
     struct {
         struct config_nets metrics_from;

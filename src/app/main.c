@@ -16,7 +16,7 @@ static const struct command commands[] = {
     {"serve", cmd_serve, "serve", "runs the server in the foreground"},
     {"domain", cmd_domain, "domain add DOMAIN\ndomain remove DOMAIN\ndomain list [--json]\n"
      "domain rotate-keys DOMAIN [--wait|--now] [--json]\n"
-     "domain mta-sts DOMAIN testing|enforce|none [--json]",
+     "domain mta-sts DOMAIN [testing|enforce|none] [--json]",
      "the domains that we host, the keys that sign for them, and whether others must use TLS"},
     {"account", cmd_account,
      "account add ADDRESS\naccount remove ADDRESS\naccount list [DOMAIN] [--json]\naccount passwd ADDRESS\n"

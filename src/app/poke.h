@@ -14,6 +14,7 @@ enum poke_kind {
     POKE_KEYS,      /* DKIM keys came, went or were switched; account 1: look now whether the DNS shows the next ones */
     POKE_REPORTS,   /* seen_ask: reports are wanted now */
     POKE_HEALTH,    /* health_result rows wait for answers */
+    POKE_DESK,      /* reports came, or the table of known senders was changed */
     POKE_CONNECTION, /* from access to mta: a connection that it has accepted, for submission; poke_send_connection */
     POKE_KINDS,
 };

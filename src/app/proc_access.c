@@ -3,6 +3,7 @@
 
 #include "app/own_records.h"
 #include "app/process.h"
+#include "app/reading.h"
 #include "app/settings_desk.h"
 #include "base/clock.h"
 #include "imap/server.h"
@@ -18,6 +19,7 @@ struct access {
     struct pop3_server *pop3;
     struct pool_service pop3_plain, pop3_tls;
     struct web *web;
+    struct desk *desk;
     struct http_server *http, *https;
     struct tls_offer https_offer;
     struct pool_other others[3]; /* at https by ALPN */
@@ -90,6 +92,13 @@ static void queue_changed(void *child)
     poke_send(c->start->bus, &p);
 }
 
+static void desk_changed(void *child)
+{
+    const struct child *c = child;
+    const struct poke p = {.kind = POKE_DESK};
+    poke_send(c->start->bus, &p);
+}
+
 static void health_asked(void *child)
 {
     const struct child *c = child;
@@ -150,6 +159,7 @@ static enum rc web_settings_of(struct child *c, struct arena *a, struct web_sett
                                .is_well = is_well,
                                .account_gone = account_gone,
                                .keys_changed = keys_changed,
+                               .desk_changed = desk_changed,
                                .app = c,
                                .config = &settings_desk,
                                .config_file = c->config->file,
@@ -173,7 +183,11 @@ static enum rc web_begin(struct access *m)
     struct web_settings set;
     struct arena a;
     arena_init(&a, 1u << 20);
-    enum rc rc = web_settings_of(&m->child, &a, &set);
+    enum rc rc = m->desk ? reading_reload(m->desk, m->child.config, m->child.store)
+                         : reading_desk(m->child.config, m->child.store, &m->desk);
+    if (rc == RC_OK)
+        rc = web_settings_of(&m->child, &a, &set);
+    set.desk = m->desk;
     if (rc == RC_OK)
         rc = m->web ? web_reload(m->web, &set) : web_new(&set, &m->web);
     arena_clear(&a);
@@ -231,6 +245,7 @@ int access_process(struct start *start)
         http_server_free(m->http);
         http_server_free(m->https);
         web_free(m->web);
+        desk_free(m->desk);
         pop3_server_free(m->pop3);
         imap_server_free(m->imap);
         child_end(&m->child);

@@ -6,6 +6,7 @@
 #include "app/health_desk.h"
 #include "app/judge_settings.h"
 #include "app/process.h"
+#include "app/reading.h"
 #include "app/reporting.h"
 #include "app/resolver.h"
 #include "app/signing.h"
@@ -36,6 +37,7 @@ struct mta {
     struct queue *queue;
     struct signing *signing;
     struct report *report;
+    struct reading reading; /* of what others report */
     struct certificates *certificates;
     struct health_desk *health;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
@@ -142,6 +144,8 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
                                  .delay_notice_ms = f->queue.delay_notice,
                                  .expire_ms = f->queue.expire,
                                  .signer = signing_signer(m->signing),
+                                 .desk = reading_take,
+                                 .desk_ctx = (void *)&m->reading,
                                  .report_failed = reporting_failed,
                                  .report_ctx = m->report};
     set.n_destinations = destinations_of(c, a, &set.destinations);
@@ -264,6 +268,8 @@ static enum rc reload(void *ctx, struct child *c)
     enum rc kept = certificates_reload(m->certificates, &certificates);
     const struct health_desk_settings health = health_settings_of(m);
     if (kept == RC_OK)
+        kept = reading_reload(m->reading.desk, c->config, c->store);
+    if (kept == RC_OK)
         kept = health_desk_reload(m->health, &health);
     tls_client_free(old);
     return rc == RC_OK ? kept : rc;
@@ -278,6 +284,8 @@ static void poked(void *ctx, const struct poke *p)
         signing_wake(m->signing, p->account != 0);
     if (p->kind == POKE_HEALTH)
         health_desk_wake(m->health);
+    if (p->kind == POKE_DESK)
+        reading_wake(&m->reading);
     if (p->kind == POKE_REPORTS)
         report_wake(m->report);
 }
@@ -290,6 +298,7 @@ static void tick(void *ctx)
     logfile_turn(&log);
     store_maintain(m->child.store, true);
     tls_outcomes_flush(m->outcomes);
+    reading_tick(&m->reading, now_s, now_s - m->forgotten_s >= DAY_S);
     if (now_s - m->forgotten_s < DAY_S)
         return;
     m->forgotten_s = now_s;
@@ -302,6 +311,7 @@ static void drain(void *ctx, int64_t deadline_ms)
     struct mta *m = ctx;
     sts_cache_stop(m->sts);
     report_drain(m->report);
+    desk_stop(m->reading.desk);
     queue_drain(m->queue, deadline_ms);
     tls_outcomes_flush(m->outcomes);
 }
@@ -328,6 +338,8 @@ static bool begin(struct mta *m)
     const struct sts_settings sts = {.store = m->child.store, .dns = m->dns, .trust = m->trust};
     if (sts_cache_new(&sts, &m->sts) != RC_OK)
         return false;
+    if (!reading_begin(&m->reading, m->child.config, m->child.store, m->dns))
+        return false;
     arena_init(&a, QUEUE_SETTINGS_ARENA);
     const struct queue_settings queue = queue_settings_of(m, &a);
     enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
@@ -346,6 +358,8 @@ int mta_process(struct start *start)
     int status = 1;
 
     fetch_init(); /* reads files that are out of reach later */
+    if (m)
+        reading_open_files(&m->reading, start->config);
     if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
         health_desk_free(m->health);
@@ -354,6 +368,7 @@ int mta_process(struct start *start)
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);
         report_free(m->report);
+        reading_end(&m->reading);
         psl_list_free(m->psl);
         signing_free(m->signing);
         tls_outcomes_free(m->outcomes);

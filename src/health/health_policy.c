@@ -101,7 +101,7 @@ static void judge_policy(struct look *l, const struct mta_sts_policy *p, struct 
         health_say(l, "sts.mode", HEALTH_GOOD, domain, NULL, "Others must use verified TLS (mode enforce, id %.*s).", VIEW_FMT(id));
     else if (p->mode == MTA_STS_TESTING)
         health_say(l, "sts.mode", HEALTH_NOTE, domain,
-                   l->set->ours ? "When TLS reports show no failures for two weeks: `facteur domain mta-sts DOMAIN enforce`."
+                   l->set->ours ? "`facteur domain mta-sts DOMAIN` says when TLS reports show that enforce is safe."
                                 : "When TLS reports show no failures for two weeks, go to mode enforce.",
                    "The policy is in mode testing (id %.*s): failures are reported, but mail still goes.", VIEW_FMT(id));
     else

@@ -95,11 +95,11 @@ static void key_records(struct making *m)
     buf_clear(&text);
 }
 
-/* Everything that leaves is signed, so that what is not may be put aside; postmaster hears who sends in our name. */
+/* Everything that leaves is signed, so that what is not may be put aside; the desk hears who sends in our name. */
 static void dmarc_record(struct making *m)
 {
     add(m, arena_printf(m->a, "_dmarc.%s", m->owner), "TXT",
-        arena_printf(m->a, "\"v=DMARC1; p=quarantine; rua=mailto:postmaster@%.*s\"", VIEW_FMT(m->domain)));
+        arena_printf(m->a, "\"v=DMARC1; p=quarantine; rua=mailto:" DIRECTORY_DESK_DMARC "@%.*s\"", VIEW_FMT(m->domain)));
 }
 
 /* The id changes with the mode, so that others fetch the policy again (RFC 8461 §3.1). In mode none, which withdraws a policy, it
@@ -116,11 +116,11 @@ static void sts_records(struct making *m)
     add(m, arena_printf(m->a, "mta-sts.%s", m->owner), "CNAME", arena_printf(m->a, "%s.", m->set->hostname));
 }
 
-/* RFC 8460 §3: postmaster hears when others cannot send to us over TLS. */
+/* RFC 8460 §3: the desk hears when others cannot send to us over TLS. By mail, which can be proven to be theirs: not by HTTPS. */
 static void tlsrpt_record(struct making *m)
 {
     add(m, arena_printf(m->a, "_smtp._tls.%s", m->owner), "TXT",
-        arena_printf(m->a, "\"v=TLSRPTv1; rua=mailto:postmaster@%.*s\"", VIEW_FMT(m->domain)));
+        arena_printf(m->a, "\"v=TLSRPTv1; rua=mailto:" DIRECTORY_DESK_TLS "@%.*s\"", VIEW_FMT(m->domain)));
 }
 
 /* One for the key that serves, one for the next, so that no sender is ever without the right one (RFC 7671 §8.1). */

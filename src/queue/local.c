@@ -10,6 +10,7 @@
 #include "message/summary.h"
 #include "queue/idset.h"
 #include "store/blob.h"
+#include "store/directory.h"
 #include "store/mailbox.h"
 #include "sys/board.h"
 
@@ -28,7 +29,7 @@ struct local_message {
     unsigned refs; /* under local.lock */
     uint64_t id, blob, size;
     int64_t created_ms;
-    bool junk;
+    bool junk, trusted;
 };
 
 struct local_job {
@@ -48,19 +49,24 @@ struct local_account {
     struct local_account *hash_next, *ready_next;
 };
 
+/* Accounts that wait for a worker. The desk has a list and a worker of its own. */
+struct local_list {
+    struct local_account *first, **last;
+    pthread_cond_t work;
+};
+
 struct local {
     struct store *store;
-    local_told_fn told;
-    void *told_ctx;
+    struct local_settings set;
     pthread_t *threads;
     unsigned n_threads;
-    pthread_t settler;
-    bool has_settler;
+    pthread_t settler, desk;
+    bool has_settler, has_desk;
 
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t work, idle, settle;
+    pthread_cond_t idle, settle;
     struct local_account *buckets[LOCAL_BUCKETS];
-    struct local_account *ready, **ready_last;
+    struct local_list for_mail, for_desk;
     struct idset known;
     size_t pending, busy;
     uint64_t delivered;
@@ -85,6 +91,7 @@ static struct local_message *message_new(const struct mailq_message *m)
     msg->size = m->size + m->skip; /* mailboxes have the Return-Path too */
     msg->created_ms = m->created_ms;
     msg->junk = m->junk;
+    msg->trusted = m->account != 0 || m->lane == LANE_REPORTS;
     return msg;
 }
 
@@ -145,10 +152,11 @@ static void account_drop(struct local *l, struct local_account *acc)
 
 static void account_make_ready(struct local *l, struct local_account *acc)
 {
+    struct local_list *list = acc->account == DIRECTORY_DESK ? &l->for_desk : &l->for_mail;
     acc->ready_next = NULL;
-    *l->ready_last = acc;
-    l->ready_last = &acc->ready_next;
-    pthread_cond_signal(&l->work);
+    *list->last = acc;
+    list->last = &acc->ready_next;
+    pthread_cond_signal(&list->work);
 }
 
 /* With the lock held. */
@@ -210,7 +218,7 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
     if (rc != RC_OK) {
         log_warn("queue.local.failed", F_ID("id", job->msg->id), F_VIEW("to", address), F_INT("account", account),
                  F_CSTR("reason", rc_name(rc)));
-        l->told(l->told_ctx, job->msg->id, job->rcpt, rc);
+        l->set.told(l->set.told_ctx, job->msg->id, job->rcpt, rc);
         return;
     }
     board_count(BOARD_DELIVERED, folder == FOLDER_JUNK ? "junk" : "inbox");
@@ -218,7 +226,17 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
              F_INT("uid", born->uid), F_INT("ms", clock_real_ms() - job->msg->created_ms),
              F_CSTR("folder", folder == FOLDER_JUNK ? "junk" : "inbox"));
     if (job->tell_success)
-        l->told(l->told_ctx, job->msg->id, job->rcpt, RC_OK);
+        l->set.told(l->set.told_ctx, job->msg->id, job->rcpt, RC_OK);
+    else
+        job_done(l, job);
+}
+
+static void tell_desk(struct local *l, struct local_job *job)
+{
+    log_info("queue.delivered", F_ID("id", job->msg->id), F_VIEW("to", view_of(job->address, job->address_n)),
+             F_INT("ms", clock_real_ms() - job->msg->created_ms), F_CSTR("folder", "desk"));
+    if (job->tell_success)
+        l->set.told(l->set.told_ctx, job->msg->id, job->rcpt, RC_OK);
     else
         job_done(l, job);
 }
@@ -294,11 +312,71 @@ static void deliver(struct local *l, uint64_t account, struct local_job **jobs, 
     mailbox_close(mb);
 }
 
+/* --- the desk --- */
+
+static enum rc hand_over(struct local *l, const struct local_job *job)
+{
+    const struct local_message *msg = job->msg;
+    struct blob blob = {0};
+    if (!l->set.desk)
+        return RC_NOTFOUND;
+    enum rc rc = blob_open(l->store, msg->blob, false, &blob);
+    const struct local_desk_mail mail = {.message = blob.bytes, .address = view_of(job->address, job->address_n), .trusted = msg->trusted,
+                                         .created_ms = msg->created_ms};
+    if (rc == RC_OK) {
+        rc = l->set.desk(l->set.desk_ctx, &mail);
+        blob_close(&blob);
+    } else if (rc == RC_NOTFOUND) {
+        rc = RC_CORRUPT; /* the blob is lost: not the desk's word */
+    }
+    return rc;
+}
+
+/* Unless somebody else has it, for there is an alias or account of that name. */
+static enum rc give_to_postmaster(struct local *l, struct local_job *job)
+{
+    struct view address = view_of(job->address, job->address_n);
+    struct directory_target postmaster, *targets;
+    size_t at = view_rchr(address, '@'), n = 0;
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    enum rc rc = directory_route(l->store, address, &a, &targets, &n);
+    if (rc == RC_OK && n > 1) {
+        tell_desk(l, job);
+        goto done;
+    }
+    rc = directory_postmaster(l->store, view_from(address, at == VIEW_NONE ? 0 : at + 1), &a, &postmaster);
+    if (rc == RC_OK)
+        rc = message_prepare(l->store, job->msg);
+    if (rc == RC_OK)
+        deliver(l, postmaster.account, &job, 1);
+done:
+    arena_clear(&a);
+    return rc == RC_NOTFOUND ? RC_TEMP : rc; /* no account at all: somebody will make one */
+}
+
+static void run_desk(struct local *l, struct local_job *job)
+{
+    enum rc rc = hand_over(l, job);
+    if (rc == RC_OK) {
+        tell_desk(l, job);
+        return;
+    }
+    if (rc == RC_NOTFOUND)
+        rc = give_to_postmaster(l, job);
+    if (rc != RC_OK)
+        tell(l, DIRECTORY_DESK, job, rc, FOLDER_INBOX, NULL);
+}
+
 static void run_batch(struct local *l, uint64_t account, struct local_job *first)
 {
     struct local_job *good[LOCAL_BATCH_MAX];
     size_t n = 0;
     for (struct local_job *job = first; job; job = job->next) {
+        if (account == DIRECTORY_DESK) {
+            run_desk(l, job);
+            continue;
+        }
         enum rc rc = message_prepare(l->store, job->msg);
         if (rc == RC_OK)
             good[n++] = job;
@@ -314,19 +392,18 @@ static void run_batch(struct local *l, uint64_t account, struct local_job *first
     }
 }
 
-static void *work(void *arg)
+static void work_on(struct local *l, struct local_list *list)
 {
-    struct local *l = arg;
     pthread_mutex_lock(&l->lock);
     for (;;) {
-        while (!l->ready && !l->stop)
-            pthread_cond_wait(&l->work, &l->lock);
+        while (!list->first && !l->stop)
+            pthread_cond_wait(&list->work, &l->lock);
         if (l->stop)
             break;
-        struct local_account *acc = l->ready;
-        l->ready = acc->ready_next;
-        if (!l->ready)
-            l->ready_last = &l->ready;
+        struct local_account *acc = list->first;
+        list->first = acc->ready_next;
+        if (!list->first)
+            list->last = &list->first;
         struct local_job *first = acc->first, **end = &acc->first;
         size_t n = 0;
         while (*end && n < LOCAL_BATCH_MAX) {
@@ -355,6 +432,19 @@ static void *work(void *arg)
             pthread_cond_broadcast(&l->idle);
     }
     pthread_mutex_unlock(&l->lock);
+}
+
+static void *work(void *arg)
+{
+    struct local *l = arg;
+    work_on(l, &l->for_mail);
+    return NULL;
+}
+
+static void *work_for_desk(void *arg)
+{
+    struct local *l = arg;
+    work_on(l, &l->for_desk);
     return NULL;
 }
 
@@ -416,28 +506,30 @@ static void *settle(void *arg)
 
 /* --- public --- */
 
-enum rc local_new(struct store *s, unsigned workers, local_told_fn told, void *ctx, struct local **out)
+enum rc local_new(struct store *s, const struct local_settings *set, struct local **out)
 {
     struct local *l = calloc(1, sizeof *l);
     pthread_condattr_t attr;
     if (!l)
         return RC_TEMP;
     l->store = s;
-    l->told = told;
-    l->told_ctx = ctx;
-    l->ready_last = &l->ready;
+    l->set = *set;
+    l->for_mail.last = &l->for_mail.first;
+    l->for_desk.last = &l->for_desk.first;
     pthread_mutex_init(&l->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->work, &attr);
+    pthread_cond_init(&l->for_mail.work, &attr);
+    pthread_cond_init(&l->for_desk.work, &attr);
     pthread_cond_init(&l->idle, &attr);
     pthread_cond_init(&l->settle, &attr);
     pthread_condattr_destroy(&attr);
-    l->threads = calloc(workers, sizeof *l->threads);
-    while (l->threads && l->n_threads < workers && pthread_create(&l->threads[l->n_threads], NULL, work, l) == 0)
+    l->threads = calloc(set->workers, sizeof *l->threads);
+    while (l->threads && l->n_threads < set->workers && pthread_create(&l->threads[l->n_threads], NULL, work, l) == 0)
         l->n_threads++;
     l->has_settler = pthread_create(&l->settler, NULL, settle, l) == 0;
-    if (!l->threads || l->n_threads < workers || !l->has_settler) {
+    l->has_desk = pthread_create(&l->desk, NULL, work_for_desk, l) == 0;
+    if (!l->threads || l->n_threads < set->workers || !l->has_settler || !l->has_desk) {
         local_free(l);
         return RC_TEMP;
     }
@@ -501,11 +593,15 @@ void local_drain(struct local *l, int64_t deadline_ms)
     while (l->pending > 0 && clock_mono_ms() < deadline_ms)
         wait_until(&l->idle, &l->lock, deadline_ms);
     l->stop = true;
-    pthread_cond_broadcast(&l->work);
+    pthread_cond_broadcast(&l->for_mail.work);
+    pthread_cond_broadcast(&l->for_desk.work);
     pthread_mutex_unlock(&l->lock);
     for (unsigned i = 0; i < l->n_threads; i++)
         pthread_join(l->threads[i], NULL);
     l->n_threads = 0;
+    if (l->has_desk)
+        pthread_join(l->desk, NULL);
+    l->has_desk = false;
     pthread_mutex_lock(&l->lock);
     l->stop_settler = true;
     pthread_cond_broadcast(&l->settle);
@@ -532,7 +628,8 @@ void local_free(struct local *l)
         }
     }
     idset_clear(&l->known);
-    pthread_cond_destroy(&l->work);
+    pthread_cond_destroy(&l->for_mail.work);
+    pthread_cond_destroy(&l->for_desk.work);
     pthread_cond_destroy(&l->idle);
     pthread_cond_destroy(&l->settle);
     pthread_mutex_destroy(&l->lock);

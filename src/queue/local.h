@@ -18,8 +18,25 @@
  * Who is told writes the result to the store and then calls local_forget. On a worker thread; may block on the store. */
 typedef void (*local_told_fn)(void *ctx, uint64_t message, uint64_t rcpt, enum rc rc);
 
+/* Mail for the desk (DIRECTORY_DESK) is handed over on a thread of its own, one message at a time: reading one may take long. RC_OK: all of it is durable.
+ * RC_NOTFOUND: nothing for the desk is in it: postmaster of the address's domain gets it. Anything else: later. */
+struct local_desk_mail {
+    struct view message; /* as mailboxes have it, Return-Path first */
+    struct view address;
+    bool trusted;        /* ours, or submitted with a password */
+    int64_t created_ms;
+};
+typedef enum rc (*local_desk_fn)(void *ctx, const struct local_desk_mail *mail);
+
+struct local_settings {
+    unsigned workers;
+    local_told_fn told;
+    void *told_ctx;
+    local_desk_fn desk;  /* NULL: nobody reads, postmaster gets it all */
+    void *desk_ctx;
+};
 struct local;
-enum rc local_new(struct store *s, unsigned workers, local_told_fn told, void *ctx, struct local **out);
+enum rc local_new(struct store *s, const struct local_settings *set, struct local **out);
 /* Takes those of the recipients that are local and not known yet. False: some could not be taken (no room, no memory): they
  * wait in the store, and the caller comes again. Never blocks on the disk. */
 bool local_add(struct local *l, const struct mailq_message *m, const struct mailq_rcpt *rcpts, size_t n);

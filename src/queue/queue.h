@@ -40,6 +40,7 @@ struct queue_destination {
 };
 struct sts_cache;
 struct tls_outcomes;
+struct local_desk_mail; /* queue/local.h */
 struct queue_settings {
     const char *hostname;            /* in EHLO, Reporting-MTA and addresses of bounces; an MX of this name is us */
     const struct addr *own;          /* our listening addresses on the outbound port: an MX host there is us */
@@ -59,6 +60,8 @@ struct queue_settings {
     /* A report (LANE_REPORTS) to this address failed for good. NULL: nobody wants to know. Must not block for long. */
     void (*report_failed)(void *ctx, struct view address, struct view why);
     void *report_ctx;
+    enum rc (*desk)(void *ctx, const struct local_desk_mail *mail); /* reads reports of others; as it was at queue_new. NULL: nobody does */
+    void *desk_ctx;
     const struct queue_destination *destinations; /* the first one that fits counts */
     size_t n_destinations;
     struct sts_cache *sts;           /* policies of others (policy/sts_cache.h), borrowed; NULL: without */

@@ -252,6 +252,12 @@ static enum rc copy_databases(struct run *r)
 
     arena_init(&a, ACCOUNTS_MEMORY);
     free(from);
+    if (rc == RC_OK)
+        rc = (from = store_path(r->s, "reports.db")) ? copy_database(r, from, "reports.db", &unchanged) : RC_TEMP;
+    else
+        from = NULL;
+    free(from);
+    rc = rc == RC_NOTFOUND ? RC_OK : rc; /* no report ever came */
     for (size_t i = 0; i < r->n_accounts && rc == RC_OK; i++) {
         account_name(r->accounts[i].id, name);
         from = mailbox_path(r->s, r->accounts[i].id);
@@ -376,6 +382,8 @@ static enum rc put_all_in_place(struct run *r)
                      : RC_TEMP;
     }
     free(path);
+    if (rc == RC_OK)
+        rc = put_in_place(r->dir, "reports.db");
     if (rc == RC_OK)
         rc = put_in_place(r->dir, "facteur.db"); /* last: with older mailboxes it would have let go of mail too early */
     return rc == RC_OK ? backup_sync_folder(r->dir) : rc;

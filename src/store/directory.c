@@ -219,9 +219,22 @@ static enum rc follow_postmaster(struct routing *r)
     return rc == RC_OK ? add_target(r, first.id, first.address, (struct view){0}) : rc;
 }
 
+/* The desk, and whoever wants the same mail. */
+static enum rc follow_desk(struct routing *r, struct view address)
+{
+    enum rc rc = add_target(r, DIRECTORY_DESK, address, (struct view){0});
+    if (rc == RC_OK)
+        rc = follow_alias(r, address);
+    if (rc == RC_NOTFOUND)
+        rc = follow_account(r, address, (struct view){0});
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
 /* An address of ours, in normal form. RC_NOTFOUND: leads nowhere. */
 static enum rc follow_ours(struct routing *r, struct view local, struct view domain, struct view address)
 {
+    if (view_eq(local, VIEW(DIRECTORY_DESK_DMARC)) || view_eq(local, VIEW(DIRECTORY_DESK_TLS)))
+        return follow_desk(r, address);
     enum rc rc = follow_alias(r, address);
 
     if (rc == RC_NOTFOUND)
@@ -295,6 +308,32 @@ enum rc directory_route(struct store *s, struct view address, struct arena *a, s
         rc = directory_look(s, look_at_route, &r);
     *out = r.targets;
     *n = rc == RC_OK ? r.n : 0;
+    return rc;
+}
+
+static enum rc look_at_postmaster(struct db *db, void *ctx)
+{
+    struct routing *r = ctx;
+    r->db = db;
+    return follow_postmaster(r);
+}
+
+enum rc directory_postmaster(struct store *s, struct view domain, struct arena *a, struct directory_target *out)
+{
+    struct routing r = {.a = a};
+    struct directory_target *targets = NULL;
+    size_t n = 0;
+    const char *address = arena_printf(a, "postmaster@%.*s", VIEW_FMT(domain));
+    enum rc rc = address ? directory_route(s, view_str(address), a, &targets, &n) : RC_TEMP;
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        if (targets[i].account != 0 && targets[i].account != DIRECTORY_DESK) {
+            *out = targets[i];
+            return RC_OK;
+        }
+    if (rc == RC_OK || rc == RC_NOTFOUND || rc == RC_DENIED || rc == RC_LIMIT)
+        rc = directory_look(s, look_at_postmaster, &r);
+    if (rc == RC_OK)
+        *out = r.targets[0];
     return rc;
 }
 

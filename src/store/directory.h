@@ -8,6 +8,9 @@
 
 #define DIRECTORY_TARGETS_MAX 1000 /* an alias leads to at most so many */
 #define DIRECTORY_DEPTH_MAX   10   /* aliases to aliases */
+#define DIRECTORY_DESK        ((uint64_t)INT64_MAX) /* stands for an account: reports of others lead there, at every domain of ours */
+#define DIRECTORY_DESK_DMARC  "dmarc-reports"       /* local parts that do; an alias or account of that name gets the mail too */
+#define DIRECTORY_DESK_TLS    "tls-reports"
 #define DIRECTORY_SECRET_SIZE 32   /* bytes */
 
 enum directory_role { ROLE_USER, ROLE_OWNER, ROLE_OPERATOR };
@@ -21,7 +24,7 @@ struct directory_account {
     struct view language; /* "en", "fr"; empty: not chosen */
 };
 struct directory_target {
-    uint64_t account;    /* 0: a foreign address */
+    uint64_t account;    /* 0: a foreign address; DIRECTORY_DESK: the desk */
     struct view address; /* the account's own, or the foreign one */
     struct view detail;  /* of user+detail@, for the account; or empty */
     bool via_alias;      /* reached through an alias: for foreign ones we forward */
@@ -35,6 +38,9 @@ enum rc directory_normalise(struct view address, struct arena *a, struct view *o
  * domain's alias if set, else to the first operator, else the first account), then catch-all "@domain".
  * RC_DENIED: the domain is not ours. RC_NOTFOUND: ours, but no such mailbox. RC_LIMIT: aliases run in circles or too far. */
 enum rc directory_route(struct store *s, struct view address, struct arena *a, struct directory_target **out, size_t *n);
+/* The account that hears for a domain of ours: where postmaster leads here, else the first operator, else the first account.
+ * RC_NOTFOUND: there is no account at all. */
+enum rc directory_postmaster(struct store *s, struct view domain, struct arena *a, struct directory_target *out);
 enum rc directory_has_domain(struct store *s, struct view domain, bool *out);
 /* The account that may log in under this name (its address, case-insensitive). RC_NOTFOUND; RC_DENIED: disabled. */
 enum rc directory_login(struct store *s, struct view name, struct arena *a, struct directory_account *out);

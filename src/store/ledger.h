@@ -126,6 +126,7 @@ enum rc ledger_failures(struct store *s, const struct ledger_span *span, uint64_
 struct ledger_sum {
     uint64_t messages, aligned, spf, dkim, spf_passed, dkim_passed; /* spf, dkim: aligned ones */
     uint64_t none, quarantine, reject;
+    uint64_t forwarded, listed; /* the reporter knows it as forwarded, or sent by a mailing list */
 };
 struct ledger_day {
     int64_t day;
@@ -197,12 +198,22 @@ struct ledger_tls_summary {
 };
 enum rc ledger_tls_summary(struct store *s, const struct ledger_span *span, struct arena *a, struct ledger_tls_summary *out);
 
+/* --- the table of known senders, where people changed it (desk/senders). Lists of domains with a space between --- */
+
+struct ledger_sender {
+    struct view name, kind, hosts, dkim, spf; /* kind empty: not known any more */
+};
+enum rc ledger_senders(struct store *s, struct arena *a, struct ledger_sender **out, size_t *n);
+enum rc ledger_sender_set(struct store *s, const struct ledger_sender *sender);
+
 /* --- names of addresses --- */
 
 /* Addresses that nobody has looked up yet, the newest first, as 4 or 16 bytes. */
 enum rc ledger_unnamed(struct store *s, size_t max, struct arena *a, struct view **out, size_t *n);
-/* What was found; `source` with an empty key changes nothing of what it belongs to. Country: two letters or empty. */
-enum rc ledger_named(struct store *s, struct view ip, struct view host, struct view country, const struct ledger_name *source);
+/* What was found; `source` with an empty key changes nothing of what it belongs to. Country: two letters or empty. unsure: the DNS did not
+ * answer, ledger_unnamed gives it once more after ledger_unnamed_again. */
+enum rc ledger_named(struct store *s, struct view ip, struct view host, struct view country, const struct ledger_name *source, bool unsure);
+enum rc ledger_unnamed_again(struct store *s);
 
 /* Drops what is older than the days above, what a crash left, and what is beyond the bounds; many short transactions. */
 enum rc ledger_forget(struct store *s, int64_t now_s);

@@ -32,9 +32,9 @@ void ledger_free(struct ledger *r)
     free(r);
 }
 
-static enum rc open_one(struct store *s, unsigned cache_kib, struct db **out)
+static enum rc open_one(struct store *s, bool create, unsigned cache_kib, struct db **out)
 {
-    struct db_settings set = {.create = true, .page_bytes = 4096, .cache_kib = cache_kib, .checkpoint_kib = CHECKPOINT_KIB};
+    struct db_settings set = {.create = create, .page_bytes = 4096, .cache_kib = cache_kib, .checkpoint_kib = CHECKPOINT_KIB};
     char *path = store_path(s, "reports.db");
     struct db *db = NULL;
     struct arena a;
@@ -47,10 +47,11 @@ static enum rc open_one(struct store *s, unsigned cache_kib, struct db **out)
         rc = schema_bring(db, &schema_reports, path, &a, &why);
     if (rc == RC_OK) {
         *out = db;
-    } else {
+    } else if (create || rc != RC_NOTFOUND) {
         log_error("store.reports.not_opened", F_CSTR("file", path ? path : "reports.db"), F_CSTR("reason", why ? why : rc_name(rc)));
-        db_close(db);
     }
+    if (rc != RC_OK)
+        db_close(db);
     arena_clear(&a);
     free(path);
     return rc == RC_DENIED ? RC_TEMP : rc;
@@ -60,7 +61,7 @@ enum rc ledger_change(struct store *s, db_fn fn, void *ctx)
 {
     struct ledger *r = s->ledger;
     pthread_mutex_lock(&r->write_mutex);
-    enum rc rc = r->write ? RC_OK : open_one(s, WRITE_CACHE_KIB, &r->write);
+    enum rc rc = r->write ? RC_OK : open_one(s, true, WRITE_CACHE_KIB, &r->write);
     if (rc == RC_OK)
         rc = db_txn(r->write, fn, ctx);
     pthread_mutex_unlock(&r->write_mutex);
@@ -71,7 +72,7 @@ enum rc ledger_look(struct store *s, db_fn fn, void *ctx)
 {
     struct ledger *r = s->ledger;
     pthread_mutex_lock(&r->look_mutex);
-    enum rc rc = r->look ? RC_OK : open_one(s, LOOK_CACHE_KIB, &r->look);
+    enum rc rc = r->look ? RC_OK : open_one(s, false, LOOK_CACHE_KIB, &r->look);
     if (rc == RC_OK)
         rc = db_look(r->look, fn, ctx);
     pthread_mutex_unlock(&r->look_mutex);
@@ -162,6 +163,8 @@ void ledger_sum_add(struct ledger_sum *to, const struct ledger_sum *add)
     to->none += add->none;
     to->quarantine += add->quarantine;
     to->reject += add->reject;
+    to->forwarded += add->forwarded;
+    to->listed += add->listed;
 }
 
 struct ledger_sum ledger_sum_of(struct db_query *q, int column)
@@ -174,5 +177,7 @@ struct ledger_sum ledger_sum_of(struct db_query *q, int column)
                                  .dkim_passed = (uint64_t)db_number(q, column + 5),
                                  .none = (uint64_t)db_number(q, column + 6),
                                  .quarantine = (uint64_t)db_number(q, column + 7),
-                                 .reject = (uint64_t)db_number(q, column + 8)};
+                                 .reject = (uint64_t)db_number(q, column + 8),
+                                 .forwarded = (uint64_t)db_number(q, column + 9),
+                                 .listed = (uint64_t)db_number(q, column + 10)};
 }

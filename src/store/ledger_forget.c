@@ -156,6 +156,8 @@ enum rc ledger_forget(struct store *s, int64_t now_s)
     struct forgetting x = {.now_s = now_s, .rows_before_s = now_s - (int64_t)LEDGER_ROWS_DAYS * LEDGER_DAY_S,
                            .before_s = now_s - (int64_t)LEDGER_DAYS * LEDGER_DAY_S};
     enum rc rc = RC_OK;
+    if (!ledger_is_there(s))
+        return RC_OK;
     for (size_t i = 0; i < sizeof steps / sizeof *steps && rc == RC_OK; i++) {
         do {
             x.changed = 0;

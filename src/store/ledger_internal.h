@@ -22,8 +22,15 @@ struct ledger {
 enum rc ledger_new(struct ledger **out);
 void ledger_free(struct ledger *r); /* accepts NULL */
 enum rc ledger_change(struct store *s, db_fn fn, void *ctx);
+/* RC_NOTFOUND: no report ever came. */
 enum rc ledger_look(struct store *s, db_fn fn, void *ctx);
+/* For questions that have "nothing" as an answer. */
+static inline enum rc ledger_nothing(enum rc rc)
+{
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
 enum rc ledger_sync(struct store *s);
+bool ledger_is_there(struct store *s);
 
 /* The row's number; made where there is none. find: RC_NOTFOUND instead. */
 enum rc ledger_domain(struct db *db, struct view name, int64_t *id);
@@ -77,10 +84,10 @@ struct rollup {
     int64_t domain, reporter, day, now_s; /* rows of their tables; the day from 1970 */
     struct view p;
 };
-#define SUM_NAMES  "messages, aligned, spf, dkim, spf_passed, dkim_passed, d_none, d_quarantine, d_reject"
+#define SUM_NAMES  "messages, aligned, spf, dkim, spf_passed, dkim_passed, d_none, d_quarantine, d_reject, forwarded, listed"
 #define SUM_TOTALS                                                                                                                  \
-    "SUM(messages), SUM(aligned), SUM(spf), SUM(dkim), SUM(spf_passed), SUM(dkim_passed), SUM(d_none), SUM(d_quarantine), SUM(d_reject)"
-#define SUM_SIZE 9 /* columns */
+    "SUM(messages), SUM(aligned), SUM(spf), SUM(dkim), SUM(spf_passed), SUM(dkim_passed), SUM(d_none), SUM(d_quarantine), SUM(d_reject)," \
+    " SUM(forwarded), SUM(listed)"
 void ledger_sum_add(struct ledger_sum *to, const struct ledger_sum *add);
 struct ledger_sum ledger_sum_of(struct db_query *q, int column);
 /* The sums of a report go into the days. */
@@ -88,6 +95,8 @@ enum rc ledger_rollup_dmarc(struct db *db, const struct rollup *r, const struct 
 enum rc ledger_rollup_tls(struct db *db, const struct rollup *r, const struct parts *p);
 /* The address belongs to another source from now on: its sums of all days move. */
 enum rc ledger_move(struct db *db, int64_t address, int64_t from, int64_t to, enum ledger_basis basis);
+/* One more address of the source (more 1), or what is known of one (0): its country is told. */
+enum rc ledger_add_country(struct db *db, int64_t address, int64_t source, int64_t domain, int more);
 /* A report with its rows; its sums stay as they are. */
 enum rc ledger_drop(struct db *db, int64_t report);
 

@@ -18,11 +18,6 @@ static enum rc find_domain(struct db *db, struct asking *x)
     return ledger_domain_find(db, x->span->domain, &x->domain);
 }
 
-static enum rc nothing(enum rc rc)
-{
-    return rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
 /* --- reports --- */
 
 #define REPORT_COLUMNS                                                                                                              \
@@ -71,7 +66,7 @@ static enum rc ask_reports(struct db *db, void *ctx)
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
         rc = ledger_room(x->a, *out, x->n) ? take_report(q, x->a, &(*out)[x->n++]) : RC_TEMP;
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 enum rc ledger_reports(struct store *s, const struct ledger_span *span, enum ledger_kind kind, int64_t before_s, uint64_t before_id, size_t max,
@@ -79,7 +74,7 @@ enum rc ledger_reports(struct store *s, const struct ledger_span *span, enum led
 {
     struct asking x = {.span = span, .kind = kind, .before_s = before_s, .before = before_id, .max = max, .a = a, .out = out};
     *out = NULL;
-    enum rc rc = ledger_look(s, ask_reports, &x);
+    enum rc rc = ledger_nothing(ledger_look(s, ask_reports, &x));
     *n = rc == RC_OK ? x.n : 0;
     return rc;
 }
@@ -123,14 +118,14 @@ static enum rc ask_rows(struct db *db, void *ctx)
             rc = db_bytes_dup(q, 2, x->a, &row->detail);
     }
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 enum rc ledger_rows(struct store *s, uint64_t report, uint64_t from, size_t max, struct arena *a, struct ledger_kept **out, size_t *n)
 {
     struct asking x = {.id = report, .before = from, .max = max, .a = a, .out = out};
     *out = NULL;
-    enum rc rc = ledger_look(s, ask_rows, &x);
+    enum rc rc = ledger_nothing(ledger_look(s, ask_rows, &x));
     *n = rc == RC_OK ? x.n : 0;
     return rc;
 }
@@ -165,7 +160,7 @@ static enum rc ask_failures(struct db *db, void *ctx)
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
         rc = ledger_room(x->a, *out, x->n) ? take_failure(q, x->a, &(*out)[x->n++]) : RC_TEMP;
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 enum rc ledger_failures(struct store *s, const struct ledger_span *span, uint64_t before_id, size_t max, struct arena *a,
@@ -173,7 +168,7 @@ enum rc ledger_failures(struct store *s, const struct ledger_span *span, uint64_
 {
     struct asking x = {.span = span, .before = before_id, .max = max, .a = a, .out = out};
     *out = NULL;
-    enum rc rc = ledger_look(s, ask_failures, &x);
+    enum rc rc = ledger_nothing(ledger_look(s, ask_failures, &x));
     *n = rc == RC_OK ? x.n : 0;
     return rc;
 }
@@ -192,7 +187,7 @@ static enum rc take_counts(struct db_query *q, enum rc rc, struct arena *a, stru
         rc = db_bytes_dup(q, 0, a, &(*out)[(*n)++].name);
     }
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 /* Day, reports, sums. */
@@ -206,7 +201,7 @@ static enum rc take_days(struct db_query *q, enum rc rc, struct arena *a, struct
         (*out)[(*n)++] = (struct ledger_day){db_number(q, 0), (uint64_t)db_number(q, 1), ledger_sum_of(q, 2)};
     }
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 static enum rc ask_words(struct db *db, const struct asking *x, int what, struct ledger_count **out, size_t *n)
@@ -225,7 +220,7 @@ static enum rc ask_summary(struct db *db, void *ctx)
     *out = (struct ledger_summary){0};
     enum rc rc = find_domain(db, x);
     if (rc != RC_OK)
-        return nothing(rc);
+        return ledger_nothing(rc);
     rc = db_query(db, &q, "SELECT day, reports, " SUM_NAMES " FROM total_day WHERE domain = $1 AND day BETWEEN $2 AND $3 ORDER BY day", DB_N(x->domain),
                   DB_N(x->span->from), DB_N(x->span->to));
     rc = take_days(q, rc, x->a, &out->days, &out->n_days);
@@ -241,7 +236,8 @@ static enum rc ask_summary(struct db *db, void *ctx)
 enum rc ledger_summary(struct store *s, const struct ledger_span *span, struct arena *a, struct ledger_summary *out)
 {
     struct asking x = {.span = span, .a = a, .out = out};
-    return ledger_look(s, ask_summary, &x);
+    *out = (struct ledger_summary){0};
+    return ledger_nothing(ledger_look(s, ask_summary, &x));
 }
 
 /* --- sources --- */
@@ -283,14 +279,14 @@ static enum rc ask_sources(struct db *db, void *ctx)
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
         rc = ledger_room(x->a, *out, x->n) ? take_source(q, x->a, &(*out)[x->n++]) : RC_TEMP;
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 enum rc ledger_sources(struct store *s, const struct ledger_span *span, struct arena *a, struct ledger_source **out, size_t *n)
 {
     struct asking x = {.span = span, .a = a, .out = out};
     *out = NULL;
-    enum rc rc = ledger_look(s, ask_sources, &x);
+    enum rc rc = ledger_nothing(ledger_look(s, ask_sources, &x));
     *n = rc == RC_OK ? x.n : 0;
     return rc;
 }
@@ -320,7 +316,7 @@ static enum rc ask_addresses(struct db *db, const struct asking *x, int64_t sour
         one->sum = ledger_sum_of(q, 8);
     }
     db_done(q);
-    return nothing(rc);
+    return ledger_nothing(rc);
 }
 
 static enum rc ask_source(struct db *db, void *ctx)
@@ -336,7 +332,7 @@ static enum rc ask_source(struct db *db, void *ctx)
     if (rc == RC_OK)
         rc = db_first(db, &q, "SELECT " SOURCE_COLUMNS ", s.* FROM (SELECT COALESCE(SUM(messages), 0), COALESCE(SUM(aligned), 0), COALESCE(SUM(spf), 0),"
                               " COALESCE(SUM(dkim), 0), COALESCE(SUM(spf_passed), 0), COALESCE(SUM(dkim_passed), 0), COALESCE(SUM(d_none), 0),"
-                              " COALESCE(SUM(d_quarantine), 0), COALESCE(SUM(d_reject), 0), $1 AS domain, $2 AS source FROM source_day WHERE domain = $1 AND source = $2"
+                              " COALESCE(SUM(d_quarantine), 0), COALESCE(SUM(d_reject), 0), COALESCE(SUM(forwarded), 0), COALESCE(SUM(listed), 0), $1 AS domain, $2 AS source FROM source_day WHERE domain = $1 AND source = $2"
                               " AND day BETWEEN $3 AND $4) AS s" SOURCE_JOIN, DB_N(x->domain), DB_N(source), DB_N(x->span->from), DB_N(x->span->to));
     if (rc != RC_OK)
         return rc;

@@ -6,11 +6,11 @@
 
 #define SUM_VALUES(s)                                                                                                               \
     DB_N((s)->messages), DB_N((s)->aligned), DB_N((s)->spf), DB_N((s)->dkim), DB_N((s)->spf_passed), DB_N((s)->dkim_passed), DB_N((s)->none), \
-        DB_N((s)->quarantine), DB_N((s)->reject)
+        DB_N((s)->quarantine), DB_N((s)->reject), DB_N((s)->forwarded), DB_N((s)->listed)
 #define SUM_ADD(t)                                                                                                                  \
     "messages = " t ".messages + excluded.messages, aligned = " t ".aligned + excluded.aligned, spf = " t ".spf + excluded.spf, dkim = " t \
     ".dkim + excluded.dkim, spf_passed = " t ".spf_passed + excluded.spf_passed, dkim_passed = " t ".dkim_passed + excluded.dkim_passed, d_none = " t \
-    ".d_none + excluded.d_none, d_quarantine = " t ".d_quarantine + excluded.d_quarantine, d_reject = " t ".d_reject + excluded.d_reject"
+    ".d_none + excluded.d_none, d_quarantine = " t ".d_quarantine + excluded.d_quarantine, d_reject = " t ".d_reject + excluded.d_reject, forwarded = " t ".forwarded + excluded.forwarded, listed = " t ".listed + excluded.listed"
 
 /* What the transaction knows of its day while it works. */
 struct working {
@@ -26,8 +26,8 @@ struct working {
 
 static enum rc add_source_day(struct db *db, int64_t domain, int64_t day, int64_t source, const struct ledger_sum *sum)
 {
-    return db_exec(db, "INSERT INTO source_day (domain, day, source, " SUM_NAMES ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-                       " ON CONFLICT (domain, day, source) DO UPDATE SET " SUM_ADD("source_day"),
+    return db_exec(db, "INSERT INTO source_day (domain, day, source, " SUM_NAMES ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+                       " $14) ON CONFLICT (domain, day, source) DO UPDATE SET " SUM_ADD("source_day"),
                    DB_N(domain), DB_N(day), DB_N(source), SUM_VALUES(sum));
 }
 
@@ -70,6 +70,15 @@ static enum rc find_source(struct db *db, struct working *x, const struct parts 
     return rc;
 }
 
+/* "--": several. */
+enum rc ledger_add_country(struct db *db, int64_t address, int64_t source, int64_t domain, int more)
+{
+    return db_exec(db, "UPDATE source_domain SET addresses = addresses + $1, country = (SELECT CASE WHEN address.country = '' OR"
+                       " source_domain.country = address.country THEN source_domain.country WHEN source_domain.country = '' THEN address.country"
+                       " ELSE '--' END FROM address WHERE id = $2) WHERE domain = $3 AND source = $4",
+                   DB_N(more), DB_N(address), DB_N(domain), DB_N(source));
+}
+
 struct moved_day {
     int64_t domain, day;
     struct ledger_sum sum;
@@ -95,7 +104,7 @@ static enum rc move_days(struct db *db, int64_t address, int64_t from, int64_t t
         const struct ledger_sum *s = &days[i].sum;
         rc = db_exec(db, "UPDATE source_day SET messages = messages - $1, aligned = aligned - $2, spf = spf - $3, dkim = dkim - $4,"
                          " spf_passed = spf_passed - $5, dkim_passed = dkim_passed - $6, d_none = d_none - $7, d_quarantine = d_quarantine - $8,"
-                         " d_reject = d_reject - $9 WHERE domain = $10 AND day = $11 AND source = $12",
+                         " d_reject = d_reject - $9, forwarded = forwarded - $10, listed = listed - $11 WHERE domain = $12 AND day = $13 AND source = $14",
                      SUM_VALUES(s), DB_N(days[i].domain), DB_N(days[i].day), DB_N(from));
         if (rc == RC_OK)
             rc = db_exec(db, "DELETE FROM source_day WHERE domain = $1 AND day = $2 AND source = $3 AND messages <= 0", DB_N(days[i].domain),
@@ -111,7 +120,7 @@ struct moved_domain {
 };
 
 /* The source that it leaves may have nothing left; what is new here is as old as it was there. */
-static enum rc move_domain(struct db *db, const struct moved_domain *d, int64_t from, int64_t to)
+static enum rc move_domain(struct db *db, int64_t address, const struct moved_domain *d, int64_t from, int64_t to)
 {
     struct db_query *q;
     int64_t since = 0, heard = 0;
@@ -129,9 +138,7 @@ static enum rc move_domain(struct db *db, const struct moved_domain *d, int64_t 
                          " (SELECT 1 FROM source_day WHERE source_day.domain = $1 AND source_day.source = $2)", DB_N(d->domain), DB_N(from));
     if (rc == RC_OK)
         rc = touch_source(db, d->domain, to, d->first, d->last, since, heard);
-    if (rc == RC_OK)
-        rc = db_exec(db, "UPDATE source_domain SET addresses = addresses + 1 WHERE domain = $1 AND source = $2", DB_N(d->domain), DB_N(to));
-    return rc;
+    return rc == RC_OK ? ledger_add_country(db, address, to, d->domain, 1) : rc;
 }
 
 enum rc ledger_move(struct db *db, int64_t address, int64_t from, int64_t to, enum ledger_basis basis)
@@ -159,7 +166,7 @@ enum rc ledger_move(struct db *db, int64_t address, int64_t from, int64_t to, en
     if (rc == RC_NOTFOUND)
         rc = RC_OK;
     for (size_t i = 0; i < n && rc == RC_OK; i++)
-        rc = move_domain(db, &domains[i], from, to);
+        rc = move_domain(db, address, &domains[i], from, to);
 done:
     arena_clear(&a);
     return rc;
@@ -205,8 +212,7 @@ static enum rc note_address(struct db *db, const struct working *x, int64_t addr
                          " VALUES ($1, $2, $3, $3, $4, $5, $6)",
                      DB_N(address), DB_N(r->domain), DB_N(r->day), DB_T(new[0]), DB_T(new[1]), DB_T(new[2]));
         return rc != RC_OK ? rc
-                           : db_exec(db, "UPDATE source_domain SET addresses = addresses + 1 WHERE domain = $1 AND source = $2", DB_N(r->domain),
-                                     DB_N(source));
+                           : ledger_add_country(db, address, source, r->domain, 1);
     }
     if (rc != RC_OK)
         return rc;
@@ -243,7 +249,7 @@ static enum rc add_address_day(struct db *db, struct working *x, int64_t address
             return rc == RC_NOTFOUND ? RC_OK : rc;
     }
     rc = db_exec(db, "INSERT INTO address_day (address, domain, day, reporter, " SUM_NAMES
-                     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (address, domain, day, reporter) DO UPDATE SET "
+                     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (address, domain, day, reporter) DO UPDATE SET "
                      SUM_ADD("address_day"), DB_N(address), DB_N(r->domain), DB_N(r->day), DB_N(r->reporter), SUM_VALUES(sum));
     x->day_lines++; /* one too many where the line was there: a bound, not a count */
     return rc;
@@ -361,7 +367,7 @@ enum rc ledger_rollup_dmarc(struct db *db, const struct rollup *r, const struct 
         rc = add_word_day(db, r, 1, r->p, p->total.messages);
     if (rc == RC_OK)
         rc = db_exec(db, "INSERT INTO total_day (domain, day, heard_s, reports, addresses, " SUM_NAMES
-                         ") VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (domain, day) DO UPDATE SET"
+                         ") VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (domain, day) DO UPDATE SET"
                          " heard_s = MAX(total_day.heard_s, $3), reports = total_day.reports + 1, addresses = excluded.addresses, " SUM_ADD("total_day"),
                      DB_N(r->domain), DB_N(r->day), DB_N(r->now_s), DB_N(x.day_lines), SUM_VALUES(&p->total));
     arena_clear(&a);

@@ -136,7 +136,7 @@ static void an_address_moves_with_its_sums(void **state)
     assert_int_equal(add_report(f->s, &b, rows, 2), RC_OK);
     assert_int_equal(ledger_unnamed(f->s, 10, &f->a, &unnamed, &n), RC_OK);
     assert_int_equal(n, 2);
-    assert_int_equal(ledger_named(f->s, view_of("\1\2\3\4", 4), VIEW("mx.example.net"), VIEW("FR"), &host), RC_OK);
+    assert_int_equal(ledger_named(f->s, view_of("\1\2\3\4", 4), VIEW("mx.example.net"), VIEW("FR"), &host, false), RC_OK);
     assert_int_equal(ledger_unnamed(f->s, 10, &f->a, &unnamed, &n), RC_OK);
     assert_int_equal(n, 1);
     assert_int_equal(ledger_sources(f->s, &span, &f->a, &sources, &n), RC_OK);
@@ -147,7 +147,7 @@ static void an_address_moves_with_its_sums(void **state)
     assert_int_equal(story.n_addresses, 1);
     assert_int_equal(story.n_reporters, 2);
     assert_true(view_eq(story.addresses[0].host, VIEW("mx.example.net")) && view_eq(story.source.country, VIEW("FR")));
-    assert_int_equal(ledger_named(f->s, view_of("\1\2\3\5", 4), VIEW("mx.example.net"), VIEW("BE"), &host), RC_OK);
+    assert_int_equal(ledger_named(f->s, view_of("\1\2\3\5", 4), VIEW("mx.example.net"), VIEW("BE"), &host, false), RC_OK);
     assert_int_equal(ledger_source(f->s, &span, VIEW("host:example.net"), 10, &f->a, &story), RC_OK);
     assert_int_equal(story.source.sum.messages, 30);
     assert_int_equal(story.source.country.n, 0);

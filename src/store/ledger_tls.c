@@ -100,5 +100,6 @@ static enum rc ask_summary(struct db *db, void *ctx)
 enum rc ledger_tls_summary(struct store *s, const struct ledger_span *span, struct arena *a, struct ledger_tls_summary *out)
 {
     struct asking x = {span, a, out};
-    return ledger_look(s, ask_summary, &x);
+    *out = (struct ledger_tls_summary){0};
+    return ledger_nothing(ledger_look(s, ask_summary, &x));
 }

@@ -220,7 +220,7 @@ static enum rc keep_row(struct ledger_writer *w, const struct ledger_row *row)
         return rc;
     w->n_chunk++;
     w->report.rows_kept++;
-    return w->n_chunk == LEDGER_CHUNK ? flush_chunk(w) : RC_OK;
+    return w->n_chunk == LEDGER_CHUNK || w->chunk_mem.used > CHUNK_MEMORY / 2 ? flush_chunk(w) : RC_OK;
 }
 
 static enum rc copy_name(struct arena *a, const struct ledger_name *from, struct ledger_name *to)
@@ -309,6 +309,14 @@ static enum rc count_reason(struct ledger_writer *w, struct view word, uint64_t 
     return RC_OK;
 }
 
+static bool has_reason(const struct ledger_row *row, struct view type)
+{
+    for (size_t i = 0; i < row->n_reasons; i++)
+        if (view_eq(row->reasons[i], type))
+            return true;
+    return false;
+}
+
 enum rc ledger_add(struct ledger_writer *w, const struct ledger_row *row)
 {
     const uint64_t n = row->messages;
@@ -320,7 +328,9 @@ enum rc ledger_add(struct ledger_writer *w, const struct ledger_row *row)
                                      .dkim_passed = row->dkim_passed || row->dkim_aligned ? n : 0,
                                      .none = row->disposition == LEDGER_NONE ? n : 0,
                                      .quarantine = row->disposition == LEDGER_QUARANTINE ? n : 0,
-                                     .reject = row->disposition == LEDGER_REJECT ? n : 0};
+                                     .reject = row->disposition == LEDGER_REJECT ? n : 0,
+                                     .forwarded = has_reason(row, VIEW("forwarded")) || has_reason(row, VIEW("trusted_forwarder")) ? n : 0,
+                                     .listed = has_reason(row, VIEW("mailing_list")) ? n : 0};
     struct part_address *address = NULL;
     uint32_t source = 0;
     enum rc rc = RC_OK;

@@ -167,7 +167,7 @@ static bool has_file(const char *dir, const char *name)
 enum rc backup_restore_all(const char *dir, const char *data, const struct backup_settings *set, struct backup_stats *out)
 {
     struct whole w = {.dir = dir, .data = data, .set = set, .stats = out};
-    char *main_db = NULL;
+    char *main_db = NULL, *reports_db = NULL;
     enum rc rc;
 
     *out = (struct backup_stats){0};
@@ -180,9 +180,14 @@ enum rc backup_restore_all(const char *dir, const char *data, const struct backu
         rc = copy_folder(&w, "blobs", ".seg", ".moved", &out->segments);
     if (rc == RC_OK)
         rc = copy_accounts(&w);
+    if (rc == RC_OK)
+        rc = asprintf(&reports_db, "%s/reports.db", data) > 0 ? copy_one(&w, "reports.db", reports_db) : RC_TEMP;
+    if (rc == RC_NOTFOUND) /* there was none, or the backup is older */
+        rc = RC_OK;
     if (rc == RC_OK) /* last: with it the folder is a store */
         rc = asprintf(&main_db, "%s/facteur.db", data) > 0 ? copy_one(&w, "facteur.db", main_db) : RC_TEMP;
     free(main_db);
+    free(reports_db);
     return rc == RC_OK ? backup_sync_folder(data) : rc;
 }
 

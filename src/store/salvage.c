@@ -120,6 +120,19 @@ done:
     return rc;
 }
 
+/* Reports of others: whole, or they begin anew beside what is left. */
+static enum rc take_reports(struct salvage *s)
+{
+    char *path = NULL;
+    bool whole;
+    enum rc rc = asprintf(&path, "%s/reports.db", s->from) > 0 ? RC_OK : RC_TEMP;
+
+    if (rc == RC_OK && access(path, F_OK) == 0)
+        rc = take_database(s, "reports.db", &whole);
+    free(path);
+    return rc;
+}
+
 /* The numbers of the accounts whose databases there are. */
 static enum rc list_mailboxes(const char *data, struct id_set *out)
 {
@@ -604,6 +617,8 @@ enum rc salvage_run(const char *from, const char *to, const struct salvage_setti
         rc = list_mailboxes(from, &mailboxes);
     if (rc == RC_OK)
         rc = take_mailboxes(&s, &mailboxes, &damaged);
+    if (rc == RC_OK)
+        rc = take_reports(&s);
     if (rc == RC_OK)
         rc = take_database(&s, "facteur.db", &domain_whole);
     if (rc == RC_OK)

@@ -170,7 +170,8 @@ const struct schema schema_account = {"the account's database", 1, account_steps
 /* Reports of others (ledger.h). state 0: being written. written_s: when that began. policy, detail: JSON. */
 #define SUM_COLUMNS                                                                                                                \
     " messages BIGINT NOT NULL, aligned BIGINT NOT NULL, spf BIGINT NOT NULL, dkim BIGINT NOT NULL, spf_passed BIGINT NOT NULL,"   \
-    " dkim_passed BIGINT NOT NULL, d_none BIGINT NOT NULL, d_quarantine BIGINT NOT NULL, d_reject BIGINT NOT NULL"
+    " dkim_passed BIGINT NOT NULL, d_none BIGINT NOT NULL, d_quarantine BIGINT NOT NULL, d_reject BIGINT NOT NULL, forwarded BIGINT NOT NULL,"  \
+    " listed BIGINT NOT NULL"
 static const char *const reports_1[] = {
     "CREATE TABLE domain (id " ROW_ID ", name TEXT NOT NULL)",
     "CREATE UNIQUE INDEX domain_name ON domain (name)",
@@ -200,6 +201,7 @@ static const char *const reports_1[] = {
     "CREATE UNIQUE INDEX address_ip ON address (ip)",
     "CREATE INDEX address_source ON address (source)",
     "CREATE INDEX address_unnamed ON address (id) WHERE named_s = 0",
+    "CREATE INDEX address_unsure ON address (id) WHERE named_s = 1",
     "CREATE INDEX address_heard ON address (heard_s)",
     "CREATE TABLE address_domain (address BIGINT NOT NULL, domain BIGINT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,"
     " header_from TEXT NOT NULL, envelope_from TEXT NOT NULL, selectors TEXT NOT NULL, PRIMARY KEY (address, domain))" CLUSTERED,
@@ -209,6 +211,8 @@ static const char *const reports_1[] = {
     "CREATE INDEX source_domain_heard ON source_domain (heard_s)",
     "CREATE TABLE source_said (domain BIGINT NOT NULL, source BIGINT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,"
     " PRIMARY KEY (domain, source))" CLUSTERED,
+    /* What people change in the table of known senders (desk/senders). */
+    "CREATE TABLE sender (name TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL, hosts TEXT NOT NULL, dkim TEXT NOT NULL, spf TEXT NOT NULL)" CLUSTERED,
     /* The daily sums. addresses: rows of address_day that this day has. */
     "CREATE TABLE total_day (domain BIGINT NOT NULL, day BIGINT NOT NULL, heard_s BIGINT NOT NULL, reports BIGINT NOT NULL,"
     " addresses BIGINT NOT NULL," SUM_COLUMNS ", PRIMARY KEY (domain, day))" CLUSTERED,

@@ -108,6 +108,11 @@ static enum rc check_databases(struct run *r)
         return RC_TEMP;
     check_database(r, path, NULL);
     free(path);
+    if (!(path = store_path(r->s, "reports.db")))
+        return RC_TEMP;
+    if (access(path, F_OK) == 0) /* made with the first report */
+        check_database(r, path, NULL);
+    free(path);
     for (size_t i = 0; i < r->n_accounts; i++) {
         path = mailbox_path(r->s, r->accounts[i].id);
         if (!path)

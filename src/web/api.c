@@ -27,6 +27,7 @@ static const struct api_route *const areas[] = {
     api_queue_routes,
     api_trace_routes,
     api_health_routes,
+    api_report_routes,
 };
 #define N_AREAS (sizeof areas / sizeof *areas)
 

@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "desk/desk.h"
 #include "store/challenge.h"
+#include "web/api_reports.h"
 
 #define STS_PATH       "/.well-known/mta-sts.txt"
 #define CHALLENGE_PATH "/.well-known/acme-challenge/"
@@ -246,6 +248,8 @@ static void answer(struct asked *q)
         answer_pages(q);
     else if (!q->from.is_secure)
         redirect(q);
+    else if (view_eq(path, VIEW(DESK_PATH)))
+        reports_post(q->set, q->request, &q->from.peer, q->response);
     else
         answer_rest(q, reads);
 }
@@ -264,7 +268,9 @@ size_t web_body_max(void *ctx, const struct http_request *request)
 {
     struct web *w = ctx;
     pthread_rwlock_rdlock(&w->lock);
-    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&w->set, request) : WEB_BODY_MAX;
+    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&w->set, request)
+                 : view_eq(request->path, VIEW(DESK_PATH))               ? REPORTS_POST_MAX
+                                                                         : WEB_BODY_MAX;
     pthread_rwlock_unlock(&w->lock);
     return max;
 }

@@ -37,11 +37,13 @@ struct web_settings {
     bool (*is_well)(void *app, const char **why);
     void (*account_gone)(void *app, uint64_t account); /* or may no longer log in */
     void (*keys_changed)(void *app); /* DKIM keys came or went */
+    void (*desk_changed)(void *app); /* reports came, or the table of known senders changed */
     void *app;
     const struct web_config *config; /* NULL: not to be seen */
     const char *config_file;
     struct view config_text; /* in force */
     const char *data;     /* the folder, for the log in it */
+    struct desk *desk; /* reads reports that come by HTTPS, and files that people give us; borrowed */
     struct sasl_settings sasl;
     const struct addr_net *proxies; /* whose X-Forwarded-For and X-Forwarded-Proto count */
     size_t n_proxies;
