@@ -29,8 +29,19 @@ function Preview({ logo, domain }) {
   );
 }
 
-/** Sentences of the server, in the reader's language. */
-const words = (e) => (typeof e === 'string' ? e : e.text ?? e.code);
+/** What is wrong with the drawing, as the server says it, and where. */
+const Wrong = ({ e }) => <li>{spaced(e.text ?? e.code)} {e.detail && <code>{e.detail}</code>}{e.line > 0 && <span class="hint"> {t('bimi.line', { n: e.line })}</span>}</li>;
+
+function Certificate({ c }) {
+  if (!c) return <p class="hint">{t('bimi.no_certificate')}</p>;
+  return (
+    <>
+      <p><Mark mark={c.valid ? 'good' : 'bad'}>{t(c.valid ? 'bimi.valid' : 'bimi.not_valid')}</Mark></p>
+      {!c.valid && c.why && <p>{spaced(c.why)}</p>}
+      <Facts facts={[[t('bimi.kind'), c.kind], [t('bimi.mark'), c.mark], [t('bimi.subject'), c.subject], [t('doctor.certificate'), c.issuer], [t('doctor.until'), c.not_after && day(c.not_after)]]} />
+    </>
+  );
+}
 
 function Logo({ domain, b, reload }) {
   const input = useRef(null);
@@ -52,7 +63,7 @@ function Logo({ domain, b, reload }) {
         <input ref={input} class="unseen" type="file" accept=".svg,image/svg+xml" tabIndex={-1} aria-label={t('bimi.upload')} onChange={(e) => { const [file] = e.currentTarget.files; e.currentTarget.value = ''; if (file) take(file).catch((error) => say(error.said ?? error.text, 'bad')); }} />
         {b.logo ? <Preview logo={b.image ?? b.logo} domain={domain} /> : <Empty icon="image" title={t('bimi.none')}>{t('bimi.none_why')}</Empty>}
         {b.logo && problems.length === 0 && <p><Mark mark="good">{t('bimi.fits')}</Mark></p>}
-        {problems.length > 0 && <Notice mark="bad" title={t('bimi.wrong', { n: problems.length })}><ul class="plain-list">{problems.map((e, i) => <li key={i}>{spaced(words(e))}</li>)}</ul></Notice>}
+        {problems.length > 0 && <Notice mark="bad" title={t('bimi.wrong', { n: problems.length })}><ul class="plain-list">{problems.map((e, i) => <Wrong key={i} e={e} />)}</ul></Notice>}
       </Card>
       {confirm.dialog}
     </>
@@ -73,7 +84,7 @@ export function BimiOf({ domain }) {
               <LinkButton href={href('/doctor/' + seg(domain))}>{t('setup.to_doctor')}</LinkButton>
             </Card>
             <Card title={t('bimi.certificate')} lead={t('bimi.certificate_lead')}>
-              {b.certificate ? <Facts facts={[[t('bimi.kind'), b.certificate.kind], [t('bimi.mark'), b.certificate.mark], [t('bimi.subject'), b.certificate.subject], [t('doctor.certificate'), b.certificate.issuer], [t('doctor.until'), b.certificate.not_after && day(b.certificate.not_after)]]} /> : <p class="hint">{t('bimi.no_certificate')}</p>}
+              <Certificate c={b.certificate} />
             </Card>
           </div>
         </>

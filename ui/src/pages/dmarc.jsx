@@ -99,7 +99,6 @@ function Sources({ domain, sources, filter, setFilter }) {
         <div class="source">
           <a href={sourcePath(domain, s.key)}>{s.name}</a>
           <div class="source-about"><Kind kind={s.kind} />{[s.organization !== s.name && s.organization, country(s.country, language())].filter(Boolean).join(' · ')}</div>
-          <Advice s={s} />
         </div>
       ),
     },
@@ -119,7 +118,7 @@ function Sources({ domain, sources, filter, setFilter }) {
           options={[['', t('dmarc.all_kinds')], ['attention', t('dmarc.only_attention')], ...kinds.map((k) => [k, t('kind.' + k)])]} />
       </form>
       {shown.length === 0 ? <Empty icon="search" title={t('dmarc.no_source')} />
-        : <Table caption={t('dmarc.sources')} columns={columns} rows={shown} row={(s) => s.key} sort={['messages', 'descending']} />}
+        : <Table caption={t('dmarc.sources')} columns={columns} rows={shown} row={(s) => s.key} sort={['messages', 'descending']} below={(s) => <Advice s={s} />} />}
     </Card></div>
   );
 }

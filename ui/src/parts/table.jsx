@@ -1,3 +1,4 @@
+import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import { locale, t } from '../i18n.js';
 import { Button } from './button.jsx';
@@ -15,8 +16,9 @@ const Cell = ({ children }) => (children === null || children === undefined || c
 
 /** columns: [{key, label, show(row), value(row) (to sort by; false: not to be sorted), number (right-aligned), main (the row's name)}].
  * caption names the table for those who do not see it. On a phone each row becomes a block with the labels inside.
- * `more`: loads further rows (useList). `row`: the key of a row. `select`: {chosen: Set, set(Set), name(row)} gives boxes to tick. */
-export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more, sort: first, select, rowClass }) {
+ * `more`: loads further rows (useList). `row`: the key of a row. `select`: {chosen: Set, set(Set), name(row)} gives boxes to tick.
+ * `below(row)`: what stands under the row in its whole width. */
+export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more, sort: first, select, rowClass, below }) {
   const [sort, setSort] = useState(first ?? null); // [key, 'ascending' | 'descending']
   const value = (c, r) => (c.value ? c.value(r) : r[c.key]);
   let shown = rows;
@@ -57,18 +59,21 @@ export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more,
         </thead>
         <tbody role="rowgroup">
           {shown.map((r, i) => (
-            <tr key={keys[i]} role="row" class={rowClass?.(r)}>
-              {select && (
-                <td role="cell" class="tick">
-                  <input type="checkbox" aria-label={t('ui.select_row', { name: select.name?.(r) || keys[i] })} checked={select.chosen.has(keys[i])} onChange={() => tick(keys[i])} />
-                </td>
-              )}
-              {columns.map((c) => (
-                <td key={c.key} role="cell" data-label={c.hidden ? undefined : c.label} class={[c.number && 'number', c.main && 'main', c.hidden && 'acts'].filter(Boolean).join(' ') || undefined}>
-                  <Cell>{c.show ? c.show(r) : c.number ? (r[c.key] ?? 0).toLocaleString(locale()) : r[c.key]}</Cell>
-                </td>
-              ))}
-            </tr>
+            <Fragment key={keys[i]}>
+              <tr role="row" class={rowClass?.(r)}>
+                {select && (
+                  <td role="cell" class="tick">
+                    <input type="checkbox" aria-label={t('ui.select_row', { name: select.name?.(r) || keys[i] })} checked={select.chosen.has(keys[i])} onChange={() => tick(keys[i])} />
+                  </td>
+                )}
+                {columns.map((c) => (
+                  <td key={c.key} role="cell" data-label={c.hidden ? undefined : c.label} class={[c.number && 'number', c.main && 'main', c.hidden && 'acts'].filter(Boolean).join(' ') || undefined}>
+                    <Cell>{c.show ? c.show(r) : c.number ? (r[c.key] ?? 0).toLocaleString(locale()) : r[c.key]}</Cell>
+                  </td>
+                ))}
+              </tr>
+              {below && <tr role="row" class="below"><td role="cell" colSpan={columns.length + (select ? 1 : 0)}>{below(r)}</td></tr>}
+            </Fragment>
           ))}
         </tbody>
       </table>
