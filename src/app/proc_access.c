@@ -5,6 +5,7 @@
 #include "app/process.h"
 #include "app/reading.h"
 #include "app/settings_desk.h"
+#include "app/signing.h"
 #include "base/clock.h"
 #include "imap/server.h"
 #include "pop3/server.h"
@@ -20,6 +21,7 @@ struct access {
     struct pool_service pop3_plain, pop3_tls;
     struct web *web;
     struct desk *desk;
+    struct signer *signer;
     struct http_server *http, *https;
     struct tls_offer https_offer;
     struct pool_other others[3]; /* at https by ALPN */
@@ -150,7 +152,7 @@ static void keys_changed(void *child)
 }
 
 /* The arena holds what is made of the configuration, until web/ has copied it. */
-static enum rc web_settings_of(struct child *c, struct arena *a, struct web_settings *out)
+static enum rc web_settings_of(struct child *c, struct signer *signer, struct arena *a, struct web_settings *out)
 {
     struct web_settings set = {.hostname = c->config->hostname,
                                .store = c->store,
@@ -165,6 +167,8 @@ static enum rc web_settings_of(struct child *c, struct arena *a, struct web_sett
                                .config_file = c->config->file,
                                .config_text = c->config->text,
                                .data = c->config->data,
+                               .signer = signer,
+                               .message_size = c->config->limits.message_size,
                                .metrics_from = c->config->web.metrics_from.v,
                                .n_metrics_from = c->config->web.metrics_from.n,
                                .sasl = child_sasl(c),
@@ -186,7 +190,7 @@ static enum rc web_begin(struct access *m)
     enum rc rc = m->desk ? reading_reload(m->desk, m->child.config, m->child.store)
                          : reading_desk(m->child.config, m->child.store, &m->desk);
     if (rc == RC_OK)
-        rc = web_settings_of(&m->child, &a, &set);
+        rc = web_settings_of(&m->child, m->signer, &a, &set);
     set.desk = m->desk;
     if (rc == RC_OK)
         rc = m->web ? web_reload(m->web, &set) : web_new(&set, &m->web);
@@ -218,6 +222,8 @@ static bool begin(struct access *m)
         return false;
     if (!(m->pop3 = pop3_server_new(&pop3)))
         return false;
+    if (signer_new(m->child.store, signing_by_vault, m->child.vault, &m->signer) != RC_OK)
+        return false;
     if (web_begin(m) != RC_OK)
         return false;
     struct http_settings http = {.name = "http", .connections = m->child.config->limits.connections, .handle = web_handle, .body_max = web_body_max, .ctx = m->web};
@@ -246,6 +252,7 @@ int access_process(struct start *start)
         http_server_free(m->https);
         web_free(m->web);
         desk_free(m->desk);
+        signer_free(m->signer);
         pop3_server_free(m->pop3);
         imap_server_free(m->imap);
         child_end(&m->child);

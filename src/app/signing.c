@@ -25,8 +25,8 @@ struct signing {
 };
 
 /* dkim_sign_fn; ctx: the vault. */
-static enum rc vault_sign(void *ctx, struct view domain, struct view selector, enum dkim_algorithm algorithm, struct view digest,
-                          struct buf *signature)
+enum rc signing_by_vault(void *ctx, struct view domain, struct view selector, enum dkim_algorithm algorithm, struct view digest,
+                         struct buf *signature)
 {
     const int kind = algorithm == DKIM_RSA_SHA256 ? PKEY_RSA : PKEY_ED25519;
     return vault_dkim_sign(ctx, domain, selector, kind, digest, signature);
@@ -161,7 +161,7 @@ enum rc signing_new(struct vault *vault, struct store *store, struct dns *dns, i
     s->keep_ms = keep_ms;
     pthread_mutex_init(&s->lock, NULL);
     thread_cond_init(&s->changed);
-    enum rc rc = signer_new(store, vault_sign, vault, &s->signer);
+    enum rc rc = signer_new(store, signing_by_vault, vault, &s->signer);
     if (rc == RC_OK)
         rc = thread_start("signing", run, s, &s->thread);
     s->has_thread = rc == RC_OK;

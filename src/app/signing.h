@@ -11,6 +11,10 @@
 #define SIGNING_LOOK_MS   (2 * 60 * 1000) /* between looks at the DNS; a name that is not there yet is kept in caches */
 #define SIGNING_ANSWER_MS 5000            /* for one look-up */
 
+/* A dkim_sign_fn; ctx is struct vault *. */
+enum rc signing_by_vault(void *vault, struct view domain, struct view selector, enum dkim_algorithm algorithm, struct view digest,
+                         struct buf *signature);
+
 struct signing;
 /* keep_ms: how long retired keys stay published and kept (queue.expire). All else is borrowed. RC_TEMP. */
 enum rc signing_new(struct vault *vault, struct store *store, struct dns *dns, int64_t keep_ms, struct signing **out);

@@ -241,6 +241,12 @@ static enum rc delete_account(struct db *db, void *ctx)
     if (rc == RC_OK)
         rc = db_exec(db, "DELETE FROM passkey WHERE account = $1", DB_N(account.id));
     if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM suppression WHERE account = $1", DB_N(account.id));
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM webhook_call WHERE hook IN (SELECT id FROM webhook WHERE account = $1)", DB_N(account.id));
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM webhook WHERE account = $1", DB_N(account.id));
+    if (rc == RC_OK)
         rc = directory_end_sessions(db, account.id, 0);
     return rc == RC_OK ? db_exec(db, "DELETE FROM account WHERE id = $1", DB_N(account.id)) : rc;
 }

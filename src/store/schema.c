@@ -94,6 +94,19 @@ static const char *const domain_3[] = {
     " at_ms BIGINT NOT NULL, mx TEXT NOT NULL, address TEXT NOT NULL, tls TEXT NOT NULL, policy TEXT NOT NULL, reply TEXT NOT NULL,"
     " result TEXT NOT NULL, PRIMARY KEY (message, route, rcpt, seq))" CLUSTERED,
     "ALTER TABLE queue_message ADD COLUMN tries BIGINT NOT NULL DEFAULT 0",
+    /* Of who sends over HTTP. kind: enum suppression_kind. answer: '' while the request is under way. events, event: enum webhook_event. */
+    "CREATE TABLE suppression (account BIGINT NOT NULL, address TEXT NOT NULL, kind INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " since_s BIGINT NOT NULL, PRIMARY KEY (account, address))" CLUSTERED,
+    "CREATE TABLE send_key (account BIGINT NOT NULL, digest BYTEA NOT NULL, body BYTEA NOT NULL, made_s BIGINT NOT NULL, answer TEXT NOT NULL,"
+    " PRIMARY KEY (account, digest))" CLUSTERED,
+    "CREATE INDEX send_key_made ON send_key (made_s)",
+    "CREATE TABLE webhook (id " ROW_ID ", account BIGINT NOT NULL, url TEXT NOT NULL, events INTEGER NOT NULL, secret TEXT NOT NULL,"
+    " created_s BIGINT NOT NULL, last TEXT NOT NULL, last_s BIGINT NOT NULL)",
+    "CREATE INDEX webhook_account ON webhook (account)",
+    "CREATE TABLE webhook_call (id " ROW_ID ", hook BIGINT NOT NULL, due_s BIGINT NOT NULL, tries INTEGER NOT NULL, made_s BIGINT NOT NULL,"
+    " event INTEGER NOT NULL, body TEXT NOT NULL)",
+    "CREATE INDEX webhook_call_due ON webhook_call (due_s, id)",
+    "CREATE INDEX webhook_call_hook ON webhook_call (hook)",
     /* What is shown of application passwords, whose verifiers the vault has under the same ids; public keys of passkeys. */
     "CREATE TABLE app_password (account BIGINT NOT NULL, id BIGINT NOT NULL, name TEXT NOT NULL, scope INTEGER NOT NULL,"
     " created_s BIGINT NOT NULL, used_s BIGINT NOT NULL, used_peer TEXT NOT NULL, PRIMARY KEY (account, id))" CLUSTERED,

@@ -26,6 +26,7 @@ static const struct api_route *const areas[] = {
     api_settings_routes,
     api_queue_routes,
     api_trace_routes,
+    api_send_routes,
     api_health_routes,
     api_report_routes,
 };
@@ -237,8 +238,13 @@ static void answer(struct api_call *c)
         api_refuse_rc(c, rc);
         return;
     }
+    enum sasl_step step = SASL_MALFORMED;
+    if (!c->who.account && f.route && f.route->basic)
+        step = api_basic(c, &c->response->delay_ms);
     /* Before anything is said of what exists. */
-    if (!c->who.account && (!f.other || (f.route ? f.route : f.other)->right != API_ANYBODY))
+    if (!c->who.account && step != SASL_MALFORMED)
+        api_basic_refuse(c, step);
+    else if (!c->who.account && (!f.other || (f.route ? f.route : f.other)->right != API_ANYBODY))
         api_refuse(c, 401, "session.none", "Please log in.");
     else if (!f.other)
         api_refuse(c, 404, "request.path", "There is no such path in this API.");
@@ -280,7 +286,9 @@ size_t api_body_max(const struct web_settings *set, const struct http_request *r
     struct arena a;
     arena_init(&a, 65536);
     struct api_call c = {.http = request, .set = set, .store = set->store, .peer = request->peer, .arena = &a};
-    bool known = find_who(&c) == RC_OK && has_right(&c.who, f.route->right);
+    uint32_t delay_ms;
+    bool known = find_who(&c) == RC_OK || (f.route->basic && api_basic(&c, &delay_ms) == SASL_DONE);
+    known = known && has_right(&c.who, f.route->right);
     arena_clear(&a);
     return known ? max : API_BODY_NOBODY;
 }

@@ -50,6 +50,7 @@ struct api_route {
     enum api_right right;
     void (*handle)(struct api_call *c);
     bool raw;            /* the body is not JSON: handlers read c->http->body */
+    bool basic;          /* Authorization: Basic with an application password that may send opens it too */
     size_t body_max;     /* bytes that the body may have; 0: API_BODY_MAX */
 };
 

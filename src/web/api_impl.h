@@ -9,6 +9,11 @@
 
 extern const struct api_route api_openapi_routes[], api_me_routes[];
 
+/* Who Authorization: Basic proves, into c->who, for a route that lets it (SASL_DONE). SASL_MALFORMED: there is no such field. *delay_ms: so
+ * long is a refusal to be held back. */
+enum sasl_step api_basic(struct api_call *c, uint32_t *delay_ms);
+void api_basic_refuse(struct api_call *c, enum sasl_step step);
+
 /* All routes one by one: the first for NULL; NULL after the last. */
 const struct api_route *api_route_next(const struct api_route *r);
 /* The digest under which a token is kept. False: not a token. */

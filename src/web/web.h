@@ -51,6 +51,8 @@ struct web_settings {
     size_t n_metrics_from;
     struct session_terms terms;
     struct records_settings records;
+    struct signer *signer;  /* for what is sent over HTTP (policy/signer.h) */
+    size_t message_size;    /* of that, at most */
 };
 struct web;
 /* Settings are copied; what they point to in other modules (store, vault) is borrowed. RC_TEMP. */
