@@ -2,6 +2,14 @@
 import base64
 import email
 import email.policy
+import hmac
+import http.server
+import json
+import os
+import re
+import signal
+import ssl
+import threading
 
 import pytest
 
@@ -25,8 +33,8 @@ def anne(desk, lab):
     return Api(desk, lab).login("anne@ici.test")
 
 
-def send(api, expect=202, http=None, **message):
-    status, body, _ = api.ask("POST", "/messages", {"from": "anne@ici.test", "subject": "x", "text": "y", **message}, headers=http)
+def send(api, expect=202, fields=None, **message):
+    status, body, _ = api.ask("POST", "/messages", {"from": "anne@ici.test", "subject": "x", "text": "y", **message}, headers=fields)
     assert status == expect, body
     return body
 
@@ -90,7 +98,7 @@ def test_programs_log_in_by_basic(desk, lab, anne):
     seen = len(desk.messages("bert@ici.test", password=PASSWORD))
     if made[0] in (200, 201):
         assert nobody.ask("POST", "/messages", body, headers=basic(made[1]["password"]))[0] == 202
-        assert code(nobody.ask("POST", "/messages", body, headers=basic(reader[1]["password"]))) == (403, "login.scope")
+        assert code(nobody.ask("POST", "/messages", {**body, "text": "x"}, headers=basic(reader[1]["password"]))) == (403, "login.scope")
     else:
         assert nobody.ask("POST", "/messages", body, headers=basic(PASSWORD))[0] == 202
     assert newest(desk, "bert@ici.test", seen)["Subject"] == "by a program"
@@ -99,11 +107,102 @@ def test_programs_log_in_by_basic(desk, lab, anne):
 def test_a_key_sends_once(desk, anne):
     key = {"Idempotency-Key": "order 7"}
     seen = len(desk.messages("bert@ici.test", password=PASSWORD))
-    first = send(anne, to="bert@ici.test", subject="once", http=key)
-    assert send(anne, to="bert@ici.test", subject="once", http=key) == first
+    first = send(anne, to="bert@ici.test", subject="once", fields=key)
+    assert send(anne, to="bert@ici.test", subject="once", fields=key) == first
     assert code(anne.ask("POST", "/messages", {"from": "anne@ici.test", "to": "bert@ici.test", "text": "other"}, headers=key)) == (409, "send.key")
     assert newest(desk, "bert@ici.test", seen)["Subject"] == "once"
     assert len(desk.messages("bert@ici.test", password=PASSWORD)) == seen + 1
     refused = {"Idempotency-Key": "order 8"}
-    assert send(anne, 422, to="nobody@ici.test", http=refused)
-    send(anne, to="bert@ici.test", http=refused)  # what failed has used no key
+    assert send(anne, 422, to="nobody@ici.test", fields=refused)
+    send(anne, to="bert@ici.test", fields=refused)  # what failed has used no key
+
+
+class Hook:
+    """A web host on loopback that keeps what it is told; `status` is what it answers."""
+
+    def __init__(self, lab, ip, name):
+        self.calls, self.status, hook = [], 200, self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                hook.calls.append((self.headers["Facteur-Signature"], body))
+                self.send_response(hook.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+        cert, key = os.path.join(lab.dir, name + ".pem"), os.path.join(lab.dir, name + ".key")
+        lab.certificate(cert, key, name)
+        lab.dns.set(name + ".", "A " + ip)
+        self.server = http.server.ThreadingHTTPServer((ip, 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = "https://%s:%d/told?x=1" % (name, self.server.server_port)
+
+    def events(self):
+        return [json.loads(body) for _, body in self.calls]
+
+
+@pytest.fixture(scope="module")
+def far(lab):
+    ip = lab.ip()
+    lab.dns.records["mx.loin.test."] = ["A " + ip]
+    lab.dns.set("loin.test.", "MX 10 mx.loin.test.")
+    host = Host(ip, answers={"RCPT TO:<no@": b"550 5.1.1 unknown\r\n", "RCPT TO:<full@": b"552 5.2.2 full\r\n", "RCPT TO:<later@": b"451 4.7.1 later\r\n"})
+    yield host
+    host.stop()
+
+
+def test_dead_addresses_are_suppressed(desk, lab, anne, far):
+    body = send(anne, to=["no@loin.test", "full@loin.test", "yes@loin.test"])
+    assert body["suppressed"] == []
+    listed = wait_for("the list", lambda: anne.get("/me/suppressions")["suppressions"])
+    assert [(s["address"], s["kind"], s["reason"]) for s in listed] == [("no@loin.test", "bounce", "550 5.1.1 unknown")]
+    body = send(anne, to=["No@loin.test", "yes@loin.test"])
+    assert body["suppressed"] == ["No@loin.test"] and body["recipients"] == 1
+    assert send(anne, 200, to="no@loin.test")["id"] is None
+    assert Api(desk, lab).login("bert@ici.test").get("/me/suppressions")["suppressions"] == []
+    assert anne.ask("DELETE", "/me/suppressions/no@loin.test")[0] == 204
+    assert anne.ask("DELETE", "/me/suppressions/no@loin.test")[0] == 404
+
+
+def test_webhooks_tell_a_messages_fate(desk, lab, anne, far):
+    for bad in ("http://hook.test/", "https://", "https://a@hook.test/", "file:///etc/passwd", 7):
+        assert code(anne.ask("POST", "/me/webhooks", {"url": bad, "events": ["bounced"]})) == (400, "request.field")
+    assert code(anne.ask("POST", "/me/webhooks", {"url": "https://hook.test/", "events": ["sent"]})) == (400, "request.field")
+    hook = Hook(lab, lab.ip(), "hook.test")
+    hook.status = 500
+    secret = "a secret of twenty bytes"
+    made = anne.ask("POST", "/me/webhooks", {"url": hook.url, "events": ["delivered", "deferred", "bounced"], "secret": secret})
+    assert made[0] == 201 and made[1]["secret"] == secret
+    body = send(anne, to=["full@loin.test", "yes@loin.test", "later@loin.test", "bert@ici.test"])
+    # It leads to a private address: not called, and never again.
+    desk.wait_log(r"webhook\.dropped .*public Internet")
+    assert hook.calls == [] and "public Internet" in anne.get("/me/webhooks")["webhooks"][0]["last"]
+    desk.write(desk.text + "web {\n    webhooks-private = yes\n}\n")
+    since = len(desk.log_text())
+    desk.process.send_signal(signal.SIGHUP)
+    desk.wait_log(r" process\.reloaded name=mta", since=since)
+    body = send(anne, to=["full@loin.test", "yes@loin.test", "later@loin.test", "bert@ici.test"])
+    wait_for("a call", lambda: hook.calls)
+    desk.wait_log(r"webhook\.failed .*reason=500")
+    assert len(hook.calls) == 1  # the others wait as long
+    hook.status = 204
+    wait_for("all calls, after their wait", lambda: {e["recipient"] for e in hook.events()} ==
+             {"full@loin.test", "yes@loin.test", "later@loin.test", "bert@ici.test"}, 60)
+    told = {e["recipient"]: e for e in hook.events()}
+    assert {a: e["event"] for a, e in told.items()} == {"full@loin.test": "bounced", "yes@loin.test": "delivered", "later@loin.test": "deferred",
+                                                        "bert@ici.test": "delivered"}
+    assert all(e["id"] == body["id"] and e["sender"] == "anne@ici.test" for e in told.values())
+    assert (told["full@loin.test"]["status"], told["full@loin.test"]["reply"]) == ("5.2.2", "552 5.2.2 full")
+    for signature, raw in hook.calls:
+        seconds, mac = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", signature).groups()
+        assert hmac.new(secret.encode(), seconds.encode() + b"." + raw, "sha256").hexdigest() == mac
+    shown = anne.get("/me/webhooks")["webhooks"][0]
+    assert shown["last"] == "204" and "secret" not in shown
+    assert Api(desk, lab).login("bert@ici.test").ask("DELETE", "/me/webhooks/" + shown["id"])[0] == 404
+    assert anne.ask("DELETE", "/me/webhooks/" + shown["id"])[0] == 204 and anne.get("/me/webhooks")["webhooks"] == []

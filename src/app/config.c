@@ -126,6 +126,7 @@ static const struct key keys[] = {
     {"reports", "per-destination", KIND_NUMBER, false, AT(reports.per_destination), 1, 1000000},
     {"reports", "country-file", KIND_PATH, false, AT(reports.country_file)},
     {"reports", "failures-per-domain", KIND_NUMBER, false, AT(reports.failures_per_domain), 1, 1000},
+    {"web", "webhooks-private", KIND_FLAG, false, AT(web.webhooks_private)},
     {"web", "metrics-from", KIND_NETS, true, AT(web.metrics_from)},
     {"web", "proxies", KIND_NETS, true, AT(web.proxies)},
     {"web", "session-idle", KIND_TIME, false, AT(web.idle), 1000, 30 * DAY_MS},

@@ -148,6 +148,7 @@ struct config {
         const char *country_file; /* in MaxMind's form; NULL: none */
     } reports;
     struct {
+        bool webhooks_private; /* webhooks may lead to addresses that are not of the public Internet */
         struct config_nets metrics_from;
         struct config_nets proxies; /* in front of us: their word about the client counts */
         int64_t idle, longest;      /* how long a session of the pages may rest, and last */

@@ -10,6 +10,7 @@
 #include "app/reporting.h"
 #include "app/resolver.h"
 #include "app/signing.h"
+#include "app/webhooks.h"
 #include "base/clock.h"
 #include "fetch/fetch.h"
 #include "policy/sts_cache.h"
@@ -39,6 +40,7 @@ struct mta {
     struct report *report;
     struct reading reading; /* of what others report */
     struct certificates *certificates;
+    struct webhooks *webhooks;
     struct health_desk *health;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
@@ -147,7 +149,9 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
                                  .desk = reading_take,
                                  .desk_ctx = (void *)&m->reading,
                                  .report_failed = reporting_failed,
-                                 .report_ctx = m->report};
+                                 .report_ctx = m->report,
+                                 .fate = webhooks_fate,
+                                 .fate_ctx = m->webhooks};
     set.n_destinations = destinations_of(c, a, &set.destinations);
     set.n_own = own_addresses(f, a, &set.own);
     for (size_t i = 0; i < f->outbound.bind.n; i++) {
@@ -240,6 +244,12 @@ static struct health_desk_settings health_settings_of(const struct mta *m)
     return (struct health_desk_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust, .sts = m->sts};
 }
 
+static struct webhooks_settings webhooks_settings_of(const struct mta *m)
+{
+    return (struct webhooks_settings){.store = m->child.store, .dns = m->dns, .trust = m->trust,
+                                      .allow_private = m->child.config->web.webhooks_private};
+}
+
 static enum rc reload(void *ctx, struct child *c)
 {
     struct mta *m = ctx;
@@ -264,6 +274,8 @@ static enum rc reload(void *ctx, struct child *c)
         sts_cache_trust(m->sts, trust);
         m->trust = trust;
     }
+    const struct webhooks_settings webhooks = webhooks_settings_of(m);
+    webhooks_reload(m->webhooks, &webhooks);
     const struct certificates_settings certificates = certificates_settings_of(m);
     enum rc kept = certificates_reload(m->certificates, &certificates);
     const struct health_desk_settings health = health_settings_of(m);
@@ -340,6 +352,9 @@ static bool begin(struct mta *m)
         return false;
     if (!reading_begin(&m->reading, m->child.config, m->child.store, m->dns))
         return false;
+    const struct webhooks_settings webhooks = webhooks_settings_of(m);
+    if (webhooks_new(&webhooks, &m->webhooks) != RC_OK)
+        return false;
     arena_init(&a, QUEUE_SETTINGS_ARENA);
     const struct queue_settings queue = queue_settings_of(m, &a);
     enum rc rc = queue_new(&queue, m->child.store, m->dns, m->trust, &m->queue);
@@ -365,6 +380,7 @@ int mta_process(struct start *start)
         health_desk_free(m->health);
         certificates_free(m->certificates);
         queue_free(m->queue);
+        webhooks_free(m->webhooks);
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);
         report_free(m->report);

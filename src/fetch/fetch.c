@@ -133,6 +133,12 @@ static bool set_upload(CURL *curl, const struct fetch_upload *u, struct curl_sli
         return true;
     snprintf(type, sizeof type, "Content-Type: %s", u->type);
     *fields = curl_slist_append(NULL, type);
+    for (const char *const *f = u->fields; f && *f && *fields; f++) {
+        struct curl_slist *more = curl_slist_append(*fields, *f);
+        if (!more)
+            return false;
+        *fields = more;
+    }
 #define SET(option, value) err = err == CURLE_OK ? curl_easy_setopt(curl, option, value) : err
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)u->bytes.n);

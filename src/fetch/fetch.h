@@ -45,6 +45,7 @@ struct fetch_upload {
     const char *method; /* "GET", "HEAD", "POST" */
     struct view bytes;  /* of POST */
     const char *type;   /* of these */
+    const char *const *fields; /* further ones of the header, "Name: value", NULL ends; may be NULL */
 };
 struct fetch_reply {
     unsigned status;

@@ -1,4 +1,5 @@
 #include "queue/local.h"
+#include "queue/queue.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,6 +31,8 @@ struct local_message {
     uint64_t id, blob, size;
     int64_t created_ms;
     bool junk, trusted;
+    uint64_t account;   /* who submitted it; 0: from outside */
+    struct view sender; /* in the arena, where there is an account */
 };
 
 struct local_job {
@@ -92,6 +95,9 @@ static struct local_message *message_new(const struct mailq_message *m)
     msg->created_ms = m->created_ms;
     msg->junk = m->junk;
     msg->trusted = m->account != 0 || m->lane == LANE_REPORTS;
+    msg->account = m->account;
+    if (m->account && view_dup(&msg->arena, m->sender, &msg->sender) != RC_OK)
+        msg->account = 0; /* no memory: it goes, and is not told of */
     return msg;
 }
 
@@ -225,6 +231,11 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
     log_info("queue.delivered", F_ID("id", job->msg->id), F_VIEW("to", address), F_INT("account", account),
              F_INT("uid", born->uid), F_INT("ms", clock_real_ms() - job->msg->created_ms),
              F_CSTR("folder", folder == FOLDER_JUNK ? "junk" : "inbox"));
+    if (l->set.fate && job->msg->account) {
+        const struct queue_fate f = {.kind = FATE_DELIVERED, .message = job->msg->id, .account = job->msg->account, .sender = job->msg->sender,
+                                     .recipient = address, .status = VIEW("2.0.0")};
+        l->set.fate(l->set.fate_ctx, &f);
+    }
     if (job->tell_success)
         l->set.told(l->set.told_ctx, job->msg->id, job->rcpt, RC_OK);
     else

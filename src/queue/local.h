@@ -28,12 +28,15 @@ struct local_desk_mail {
 };
 typedef enum rc (*local_desk_fn)(void *ctx, const struct local_desk_mail *mail);
 
+struct queue_fate;
 struct local_settings {
     unsigned workers;
     local_told_fn told;
     void *told_ctx;
     local_desk_fn desk;  /* NULL: nobody reads, postmaster gets it all */
     void *desk_ctx;
+    void (*fate)(void *ctx, const struct queue_fate *f); /* hears of deliveries (queue/queue.h); NULL: nobody */
+    void *fate_ctx;
 };
 struct local;
 enum rc local_new(struct store *s, const struct local_settings *set, struct local **out);

@@ -356,6 +356,19 @@ static enum rc submit(struct settlement *st, size_t n_results)
     return rc;
 }
 
+/* Deliveries here are told by queue/local. */
+static void tell_fate(const struct settlement *st, const struct outcome *o, const struct mailq_result *r)
+{
+    struct queue_fate f = {.message = st->m->id, .account = st->m->account, .sender = st->m->sender, .mx = o->mx,
+                           .recipient = o->rcpt->forwarded && o->rcpt->original.n > 0 ? o->rcpt->original : o->rcpt->address,
+                           .reply = o->reply.n > 0 ? o->reply : o->why};
+    if (!st->set->fate || st->m->lane == LANE_REPORTS || o->kind == OUTCOME_DELIVERED)
+        return;
+    f.kind = r->kind == RESULT_RETRY ? FATE_DEFERRED : o->kind == OUTCOME_RELAYED || o->kind == OUTCOME_PASSED ? FATE_DELIVERED : FATE_BOUNCED;
+    f.status = status_of(o, f.kind == FATE_BOUNCED ? OUTCOME_FAILED : o->kind);
+    st->set->fate(st->set->fate_ctx, &f);
+}
+
 static enum rc settle_some(const struct queue_settings *set, struct store *s, const struct mailq_message *m,
                            const struct outcome_story *story, const struct outcome *o, size_t n, struct outcome_counts *counts, int64_t *next_ms)
 {
@@ -391,6 +404,8 @@ static enum rc settle_some(const struct queue_settings *set, struct store *s, co
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         if (st.results[i].kind == RESULT_RETRY)
             *next_ms = earlier(*next_ms, st.results[i].due_ms);
+    for (size_t i = 0; i < n && rc == RC_OK; i++)
+        tell_fate(&st, &o[i], &st.results[i]);
     if (rc == RC_OK) {
         counts->relayed += mine.relayed;
         counts->deferred += mine.deferred;

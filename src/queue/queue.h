@@ -38,6 +38,14 @@ struct queue_destination {
     const struct tls_record *records; /* keys and authorities of its own, in the form of TLSA; none: the known authorities */
     size_t n_records;
 };
+/* What became of one recipient; for those who want to know, beside the sender's notices. Views are borrowed during the call. */
+struct queue_fate {
+    enum { FATE_DELIVERED, FATE_DEFERRED, FATE_BOUNCED } kind;
+    uint64_t message, account; /* account: who submitted it; 0: from outside */
+    struct view sender, recipient;
+    struct view status, reply, mx;
+};
+typedef void (*queue_fate_fn)(void *ctx, const struct queue_fate *f);
 struct sts_cache;
 struct tls_outcomes;
 struct local_desk_mail; /* queue/local.h */
@@ -62,6 +70,8 @@ struct queue_settings {
     void *report_ctx;
     enum rc (*desk)(void *ctx, const struct local_desk_mail *mail); /* reads reports of others; as it was at queue_new. NULL: nobody does */
     void *desk_ctx;
+    queue_fate_fn fate; /* after the result is in the store; any thread of the queue; must not block for long. NULL: nobody */
+    void *fate_ctx;
     const struct queue_destination *destinations; /* the first one that fits counts */
     size_t n_destinations;
     struct sts_cache *sts;           /* policies of others (policy/sts_cache.h), borrowed; NULL: without */

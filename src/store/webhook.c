@@ -102,14 +102,18 @@ static enum rc tell(struct db *db, void *ctx)
     struct question *x = ctx;
     enum rc rc = RC_OK;
     for (size_t i = 0; i < x->n && rc == RC_OK; i++) {
-        int64_t waiting = 0, last = 0;
+        int64_t waiting = 0, last = 0, due_s = 0;
         rc = count(db, "SELECT COUNT(*) FROM webhook_call WHERE hook = $1", x->hooks[i].id, &waiting);
+        if (rc == RC_OK) /* where others wait, for the hook did not answer, this one does too */
+            rc = count(db, "SELECT COALESCE(MIN(due_s), 0) FROM webhook_call WHERE hook = $1", x->hooks[i].id, &due_s);
         if (rc != RC_OK || waiting >= WEBHOOK_CALLS_MAX)
             continue;
+        if (due_s < x->now_s)
+            due_s = x->now_s;
         rc = count(db, "SELECT COALESCE(MAX(id), 0) FROM webhook_call WHERE id > $1", 0, &last);
         if (rc == RC_OK)
             rc = db_exec(db, "INSERT INTO webhook_call (id, hook, due_s, tries, made_s, event, body) VALUES ($1, $2, $3, 0, $4, $5, $6)",
-                         DB_N(last + 1), DB_N(x->hooks[i].id), DB_N(x->now_s), DB_N(x->now_s), DB_N(x->event), DB_T(x->text));
+                         DB_N(last + 1), DB_N(x->hooks[i].id), DB_N(due_s), DB_N(x->now_s), DB_N(x->event), DB_T(x->text));
     }
     return rc;
 }
@@ -171,6 +175,8 @@ static enum rc note_call(struct db *db, void *ctx)
     const struct question *x = ctx;
     enum rc rc = x->due_s > 0 ? db_exec(db, "UPDATE webhook_call SET due_s = $1, tries = tries + 1 WHERE id = $2", DB_N(x->due_s), DB_N(x->call->id))
                               : db_exec(db, "DELETE FROM webhook_call WHERE id = $1", DB_N(x->call->id));
+    if (rc == RC_OK && x->due_s > 0)
+        rc = db_exec(db, "UPDATE webhook_call SET due_s = $1 WHERE hook = $2 AND due_s < $1", DB_N(x->due_s), DB_N(x->call->hook));
     if (rc == RC_OK)
         rc = db_exec(db, "UPDATE webhook SET last = $1, last_s = $2 WHERE id = $3", DB_T(x->text), DB_N(x->now_s), DB_N(x->call->hook));
     return rc;

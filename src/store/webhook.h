@@ -35,7 +35,7 @@ struct webhook_call {
 };
 /* Calls due at now_s, by time, up to max; *next_s: when the next one is, INT64_MAX: none. */
 enum rc webhook_due(struct store *s, int64_t now_s, size_t max, struct arena *a, struct webhook_call **out, size_t *n, int64_t *next_s);
-/* What came of one: again at due_s, or (0) done with. */
+/* What came of one: again at due_s, as all others of that hook then, or (0) done with. */
 enum rc webhook_called(struct store *s, const struct webhook_call *c, struct view last, int64_t now_s, int64_t due_s);
 
 #endif

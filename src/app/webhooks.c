@@ -1,0 +1,240 @@
+#include "app/webhooks.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "store/suppression.h"
+#include "sys/board.h"
+#include "sys/thread.h"
+
+#define CALLS_ARENA (8u << 20)
+
+struct webhooks {
+    pthread_t thread;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t changed;
+    struct webhooks_settings set;
+    bool wanted; /* there may be new calls */
+};
+
+/* --- what is told --- */
+
+static json_t *text(struct view v)
+{
+    json_t *j = json_stringn(v.p ? v.p : "", v.n);
+    struct buf clean;
+    if (j)
+        return j;
+    buf_init(&clean, v.n * 3 + 1);
+    utf8_clean(v, &clean);
+    j = json_stringn(clean.p ? clean.p : "", clean.n);
+    buf_clear(&clean);
+    return j;
+}
+
+static const char *event_name(enum webhook_event e)
+{
+    return e == WEBHOOK_DELIVERED ? "delivered" : e == WEBHOOK_DEFERRED ? "deferred" : e == WEBHOOK_BOUNCED ? "bounced" : "complained";
+}
+
+static json_t *event_json(enum webhook_event event, const struct queue_fate *f, int64_t now_s)
+{
+    char id[24], at[32] = "";
+    time_t now = (time_t)now_s;
+    struct tm tm;
+    snprintf(id, sizeof id, "%llx", (unsigned long long)f->message);
+    if (gmtime_r(&now, &tm))
+        strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "event", event_name(event), "at", at, "id", id, "sender", text(f->sender),
+                     "recipient", text(f->recipient), "status", text(f->status), "reply", text(f->reply), "mx", text(f->mx));
+}
+
+static void tell(struct webhooks *w, uint64_t account, enum webhook_event event, const struct queue_fate *f)
+{
+    const int64_t now_s = clock_real_s();
+    size_t n = 0;
+    json_t *j = event_json(event, f, now_s);
+    char *body = j ? json_dumps(j, JSON_COMPACT) : NULL;
+    json_decref(j);
+    enum rc rc = body ? webhook_tell(w->set.store, account, event, view_str(body), now_s, &n) : RC_TEMP;
+    free(body);
+    if (rc != RC_OK)
+        log_warn("webhook.lost", F_INT("account", account), F_ID("id", f->message), F_CSTR("event", event_name(event)), F_CSTR("reason", rc_name(rc)));
+    if (n == 0)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->wanted = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void suppress(struct webhooks *w, uint64_t account, struct view address, enum suppression_kind kind, struct view reason)
+{
+    const struct suppression x = {.address = address, .kind = kind, .reason = reason, .since_s = clock_real_s()};
+    enum rc rc = suppression_add(w->set.store, account, &x);
+    if (rc == RC_OK)
+        log_info("suppression.added", F_INT("account", account), F_VIEW("address", address),
+                 F_CSTR("kind", kind == SUPPRESSED_BOUNCE ? "bounce" : "complaint"), F_VIEW("reason", reason));
+    else
+        log_warn("suppression.failed", F_INT("account", account), F_VIEW("address", address), F_CSTR("reason", rc_name(rc)));
+}
+
+/* RFC 3463 §3.2: the address itself is what is wrong. Where the sender's is (5.1.7, 5.1.8) the recipient can do nothing for it. */
+static bool is_dead_address(struct view status)
+{
+    return view_starts(status, VIEW("5.1.")) && !view_eq(status, VIEW("5.1.7")) && !view_eq(status, VIEW("5.1.8"));
+}
+
+void webhooks_fate(void *webhooks, const struct queue_fate *f)
+{
+    struct webhooks *w = webhooks;
+    if (f->account == 0) /* from outside: its sender is told by mail */
+        return;
+    if (f->kind == FATE_BOUNCED && is_dead_address(f->status))
+        suppress(w, f->account, f->recipient, SUPPRESSED_BOUNCE, f->reply);
+    tell(w, f->account, f->kind == FATE_DELIVERED ? WEBHOOK_DELIVERED : f->kind == FATE_DEFERRED ? WEBHOOK_DEFERRED : WEBHOOK_BOUNCED, f);
+}
+
+void webhooks_complained(struct webhooks *w, uint64_t account, struct view sender, struct view recipient, struct view reason)
+{
+    const struct queue_fate f = {.account = account, .sender = sender, .recipient = recipient, .reply = reason};
+    suppress(w, account, recipient, SUPPRESSED_COMPLAINT, reason);
+    tell(w, account, WEBHOOK_COMPLAINED, &f);
+}
+
+/* --- the calls --- */
+
+static int64_t wait_s(unsigned tries)
+{
+    int64_t wait = WEBHOOKS_FIRST_S;
+    for (unsigned i = 0; i < tries && wait < WEBHOOKS_LONGEST_S; i++)
+        wait *= 3;
+    return wait < WEBHOOKS_LONGEST_S ? wait : WEBHOOKS_LONGEST_S;
+}
+
+/* False: the hook does not answer now, and its other calls wait as long. */
+static bool make_call(struct webhooks *w, const struct webhooks_settings *set, const struct webhook_call *c)
+{
+    char why[WEBHOOK_WHY_MAX] = "";
+    const int64_t now_s = clock_real_s();
+    const struct webhook_post p = {.dns = set->dns, .trust = set->trust, .allow_private = set->allow_private, .stop = &w->stop, .url = c->url,
+                                   .secret = c->secret, .body = c->body, .now_s = now_s};
+    enum rc rc = webhook_post(&p, why);
+    if (atomic_load(&w->stop) && rc != RC_OK)
+        return false; /* it was cut off: another time */
+    const bool again = rc == RC_TEMP && c->tries + 1 < WEBHOOKS_TRIES && now_s - c->made_s < WEBHOOKS_KEEP_S;
+    board_count(BOARD_WEBHOOKS, rc == RC_OK ? "ok" : again ? "failed" : "dropped");
+    if (rc != RC_OK)
+        log_info(again ? "webhook.failed" : "webhook.dropped", F_INT("hook", c->hook), F_VIEW("url", c->url), F_INT("tries", c->tries + 1),
+                 F_CSTR("reason", why));
+    if (webhook_called(set->store, c, view_str(why), now_s, again ? now_s + wait_s(c->tries) : 0) != RC_OK)
+        log_warn("webhook.trouble", F_INT("hook", c->hook), F_CSTR("reason", "what came of it could not be kept: it is called again"));
+    return rc == RC_OK;
+}
+
+static bool is_resting(const struct webhook_call *calls, const bool *failed, size_t n, uint64_t hook)
+{
+    for (size_t i = 0; i < n; i++)
+        if (failed[i] && calls[i].hook == hook)
+            return true;
+    return false;
+}
+
+/* All that is due; gives when the next one is, in monotonic milliseconds. */
+static int64_t make_calls(struct webhooks *w, const struct webhooks_settings *set)
+{
+    struct arena a;
+    struct webhook_call *calls;
+    size_t n = WEBHOOKS_BATCH;
+    int64_t next_s = INT64_MAX;
+    arena_init(&a, CALLS_ARENA);
+    while (n == WEBHOOKS_BATCH && !atomic_load(&w->stop)) {
+        const int64_t now_s = clock_real_s();
+        arena_reset(&a);
+        if (webhook_due(set->store, now_s, WEBHOOKS_BATCH, &a, &calls, &n, &next_s) != RC_OK) {
+            next_s = now_s + WEBHOOKS_FIRST_S;
+            break;
+        }
+        bool failed[WEBHOOKS_BATCH] = {false};
+        for (size_t i = 0; i < n && !atomic_load(&w->stop); i++)
+            failed[i] = !is_resting(calls, failed, i, calls[i].hook) && !make_call(w, set, &calls[i]);
+        if (n > 0 && n < WEBHOOKS_BATCH) /* what failed has a new time */
+            n = WEBHOOKS_BATCH;
+    }
+    arena_clear(&a);
+    return next_s == INT64_MAX ? NO_DEADLINE : deadline_in((next_s - clock_real_s()) * 1000 + 500);
+}
+
+static void run(void *arg)
+{
+    struct webhooks *w = arg;
+    int64_t next_ms = 0;
+    pthread_mutex_lock(&w->lock);
+    while (!atomic_load(&w->stop)) {
+        if (!w->wanted && clock_mono_ms() < next_ms) {
+            thread_cond_wait(&w->changed, &w->lock, next_ms);
+            continue;
+        }
+        w->wanted = false;
+        struct webhooks_settings set = w->set;
+        set.trust = tls_client_ref(w->set.trust);
+        pthread_mutex_unlock(&w->lock);
+        next_ms = make_calls(w, &set);
+        tls_client_free(set.trust);
+        pthread_mutex_lock(&w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* --- life --- */
+
+enum rc webhooks_new(const struct webhooks_settings *set, struct webhooks **out)
+{
+    struct webhooks *w = calloc(1, sizeof *w);
+    *out = NULL;
+    if (!w)
+        return RC_TEMP;
+    pthread_mutex_init(&w->lock, NULL);
+    thread_cond_init(&w->changed);
+    w->set = *set;
+    w->set.trust = tls_client_ref(set->trust);
+    enum rc rc = thread_start("webhooks", run, w, &w->thread);
+    if (rc != RC_OK) {
+        tls_client_free(w->set.trust);
+        free(w);
+        return rc;
+    }
+    *out = w;
+    return RC_OK;
+}
+
+void webhooks_reload(struct webhooks *w, const struct webhooks_settings *set)
+{
+    pthread_mutex_lock(&w->lock);
+    struct tls_client *old = w->set.trust;
+    w->set = *set;
+    w->set.trust = tls_client_ref(set->trust);
+    pthread_mutex_unlock(&w->lock);
+    tls_client_free(old);
+}
+
+void webhooks_free(struct webhooks *w)
+{
+    if (!w)
+        return;
+    atomic_store(&w->stop, true);
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    tls_client_free(w->set.trust);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->changed);
+    free(w);
+}

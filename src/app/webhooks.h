@@ -1,0 +1,35 @@
+/* app/webhooks: tells those who sent a message what became of it: rows of store/webhook.h, called on a thread of the mta process; and
+ * remembers addresses that do not exist for those who send over HTTP (store/suppression.h).
+ * Calls that fail come again after longer and longer waits, for WEBHOOKS_TRIES times; each is made at least once, and perhaps twice. */
+#ifndef APP_WEBHOOKS_H
+#define APP_WEBHOOKS_H
+
+#include "app/webhook_post.h"
+#include "queue/queue.h"
+#include "store/webhook.h"
+
+#define WEBHOOKS_TRIES     10
+#define WEBHOOKS_FIRST_S   5
+#define WEBHOOKS_LONGEST_S 14400
+#define WEBHOOKS_KEEP_S    (2 * 86400) /* what is older by then is not told any more */
+#define WEBHOOKS_BATCH     50
+
+struct webhooks;
+struct webhooks_settings {
+    struct store *store;
+    struct dns *dns;
+    struct tls_client *trust; /* counted */
+    bool allow_private;
+};
+/* Starts the thread. RC_TEMP. */
+enum rc webhooks_new(const struct webhooks_settings *set, struct webhooks **out);
+void webhooks_reload(struct webhooks *w, const struct webhooks_settings *set);
+/* Waits for the call under way, which is cut short. Accepts NULL. */
+void webhooks_free(struct webhooks *w);
+
+/* A queue_fate_fn; ctx is struct webhooks *. Store; does not wait for the network. */
+void webhooks_fate(void *w, const struct queue_fate *f);
+/* The owner of `recipient` complained of a message from this account. */
+void webhooks_complained(struct webhooks *w, uint64_t account, struct view sender, struct view recipient, struct view reason);
+
+#endif
