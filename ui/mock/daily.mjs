@@ -5,10 +5,10 @@ const minutes = (top, seed) => wave(60, top, seed).map((n, i) => ({ minute: ago(
 
 const domains = [
   { domain: 'ici.test', created: ago(86400 * 200), accounts: 5, aliases: 4, mta_sts: { mode: 'enforce', id: '20260801T000000' }, health: { good: 24, note: 2, warn: 0, bad: 0, unknown: 0, made: ago(3000) },
-    keys: [{ selector: 'r2026c', algorithm: 'RSA 2048', state: 'active', created: ago(86400 * 40) }, { selector: 'e2026c', algorithm: 'Ed25519', state: 'active', created: ago(86400 * 40) },
-      { selector: 'r2026b', algorithm: 'RSA 2048', state: 'retired', created: ago(86400 * 130) }] },
+    keys: [{ selector: 'r2026c', algorithm: 'rsa', state: 'active', created: ago(86400 * 40) }, { selector: 'e2026c', algorithm: 'ed25519', state: 'active', created: ago(86400 * 40) },
+      { selector: 'r2026b', algorithm: 'rsa', state: 'retired', created: ago(86400 * 130) }] },
   { domain: 'atelier.test', created: ago(86400 * 90), accounts: 1, aliases: 1, mta_sts: { mode: 'testing', id: '20261101T000000' }, health: { good: 19, note: 3, warn: 2, bad: 1, unknown: 0, made: ago(3000) },
-    keys: [{ selector: 'r2026c', algorithm: 'RSA 2048', state: 'active', created: ago(86400 * 40) }] },
+    keys: [{ selector: 'r2026c', algorithm: 'rsa', state: 'active', created: ago(86400 * 40) }] },
   { domain: 'verger.test', created: ago(3600), accounts: 0, aliases: 0, mta_sts: { mode: 'none', id: '' }, health: null, keys: [] },
 ];
 const accounts = [
@@ -50,7 +50,7 @@ const trace = [
     { at: ago(8999), event: 'queue.mx.connected', text: '', fields: { mx: 'mx1.labas.test', address: '192.0.2.25', tls: 'TLSv1.3', reason: 'no policy: TLS where offered' } },
     { at: ago(7300), event: 'queue.deferred', text: '', fields: { to: 'yves@labas.test', mx: 'mx1.labas.test', reply: '451 4.7.1 Greylisted, please come back in a few minutes' } },
     { at: ago(3690), event: 'queue.deferred', text: '', fields: { to: 'zoe@labas.test', mx: 'mx2.labas.test', reply: '452 4.2.2 The mailbox of zoe is full' } }] },
-  { id: '2ee9', session: '9a2', sender: 'ceo@ici.test', recipients: ['anne@ici.test'], peer: '203.0.113.99', began: ago(50000), result: 'rejected', steps: [
+  { id: '2ee9', session: '9a2', sender: 'ceo@ici.test', recipients: ['anne@ici.test'], peer: '203.0.113.99', began: ago(50000), result: 'refused', steps: [
     { at: ago(50000), event: 'smtp.message.rejected', text: '', fields: { peer: '203.0.113.99', helo: 'localhost', spf: 'fail', dkim: 'none', dmarc: 'fail', policy: 'reject', code: 550, reason: 'the domain of the author asks to refuse what fails DMARC' } }] },
 ];
 let apps = [
@@ -91,7 +91,7 @@ export const routes = {
     sessions: [{ service: 'imaps', peer: '198.51.100.7', account: 'bert@ici.test', since: ago(4000), tls: 'TLSv1.3' }, { service: 'smtp', peer: '203.0.113.25', account: '', since: ago(3), tls: 'TLSv1.3' },
       { service: 'smtp', peer: '203.0.113.180', account: '', since: ago(1), tls: '' }, { service: 'submissions', peer: '198.51.100.9', account: 'anne@ici.test', since: ago(20), tls: 'TLSv1.3' }],
     rates: { received: minutes(24, 0), sent: minutes(8, 1), deferred: minutes(2, 2), bounced: minutes(1, 3), logins: minutes(14, 4), refused: minutes(30, 5) },
-    processes: ['parent', 'vault', 'mta', 'access'].map((name, i) => ({ name, pid: 4411 + i, since: ago(86400 * 12), memory: 9e6 * (i + 1) })),
+    processes: ['parent', 'vault', 'mta', 'access'].map((name, i) => ({ name, pid: 4411 + i, since: ago(86400 * 12), starts: 1 })),
   }),
   'GET /log': () => ({ log: [
     { at: ago(5), level: 'info', process: 'mta', event: 'smtp.session.end', fields: { sid: '9e1', peer: '203.0.113.180', helo: 'localhost', mails: 0, errors: 1, last: 'AUTH' } },

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   }
   /** A sentence for people: by the code where there is one, by the kind of failure otherwise. */
   get text() {
-    for (const key of ['error.' + this.code, 'error.' + this.status]) if (has(key)) return t(key);
+    for (const key of [this.field && 'error.field.' + this.field, 'error.' + this.code, 'error.' + this.status]) if (has(key)) return t(key);
     return t(this.status >= 500 ? 'error.server' : 'error.refused');
   }
 }

@@ -38,6 +38,9 @@ export function relative(at, now = Date.now()) {
   }
 }
 
+/** The last second of a day, where a list is asked for up to it. */
+export const dayEnd = (d) => (d ? d + 'T23:59:59Z' : d);
+
 /** A span: "1.2 s", "3 min" */
 export function span(seconds) {
   if (seconds < 1) return t('unit.ms', { n: Math.round(seconds * 1000) });

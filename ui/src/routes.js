@@ -15,7 +15,7 @@ export const routes = [
   { path: '/aliases', page: () => import('./pages/aliases.jsx'), right: 'owner' },
 
   { path: '/settings', page: () => import('./pages/settings.jsx'), right: 'operator' },
-  { path: '/audit', page: () => import('./pages/audit.jsx'), right: 'operator' },
+  { path: '/audit', page: () => import('./pages/audit.jsx'), right: 'owner' },
 
   { path: '/account', page: () => import('./pages/account.jsx'), right: 'user' },
   { path: '/app-passwords', page: () => import('./pages/app_passwords.jsx'), right: 'user' },
@@ -77,7 +77,7 @@ export const menu = [
     items: [
       { path: '/settings', label: 'menu.settings', icon: 'settings', right: 'operator' },
       { path: '/log', label: 'menu.log', icon: 'log', right: 'operator' },
-      { path: '/audit', label: 'menu.audit', icon: 'audit', right: 'operator' },
+      { path: '/audit', label: 'menu.audit', icon: 'audit', right: 'owner' },
     ],
   },
   {

@@ -1,4 +1,5 @@
 import { useList } from '../data.js';
+import { dayEnd } from '../format.js';
 import { has, t } from '../i18n.js';
 import { Address } from '../parts/address.jsx';
 import { Card } from '../parts/card.jsx';
@@ -11,7 +12,7 @@ import { setQuery } from '../router.js';
 
 /** Who changed what. */
 export default function Audit({ query }) {
-  const list = useList('/audit', 'audit', { from: query.from, to: query.to });
+  const list = useList('/audit', 'audit', { from: query.from, to: dayEnd(query.to) });
   return (
     <Page title={t('audit.title')} lead={t('audit.lead')}>
       <Filters onChange={setQuery}>

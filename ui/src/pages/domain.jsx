@@ -61,7 +61,7 @@ export default function Domain({ domain, account }) {
                     : <AliasTable aliases={a.aliases} />)}
                 </Loaded>
               </Card>
-              <Keys keys={d.keys ?? []} />
+              <Keys domain={domain} keys={d.keys ?? []} onDone={list.reload} />
             </>
           );
         }}
@@ -88,14 +88,21 @@ function Policy({ d, onDone }) {
   );
 }
 
-const KEY_MARKS = { active: 'good', next: 'note', pending: 'note', retired: 'unknown' };
-function Keys({ keys }) {
+const KEY_MARKS = { active: 'good', next: 'note', retired: 'unknown' };
+const ALGORITHMS = { rsa: 'RSA', ed25519: 'Ed25519' };
+
+function Keys({ domain, keys, onDone }) {
+  const make = async () => {
+    await api.post(`/domains/${api.seg(domain)}/keys`);
+    say(t('domain.keys_made'));
+    onDone();
+  };
   return (
-    <Card flush title={t('domain.keys')} lead={t('domain.keys_lead')}>
+    <Card flush title={t('domain.keys')} lead={t('domain.keys_lead')} actions={<Button icon="key" onClick={make}>{t('domain.keys_make')}</Button>}>
       {keys.length === 0 ? <Notice mark="warn">{t('domain.no_keys')}</Notice> : (
         <Table caption={t('domain.keys')} rows={keys} row={(k) => k.selector} columns={[
           { key: 'selector', label: t('domain.selector'), main: true, show: (k) => <code>{k.selector}</code> },
-          { key: 'algorithm', label: t('domain.algorithm') },
+          { key: 'algorithm', label: t('domain.algorithm'), show: (k) => ALGORITHMS[k.algorithm] ?? k.algorithm },
           { key: 'state', label: t('domain.state'), show: (k) => <Mark mark={KEY_MARKS[k.state] ?? 'note'}>{t(`key.${k.state}`)}</Mark> },
           { key: 'created', label: t('domain.made'), show: (k) => <Time at={k.created} as="moment" /> },
         ]} />

@@ -1,5 +1,5 @@
 import { useData } from '../data.js';
-import { bytes, number } from '../format.js';
+import { number } from '../format.js';
 import { t } from '../i18n.js';
 import { Address } from '../parts/address.jsx';
 import { Card, Grid } from '../parts/card.jsx';
@@ -17,12 +17,12 @@ export default function Live() {
   return (
     <Page title={t('live.title')} lead={t('live.lead')}>
       <Loaded of={live}>
-        {({ sessions, rates, processes }) => (
+        {({ sessions, sessions_total, rates, processes }) => (
           <>
             <Grid small three>
               {RATES.filter(([name]) => rates[name]).map(([name, mark]) => <Rate key={name} name={name} mark={mark} minutes={rates[name]} />)}
             </Grid>
-            <Card flush title={t('live.sessions')} lead={t('live.sessions_lead', { n: sessions.length })}>
+            <Card flush title={t('live.sessions')} lead={t('live.sessions_lead', { n: sessions_total ?? sessions.length })}>
               {sessions.length === 0 ? <Empty icon="live" title={t('live.none')}>{t('live.none_hint')}</Empty> : (
                 <Table caption={t('live.sessions')} rows={sessions} row={(s, i) => s.id ?? i} columns={[
                   { key: 'service', label: t('live.service'), main: true, show: (s) => s.service.toUpperCase() },
@@ -39,7 +39,7 @@ export default function Live() {
                   { key: 'name', label: t('live.process'), main: true },
                   { key: 'pid', label: t('live.pid'), show: (p) => String(p.pid) },
                   { key: 'since', label: t('live.since'), show: (p) => <Time at={p.since} /> },
-                  { key: 'memory', label: t('live.memory'), number: true, show: (p) => (p.memory ? bytes(p.memory) : '') },
+                  { key: 'starts', label: t('live.starts'), number: true },
                 ]} />
               </Card>
             )}

@@ -1,4 +1,5 @@
 import { useList } from '../data.js';
+import { dayEnd } from '../format.js';
 import { t } from '../i18n.js';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
@@ -14,7 +15,7 @@ const MARKS = { error: 'bad', warn: 'warn', warning: 'warn', info: 'note', debug
 /** What the server wrote down. */
 export default function Log({ query }) {
   const { q, event, level, from, to } = query;
-  const list = useList('/log', 'log', { q, event, level, from, to });
+  const list = useList('/log', 'log', { q, event, level, from, to: dayEnd(to) });
   return (
     <Page title={t('log.title')} lead={t('log.lead')} actions={<Button icon="retry" onClick={list.reload}>{t('ui.reload')}</Button>}>
       <Filters onChange={setQuery}>

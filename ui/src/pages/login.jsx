@@ -73,11 +73,11 @@ function ByPassword({ onEnter }) {
   );
 }
 
-/** Alone; or after the password, when a touch is enough. */
+/** `first`: address and password, where the passkey is the second proof. */
 function ByPasskey({ onEnter, first }) {
   if (!canPasskeys()) return null;
   const enter = async () => {
-    const begun = await api.post('/session/passkey/begin', first ?? {});
+    const begun = await api.post('/session/passkey/begin', first);
     const proof = await proveWithPasskey(begun);
     if (proof) onEnter((await api.post('/session/passkey', proof)).account);
   };

@@ -36,9 +36,18 @@ function Totp({ account }) {
       <p class="actions">
         {account.totp ? <Button icon="trash" onClick={() => setStep('off')}>{t('totp.switch_off')}</Button>
           : <Button icon="shield" onClick={async () => setStep(await api.post('/me/totp'))}>{t('totp.switch_on')}</Button>}
+        {(account.totp || account.passkeys > 0) && <Button icon="retry" onClick={() => setStep('again')}>{t('totp.again')}</Button>}
       </p>
       {step?.uri && <TotpNew step={step} onClose={close} onDone={setStep} />}
       {step?.recovery && <Recovery codes={step.recovery} onClose={close} />}
+      {step === 'again' && (
+        <Dialog title={t('totp.again')} onClose={close}>
+          <p>{t('totp.again_text')}</p>
+          <Form submit={t('totp.again')} onCancel={close} onSubmit={async ({ password }) => setStep(await api.post('/me/recovery', { password }))}>
+            <Field label={t('login.password')} name="password" type="password" autocomplete="current-password" required autoFocus />
+          </Form>
+        </Dialog>
+      )}
       {step === 'off' && (
         <Dialog title={t('totp.switch_off')} onClose={close}>
           <p>{t('totp.off_text')}</p>
@@ -51,12 +60,13 @@ function Totp({ account }) {
   );
 }
 
-/** Shown once: with the first second factor. */
+/** Codes for the day the phone is lost; and what changes for mail programs, said when it does. */
 function Recovery({ codes, onClose }) {
   return (
     <Dialog title={t('totp.recovery')} onClose={onClose}>
       <Notice mark="warn">{t('totp.recovery_text')}</Notice>
       <ul class="codes">{codes.map((code) => <li key={code}><code>{code}</code></li>)}</ul>
+      <p>{t('totp.programs')} <a href="#/app-passwords">{t('menu.app_passwords')}</a></p>
       <div class="form-foot">
         <Button kind="main" onClick={onClose}>{t('ui.done')}</Button>
         <Button icon="copy" onClick={() => copyText(codes.join('\n'))}>{t('ui.copy')}</Button>
@@ -92,13 +102,14 @@ function Passkeys() {
   const ask = useConfirm();
   const done = () => { list.reload(); session.refresh(); };
   const add = async ({ name }) => {
-    const made = await makePasskey(await api.post('/me/passkeys/begin', { name }));
+    const credential = await makePasskey(await api.post('/me/passkeys/begin'));
     setNaming(false);
-    if (!made) return;
-    const { recovery } = await api.post('/me/passkeys', { ...made, name });
-    if (recovery) setCodes(recovery);
+    if (!credential) return;
+    const answer = await api.post('/me/passkeys', { ...credential, name });
     say(t('passkey.added'));
-    done();
+    list.reload();
+    if (answer?.recovery) setCodes(answer.recovery);
+    else session.refresh();
   };
   const remove = (p) => ask.now({
     title: t('passkey.remove_title', { name: p.name }), text: t('passkey.remove_text'), button: t('ui.remove'),
@@ -129,7 +140,7 @@ function Passkeys() {
           </Form>
         </Dialog>
       )}
-      {codes && <Recovery codes={codes} onClose={() => setCodes(null)} />}
+      {codes && <Recovery codes={codes} onClose={() => { setCodes(null); session.refresh(); }} />}
       {ask.dialog}
     </Card>
   );

@@ -1,5 +1,5 @@
 import { useList } from '../data.js';
-import { span } from '../format.js';
+import { dayEnd, span } from '../format.js';
 import { has, t } from '../i18n.js';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
@@ -12,12 +12,12 @@ import { Timeline } from '../parts/timeline.jsx';
 import { setQuery } from '../router.js';
 
 const NAMES = ['recipient', 'sender', 'id', 'from', 'to'];
-const MARKS = { delivered: 'good', sent: 'good', received: 'good', waiting: 'note', deferred: 'warn', held: 'warn', bounced: 'bad', rejected: 'bad', removed: 'bad', dropped: 'bad' };
+const MARKS = { delivered: 'good', accepted: 'note', deferred: 'warn', bounced: 'bad', refused: 'bad', removed: 'bad' };
 
 /** What happened to a message, from the connection to the folder. */
 export default function Trace({ query }) {
   const wanted = Object.fromEntries(NAMES.map((n) => [n, query[n]]));
-  const list = useList('/trace', 'trace', { ...wanted, limit: 20 });
+  const list = useList('/trace', 'trace', { ...wanted, to: dayEnd(query.to), limit: 20 });
   const search = (e) => {
     e.preventDefault();
     setQuery(Object.fromEntries(new FormData(e.currentTarget)));
@@ -28,7 +28,7 @@ export default function Trace({ query }) {
         <form class="filters even" role="search" aria-label={t('trace.title')} onSubmit={search}>
           <Field label={t('trace.recipient')} name="recipient" type="search" defaultValue={query.recipient} placeholder="bert@example.org" />
           <Field label={t('trace.sender')} name="sender" type="search" defaultValue={query.sender} placeholder="anne@example.org" />
-          <Field label={t('trace.id')} name="id" type="search" defaultValue={query.id} />
+          <Field label={t('trace.id')} name="id" type="search" defaultValue={query.id} placeholder="2f1a" />
           <Field label={t('trace.from')} name="from" type="date" defaultValue={query.from} />
           <Field label={t('trace.to')} name="to" type="date" defaultValue={query.to} />
           <Button kind="main" icon="search" type="submit">{t('trace.search')}</Button>
