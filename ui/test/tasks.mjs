@@ -26,6 +26,11 @@ async function logIn(h, address = who.address, password = who.password) {
   await h.press(h.button('Log in'));
 }
 
+async function logOut(h) {
+  if (h.how === 'phone') await h.press(h.button('Menu'));
+  await h.press(h.button('Log out', h.page.getByRole('navigation')).first());
+}
+
 const tasks = {
   async 'log in, after a wrong password'(h) {
     if (!site) return;
@@ -199,7 +204,7 @@ const tasks = {
     await h.press(h.button('Done', codes));
     if (!site) return;
     await h.button('Switch off').waitFor();
-    await h.press(h.button('Log out', h.page.getByRole('navigation')).first());
+    await logOut(h);
     await logIn(h);
     await h.fill(h.field('Code'), recovery[0]);
     await h.press(h.button('Log in'));
@@ -223,9 +228,9 @@ const tasks = {
     const d = h.dialog('Add a passkey');
     await h.fill(h.field('Name', d), name);
     await h.press(h.button('Go on', d));
-    await h.said('The passkey was added.');
-    if (h.how === 'phone') await h.press(h.button('Menu'));
-    await h.press(h.button('Log out', h.page.getByRole('navigation')).first());
+    await h.press(h.button('Done', h.dialog('Your recovery codes')));
+    await h.row(name).waitFor();
+    await logOut(h);
     await h.press(h.button('Use a passkey'));
     await h.row(name).waitFor();
     await h.press(h.button(`Remove “${name}”`));
@@ -254,8 +259,7 @@ const tasks = {
   },
 
   async 'log out'(h) {
-    if (h.how === 'phone') await h.press(h.button('Menu'));
-    await h.press(h.button('Log out', h.page.getByRole('navigation')).first());
+    await logOut(h);
     await h.title('Log in to Facteur');
   },
 };
