@@ -5,11 +5,12 @@ import json
 import os
 import re
 import signal
+import smtplib
 import sys
 import time
 
 import lab as lab_module
-from lab import IS_ROOT, PORTS, SHIFT
+from lab import IS_ROOT, PORTS, SERVICES, SHIFT
 
 BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
 
@@ -48,12 +49,46 @@ def judge(server, message, ip, helo, mail_from):
             say("  %s: %s (%s)" % (name.upper(), one["result"], one["reason"]))
 
 
+PEOPLE = (("anne", "operator", "sees and changes everything"), ("claire", "owner", "looks after ici.test"), ("emil", "user", "sees their own pages"))
+
+
+def letter(sender, recipient, subject):
+    return "From: %s\r\nTo: %s\r\nSubject: %s\r\n\r\nBonjour!\r\n" % (sender, recipient, subject)
+
+
+def fill(lab, ici, labas):
+    """Mail of all kinds, so that the pages have something to show."""
+    for name, role, _ in PEOPLE:
+        if name != "anne":
+            ici.account(name + "@ici.test")
+        ici.run("account", "role", name + "@ici.test", role)
+    ici.run("alias", "add", "info@ici.test", "claire@ici.test")
+    ici.run("alias", "add", "team@ici.test", "anne@ici.test", "claire@ici.test", "emil@ici.test")
+    lab.domain("deaf.test", "mx.deaf.test", lab.net + "200")  # where nobody listens
+    with labas.submission("bert@labas.test") as s:
+        for recipient, subject in (("team@ici.test", "Minutes of Tuesday"), ("info@ici.test", "A question"), ("anne@ici.test", "Photos"),
+                                   ("emil@ici.test", "Apples")):
+            s.sendmail("bert@labas.test", [recipient], letter("bert@labas.test", recipient, subject))
+    with ici.submission("emil@ici.test") as s:
+        for recipient, subject in (("bert@labas.test", "Re: Apples"), ("office@deaf.test", "To a server that does not answer")):
+            s.sendmail("emil@ici.test", [recipient], letter("emil@ici.test", recipient, subject))
+    try:
+        ici.send("anne@labas.test", ["anne@ici.test"], letter("ceo@ici.test", "anne@ici.test", "A forged letter"))
+    except smtplib.SMTPException:
+        pass  # refused at the door, as it should be
+    ici.wait_messages("anne@ici.test", 2)
+    m = ici.imap("anne@ici.test", folder="INBOX")
+    m.store("1", "+FLAGS", "\\Deleted")
+    m.expunge()
+    m.logout()
+
+
 def main():
     once = "--once" in sys.argv[1:]
     say("%sA small internet on this machine%s" % (BOLD, PLAIN))
     lab = lab_module.Lab(fixed=("127.0.0.", "127.0.0.1", 5300 + SHIFT))
     try:
-        ici = lab.facteur("ici.test", accounts=("anne",))
+        ici = lab.facteur("ici.test", accounts=("anne",), listen=SERVICES + ["http", "https"])
         labas = lab.facteur("labas.test", accounts=("bert",))
         for server, domain in ((ici, "ici.test"), (labas, "labas.test")):
             lab.dns.load(server.run("dns", domain))
@@ -73,7 +108,11 @@ def main():
         if once:
             return 0
 
-        say("\n%sTry it yourself%s (accounts anne@ici.test and bert@labas.test, password: secret)" % (BOLD, PLAIN))
+        fill(lab, ici, labas)
+        say("\n%sTry it yourself%s (every password is: secret)" % (BOLD, PLAIN))
+        say("  %sthe pages: http://%s%s/admin/%s" % (BOLD, ici.ip, ":%d" % PORTS["http"] if SHIFT else "", PLAIN))
+        for name, role, does in PEOPLE:
+            say("    %-16s %s: %s" % (name + "@ici.test", role, does))
         for server, user in ((ici, "anne@ici.test"), (labas, "bert@labas.test")):
             say("  %s: IMAP %s port %d (TLS), submission %s port %d (TLS), POP3 port %d (TLS)" % (
                 user, server.ip, PORTS["imaps"], server.ip, PORTS["submissions"], PORTS["pop3s"]))
