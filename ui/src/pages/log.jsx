@@ -33,9 +33,8 @@ export default function Log({ query }) {
             <Table caption={t('log.title')} rows={list.rows} row={(r, i) => i} more={list.more} columns={[
               { key: 'at', label: t('log.at'), show: (l) => <Time at={l.at} as="exact" /> },
               { key: 'level', label: t('log.level'), show: (l) => <Mark mark={MARKS[l.level] ?? 'note'}>{t(`log.is_${l.level}`)}</Mark> },
-              { key: 'event', label: t('log.event'), main: true, show: (l) => <code>{l.event}</code> },
+              { key: 'event', label: t('log.event'), main: true, show: (l) => <><code>{l.event}</code><Fields fields={l.fields} /></> },
               { key: 'process', label: t('live.process') },
-              { key: 'fields', label: t('log.fields'), value: false, show: (l) => <Fields fields={l.fields} /> },
             ]} />
           ))}
         </Loaded>
@@ -45,5 +44,5 @@ export default function Log({ query }) {
 }
 
 const Fields = ({ fields }) => (
-  <span class="fields">{Object.entries(fields ?? {}).map(([name, value]) => <code key={name}><span class="soft">{name}=</span>{String(value)}</code>)}</span>
+  <span class="fields">{Object.entries(fields ?? {}).filter(([, value]) => value !== '').map(([name, value]) => <code key={name}><span class="soft">{name}=</span>{String(value)}</code>)}</span>
 );

@@ -19,7 +19,7 @@ export default function Settings({ query }) {
       <Loaded of={found}>
         {(s) => (
           <>
-            <List settings={s.settings} q={query.q ?? ''} set={query.set === '1'} />
+            <List settings={s.settings} q={query.q ?? ''} set={query.set !== 'all'} />
             <Editor key={s.text} was={s} onDone={found.reload} />
           </>
         )}
@@ -32,12 +32,12 @@ const shown = (value) => (Array.isArray(value) ? value.join(', ') : value === nu
 
 function List({ settings, q, set }) {
   const want = q.toLowerCase();
-  const rows = settings.filter((s) => (!set || s.line) && [s.section, s.name, s.meaning].some((text) => (text ?? '').toLowerCase().includes(want)));
+  const rows = settings.filter((s) => (!set || want || s.line) && [s.section, s.name, s.meaning].some((text) => (text ?? '').toLowerCase().includes(want)));
   return (
     <>
-      <Filters onChange={(f) => setQuery({ q: f.q, set: f.set })}>
+      <Filters onChange={setQuery}>
         <Field label={t('settings.search')} name="q" type="search" defaultValue={q} />
-        <Field label={t('settings.show')} name="set" type="select" defaultValue={set ? '1' : ''} options={[['', t('settings.all')], ['1', t('settings.only_set')]]} />
+        <Field label={t('settings.show')} name="set" type="select" defaultValue={set ? '' : 'all'} options={[['', t('settings.only_set')], ['all', t('settings.all')]]} />
       </Filters>
       <Card flush>
         {rows.length === 0 ? <Empty icon="search" title={t('ui.none_found')}>{t('ui.none_found_hint')}</Empty> : (
