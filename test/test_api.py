@@ -364,3 +364,35 @@ def test_commands_are_in_the_trail(desk, who):
     desk.run("alias", "add", "info@bureau.test", "anne@bureau.test")
     last = who["operator"].get("/audit?limit=1")["audit"][0]
     assert last["who"].startswith("command:") and (last["what"], last["about"]) == ("alias.set", "info@bureau.test")
+
+
+def test_overview(desk, who):
+    op, owner = who["operator"].get("/overview"), who["owner"].get("/overview")
+    assert op["domains"] == 2 and op["queue"]["messages"] == 0 and op["accounts"] >= 4 and op["since"]
+    assert owner["domains"] == 1 and owner["queue"] is None and owner["messages"]["sent_today"] is None
+
+
+def test_quota(desk, lab, who):
+    """A full mailbox is said to be full at the door; what is on its way already waits; IMAP refuses; room brings the mail in."""
+    op, full = who["operator"], "plein@bureau.test"
+    assert op.ask("POST", "/accounts", {"address": full, "password": PASSWORD, "quota": 3000})[0] == 201
+    message = "Subject: un\r\n\r\n" + "x" * 60 * 20 + "\r\n"
+    desk.send("x@outside.test", full, message)
+    desk.wait_messages(full, 1, password=PASSWORD)
+    account, = [a for a in op.get("/accounts?domain=bureau.test")["accounts"] if a["address"] == full]
+    assert account["messages"] == 1 and 1200 < account["used"] < 3000
+    with desk.smtp() as s:
+        s.ehlo()
+        s.mail("x@outside.test", ["SIZE=4000"])
+        assert s.rcpt(full)[0] == 452
+    with desk.smtp() as s:  # without SIZE nobody knows before
+        s.ehlo()
+        s.mail("x@outside.test")
+        assert s.rcpt(full)[0] == 250 and s.data(message + "y" * 1500 + "\r\n")[0] == 250
+    desk.wait_log(r"queue.deferred .*to=%s .*4\.2\.2" % full)
+    m = desk.imap(full, PASSWORD)
+    assert m.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"z" * 3000)[0] == "NO"
+    m.logout()
+    assert op.ask("PATCH", "/accounts/" + full, {"quota": 0})[0] == 200
+    desk.run("queue", "flush")
+    desk.wait_messages(full, 2, password=PASSWORD)

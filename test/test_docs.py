@@ -98,3 +98,10 @@ def test_table_of_standards_names_what_there_is():
             assert os.path.exists(ROOT / path if path.startswith("test/") else ROOT / "src" / path), path
         for name in re.findall(r"`([a-z0-9_]{5,})`", line):
             assert re.search(r"\b%s\b" % name, tests), "no test is called %s" % name
+
+
+def test_settings_are_explained_in_french():
+    """src/app/config_words.fr has a line for each row of docs/configuration.md."""
+    rows = [line.strip("| ").split(" | ")[0].replace("`", "") for line in text("docs/configuration.md").splitlines() if line.startswith("| `")]
+    french = [line.split(": ", 1)[0] for line in text("src/app/config_words.fr").splitlines()]
+    assert len(rows) > 40 and set(rows) == set(french)

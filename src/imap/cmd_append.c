@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "imap/session.h"
 #include "store/blob.h"
+#include "store/quota.h"
 
 #define APPEND_MAX       256 /* messages in one command */
 #define APPEND_ARENA_MAX (128u << 20)
@@ -147,6 +148,16 @@ static enum rc summarise(struct append *ap, struct new_item *it)
     return rc;
 }
 
+/* RFC 9208 §4.3.1 */
+static enum rc fit_quota(const struct append *ap)
+{
+    uint64_t room, size = 0;
+    enum rc rc = quota_room(ap->s->server->store, mailbox_account(ap->s->mb), &room);
+    for (size_t i = 0; i < ap->n; i++)
+        size += ap->items[i].size;
+    return rc == RC_OK && size > room ? RC_FULL : rc;
+}
+
 static enum rc write_rows(struct append *ap, struct view *code)
 {
     struct imap_session *s = ap->s;
@@ -155,6 +166,8 @@ static enum rc write_rows(struct append *ap, struct view *code)
     struct buf set;
     enum rc rc = born && uids ? blob_sync(s->server->store) : RC_TEMP;
 
+    if (rc == RC_OK)
+        rc = fit_quota(ap);
     for (size_t i = 0; rc == RC_OK && i < ap->n; i++)
         rc = summarise(ap, &ap->items[i]);
     if (rc == RC_OK)

@@ -13,6 +13,7 @@
 #include "store/blob.h"
 #include "store/directory.h"
 #include "store/mailbox.h"
+#include "store/quota.h"
 #include "sys/board.h"
 
 #define LOCAL_BUCKETS    4096
@@ -379,9 +380,25 @@ static void run_desk(struct local *l, struct local_job *job)
         tell(l, DIRECTORY_DESK, job, rc, FOLDER_INBOX, NULL);
 }
 
+/* Takes a message's bytes off the mailbox's room, which is looked at once a batch. RC_FULL: it does not fit. */
+static enum rc take_room(struct local *l, uint64_t account, uint64_t size, uint64_t *room, bool *looked)
+{
+    if (!*looked && quota_room(l->store, account, room) != RC_OK)
+        *room = QUOTA_NONE; /* delivery says what is wrong */
+    *looked = true;
+    if (*room == QUOTA_NONE)
+        return RC_OK;
+    if (size > *room)
+        return RC_FULL;
+    *room -= size;
+    return RC_OK;
+}
+
 static void run_batch(struct local *l, uint64_t account, struct local_job *first)
 {
     struct local_job *good[LOCAL_BATCH_MAX];
+    uint64_t room = QUOTA_NONE;
+    bool looked = false;
     size_t n = 0;
     for (struct local_job *job = first; job; job = job->next) {
         if (account == DIRECTORY_DESK) {
@@ -389,6 +406,8 @@ static void run_batch(struct local *l, uint64_t account, struct local_job *first
             continue;
         }
         enum rc rc = message_prepare(l->store, job->msg);
+        if (rc == RC_OK)
+            rc = take_room(l, account, job->msg->size, &room, &looked);
         if (rc == RC_OK)
             good[n++] = job;
         else

@@ -6,6 +6,7 @@
 #include "dns/dns.h"
 #include "policy/forward.h"
 #include "store/directory.h"
+#include "store/quota.h"
 #include "sys/board.h"
 
 _Static_assert((int)SMTP_NOTIFY_NEVER == (int)NOTIFY_NEVER &&
@@ -353,6 +354,14 @@ static enum rc add_returned(struct smtp_session *s, struct mailq_rcpt *row, cons
     return rc;
 }
 
+/* A full mailbox takes no more: better said at the door than by a bounce later (RFC 3463 §3.3, X.2.2). Those of an alias come
+ * to know by the queue. */
+static bool is_full(struct smtp_session *s, const struct directory_target *t, size_t n)
+{
+    uint64_t room;
+    return n == 1 && t[0].account != 0 && quota_room(s->srv->store, t[0].account, &room) == RC_OK && (room == 0 || s->tx.mail.size > room);
+}
+
 static enum rc add_rcpt(struct smtp_session *s, const struct smtp_rcpt *r, struct mailq_rcpt *row, const char **why)
 {
     struct directory_target *t = NULL;
@@ -364,6 +373,8 @@ static enum rc add_rcpt(struct smtp_session *s, const struct smtp_rcpt *r, struc
         return add_returned(s, row, why);
     if (rc != RC_OK)
         return rc;
+    if (!foreign && is_full(s, t, n))
+        return RC_FULL;
     if (!foreign)
         return add_routed(s, row, t, n);
     return may_relay(s) ? add_remote(s, row, row->original) : RC_DENIED;
@@ -400,6 +411,7 @@ enum rc smtp_cmd_rcpt(struct smtp_session *s, struct view args)
     case RC_SYNTAX: return reject_rcpt(s, row.original, 550, "5.1.2", "No such domain can exist");
     case RC_NOTFOUND: return reject_rcpt(s, row.original, 550, "5.1.1", why ? why : "No such mailbox");
     case RC_DENIED: return reject_rcpt(s, row.original, 550, "5.7.1", why ? why : "Relaying not permitted");
+    case RC_FULL: return reject_rcpt(s, row.original, 452, "4.2.2", "The mailbox is full");
     case RC_LIMIT:
         return reject_rcpt(s, row.original, 452, "4.5.3", "Its aliases lead to too many or to themselves");
     default: return reject_rcpt(s, row.original, 451, "4.3.0", "Please try again later");

@@ -46,6 +46,7 @@ struct place {
 struct board {
     _Atomic uint64_t counts[BOARD_FAMILIES][BOARD_WORDS];
     _Atomic uint64_t minutes[BOARD_RATES][BOARD_MINUTES]; /* minute << 32 | n */
+    _Atomic uint64_t today[BOARD_RATES];                  /* day << 40 | n */
     _Atomic unsigned hint;
     struct board_process processes[BOARD_PROCESSES]; /* the parent's */
     struct place places[BOARD_SESSIONS];
@@ -63,8 +64,18 @@ enum rc board_open(void)
 
 /* --- counters --- */
 
+static void add_day(enum board_rate r, uint64_t n)
+{
+    const uint64_t day = (uint64_t)(clock_real_s() / 86400) & 0xffffff;
+    uint64_t was = atomic_load_explicit(&board->today[r], memory_order_relaxed), now;
+    do
+        now = was >> 40 == day ? was + n : day << 40 | n;
+    while (!atomic_compare_exchange_weak_explicit(&board->today[r], &was, now, memory_order_relaxed, memory_order_relaxed));
+}
+
 static void add_minute(enum board_rate r, uint64_t n)
 {
+    add_day(r, n);
     const uint64_t minute = (uint64_t)(clock_real_s() / 60) & UINT32_MAX;
     _Atomic uint64_t *at = &board->minutes[r][minute % BOARD_MINUTES];
     uint64_t was = atomic_load_explicit(at, memory_order_relaxed), now;
@@ -123,6 +134,13 @@ int64_t board_minutes(enum board_rate r, uint64_t out[BOARD_MINUTES])
         out[i] = cell >> 32 == minute ? cell & UINT32_MAX : 0;
     }
     return last;
+}
+
+uint64_t board_today(enum board_rate r)
+{
+    const uint64_t day = (uint64_t)(clock_real_s() / 86400) & 0xffffff;
+    const uint64_t cell = board ? atomic_load_explicit(&board->today[r], memory_order_relaxed) : 0;
+    return cell >> 40 == day ? cell & ((1ull << 40) - 1) : 0;
 }
 
 /* --- sessions --- */

@@ -47,6 +47,9 @@ const char *board_rate_name(enum board_rate r); /* "received" */
 /* How often in each of the last 60 minutes, the oldest first; the last is the one that runs. Gives the last one's number since 1970. */
 int64_t board_minutes(enum board_rate r, uint64_t out[BOARD_MINUTES]);
 
+/* How often since midnight UTC, or since the server began. */
+uint64_t board_today(enum board_rate r);
+
 /* --- sessions --- */
 struct board_session {
     char service[16], peer[48], account[128], tls[12]; /* account, tls: "" none */

@@ -21,6 +21,7 @@ static const struct api_route *const areas[] = {
     api_self_routes,
     api_factor_routes,
     api_passkey_routes,
+    api_overview_routes,
     api_people_routes,
     api_records_routes,
     api_settings_routes,

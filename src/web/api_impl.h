@@ -7,7 +7,7 @@
 #define API_COOKIE "facteur_session"
 #define API_TOKEN  32 /* random bytes of a session's token or a link's; base64url in the cookie */
 
-extern const struct api_route api_openapi_routes[], api_me_routes[];
+extern const struct api_route api_openapi_routes[], api_me_routes[], api_overview_routes[];
 
 /* Who Authorization: Basic proves, into c->who, for a route that lets it (SASL_DONE). SASL_MALFORMED: there is no such field. *delay_ms: so
  * long is a refusal to be held back. */
