@@ -127,8 +127,15 @@ def test_scram_takes_them_even_after_the_own_password_has_changed(ici, passwords
 
 def test_one_that_is_removed_opens_nothing(ici, passwords):
     gone = passwords["read"]
+    idle, busy = (ici.imap(ANNE, gone["password"]) for _ in range(2))
+    idle.select("INBOX", readonly=True)
+    idle.send(b"i IDLE\r\n")
+    assert idle.readline().startswith(b"+")
     ici.run("account", "app-password", "remove", ANNE, str(gone["id"]))
     assert gone["id"] not in listed(ici)
+    assert idle.readline().startswith(b"* BYE")  # a lost telephone hears no more
+    with pytest.raises(imaplib.IMAP4.abort):
+        busy.noop()
     with pytest.raises(imaplib.IMAP4.error):
         ici.imap(ANNE, gone["password"])
     ici.imap(ANNE, passwords["all"]["password"]).logout()

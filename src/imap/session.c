@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "imap/capability.h"
+#include "store/app_password.h"
 
 /* --- replies --- */
 
@@ -384,17 +385,26 @@ static enum rc serve_input(struct imap_session *s)
     return rc == RC_LIMIT ? RC_OK : rc;
 }
 
+/* The telephone that it was made for is lost, perhaps, and its session idles. */
+static bool has_lost_password(const struct imap_session *s)
+{
+    return s->app_password != 0 && app_password_look(s->server->store, s->account, s->app_password) == RC_NOTFOUND;
+}
+
 enum pool_next imap_session_serve(struct imap_session *s, enum pool_why why)
 {
     enum rc rc = RC_OK, flushed;
 
     switch (why) {
     case POOL_INPUT:
-        rc = serve_input(s);
+        imap_deadline(s);
+        rc = has_lost_password(s) ? imap_bye(s, "The application password was removed") : serve_input(s);
         break;
     case POOL_EVENT:
         imap_deadline(s);
-        if (s->idling)
+        if (has_lost_password(s))
+            rc = imap_bye(s, "The application password was removed");
+        else if (s->idling)
             rc = imap_idle_event(s);
         break;
     case POOL_TIMEOUT:

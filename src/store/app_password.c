@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "store/bus.h"
 #include "store/directory_internal.h"
 
 struct order {
@@ -97,7 +98,10 @@ static enum rc remove_password(struct db *db, void *ctx)
 enum rc app_password_remove(struct store *s, uint64_t account, uint64_t id)
 {
     struct order o = {.account = account, .id = id};
-    return directory_txn(s, remove_password, &o);
+    enum rc rc = directory_txn(s, remove_password, &o);
+    if (rc == RC_OK)
+        bus_publish(s, account, 0);
+    return rc;
 }
 
 static enum rc look_at_use(struct db *db, void *ctx)
@@ -116,6 +120,12 @@ static enum rc note_use(struct db *db, void *ctx)
     struct order *o = ctx;
     return db_exec(db, "UPDATE app_password SET used_s = $1, used_peer = $2 WHERE account = $3 AND id = $4", DB_N(o->now_s),
                    DB_T(o->peer), DB_N(o->account), DB_N(o->id));
+}
+
+enum rc app_password_look(struct store *s, uint64_t account, uint64_t id)
+{
+    struct order o = {.account = account, .id = id, .now_s = clock_real_s()};
+    return directory_look(s, look_at_use, &o);
 }
 
 enum rc app_password_used(struct store *s, uint64_t account, uint64_t id, struct view peer)

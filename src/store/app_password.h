@@ -22,7 +22,10 @@ struct app_password {
 /* RC_SYNTAX: no name, too long, or it has control characters. */
 enum rc app_password_add(struct store *s, uint64_t account, uint64_t id, struct view name, int scope);
 enum rc app_passwords(struct store *s, uint64_t account, struct arena *a, struct app_password **out, size_t *n); /* by id */
-enum rc app_password_remove(struct store *s, uint64_t account, uint64_t id); /* RC_NOTFOUND */
+/* Who watches the account (store/bus.h) hears of it: sessions that were opened by it end. RC_NOTFOUND. */
+enum rc app_password_remove(struct store *s, uint64_t account, uint64_t id);
+/* RC_NOTFOUND: it has been removed. */
+enum rc app_password_look(struct store *s, uint64_t account, uint64_t id);
 /* Notes the use; most calls only look. */
 enum rc app_password_used(struct store *s, uint64_t account, uint64_t id, struct view peer);
 
