@@ -6,9 +6,13 @@ import gzip
 import http.client
 import io
 import json
+import os
 import re
+import shutil
+import signal
 import socket
 import struct
+import tempfile
 import zipfile
 
 import pytest
@@ -317,6 +321,16 @@ def test_a_recount_agrees(desk, anne, lab, tmp_path):
     agree(anne, tmp_path / "files", domains)
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="the shared data is not beside this checkout")
+def test_two_million_rows_agree(desk, anne, tmp_path):
+    domains = ["un.test", "deux.test", "trois.test"]
+    for d in domains:
+        desk.run("domain", "add", d)
+    make_reports.make(SHARED / "data/dmarc-reports/aggregate", tmp_path / "files", 2000000, domains, days=30, reporters=20)
+    agree(anne, tmp_path / "files", domains)
+
+
 def agree(api, folder, domains):
     again = 0
     for path in sorted(folder.iterdir()):
@@ -339,13 +353,34 @@ def agree(api, folder, domains):
                 assert sum(a["messages"] for a in one["addresses"]) == x["messages"]
                 assert all([a["messages"], a["aligned"]] == t["addresses"][a["ip"]] for a in one["addresses"])
                 assert sum(r["messages"] for r in one["reporters"]) == x["messages"]
-        status, text, answer = api.ask("GET", "/reports/export?domain=%s&kind=dmarc&format=csv" % (d + span))
-        lines = list(csv.DictReader(io.StringIO(text)))
-        assert status == 200 and "attachment" in answer.headers["Content-Disposition"]
+        lines = []
+        for back in range(35, -1, -5):  # a file has room for so many rows
+            days = "&from=%s&to=%s" % (NOW - datetime.timedelta(days=back), NOW - datetime.timedelta(days=back - 4))
+            status, text, answer = api.ask("GET", "/reports/export?domain=%s&kind=dmarc&format=csv" % (d + days))
+            assert status == 200 and "attachment" in answer.headers["Content-Disposition"]
+            lines += csv.DictReader(io.StringIO(text))
         assert len(lines) == t["rows"] and sum(int(r["messages"]) for r in lines) == t["messages"]
         assert sum(int(r["messages"]) for r in lines if "pass" in (r["spf"], r["dkim"])) == t["aligned"]
         _, rows, _ = api.ask("GET", "/reports/export?domain=%s&kind=sources&format=json" % (d + span))
         assert sum(r["messages"] for r in rows) == t["messages"]
+
+
+def test_a_crash_counts_nothing_twice(desk, anne, lab):
+    """The process dies while it reads a long report; the row of the queue is still there, and the report is read once more."""
+    desk.run("domain", "add", "lang.test")
+    rows = [row("10.%d.%d.%d" % (i // 62500, i // 250 % 250, i % 250), 1, False, False, domain="lang.test") for i in range(40000)]
+    deliver(desk, mail(gzip.compress(report("long", rows, domain="lang.test"), 1), "long.gz", to="dmarc-reports@lang.test"), to="dmarc-reports@lang.test")
+    os.kill(desk.child("mta"), signal.SIGKILL)
+    wait_for("the report", lambda: summary(anne, "lang.test")["messages"] == 40000, 60)
+    assert summary(anne, "lang.test")["reports"] == 1 and len(reports(anne, "lang.test")) == 1
+    assert reports(anne, "lang.test")[0]["rows_total"] == 40000
+    wait_for("an empty queue", lambda: "lang.test" not in json.dumps(desk.json("queue", "list")))
+    # The backup has it, and what verifies the store looks at it.
+    copy = os.path.join(tempfile.mkdtemp(dir=lab.dir), "copy")
+    shutil.chown(os.path.dirname(copy), "mail") if os.getuid() == 0 else None
+    desk.run("backup", copy)
+    assert os.path.getsize(os.path.join(copy, "reports.db")) > 100000
+    desk.run("store", "verify")
 
 
 def test_a_cell_is_no_formula(desk, anne):

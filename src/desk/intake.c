@@ -202,6 +202,7 @@ static enum rc judge(struct intake *x, const struct received_origin *o, struct l
     r->via = asked->via;
     r->received_s = asked->received_s;
     r->counted = asked->via == LEDGER_BY_FILE || asked->trusted;
+    r->by = asked->trusted ? o->from_domain : VIEW("");
     if (asked->via != LEDGER_BY_MAIL || asked->trusted) {
         r->why = asked->via == LEDGER_BY_FILE ? VIEW("file") : asked->via == LEDGER_BY_POST ? VIEW("post") : VIEW("own");
         return RC_OK;
