@@ -114,6 +114,11 @@ static const struct key keys[] = {
     {"authentication", "trusted-forwarders", KIND_NETS, true, AT(authentication.trusted_forwarders)},
     {"authentication", "organizational-domain", KIND_DMARC_METHOD, false, AT(authentication.organizational_domain)},
     {"health", "blocklists", KIND_DOMAINS, true, AT(health.blocklists)},
+    {"dns-update", "server", KIND_ADDRS, true, AT(dns_update.server), 53},
+    {"dns-update", "zones", KIND_DOMAINS, true, AT(dns_update.zones)},
+    {"dns-update", "key-name", KIND_TEXT, false, AT(dns_update.key_name)},
+    {"dns-update", "key-algorithm", KIND_TEXT, false, AT(dns_update.key_algorithm)},
+    {"dns-update", "key-file", KIND_PATH, false, AT(dns_update.key_file)},
     {"bimi", "roots", KIND_PATH, false, AT(bimi.roots)},
     {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
     {"reports", "failure", KIND_FLAG, false, AT(reports.failure)},
@@ -592,7 +597,7 @@ static size_t options_of(const char *section, cfg_opt_t *opts)
 /* One run of libconfuse over the text; mistakes are left in `now`. */
 static void run_library(const char *text)
 {
-    static const char *const sections[] = {"log", "listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web", "health", "bimi",
+    static const char *const sections[] = {"log", "listen", "tls", "acme", "dns", "outbound", "relay", "limits", "authentication", "reports", "web", "health", "bimi", "dns-update",
                                           "queue"};
     enum { N_SECTIONS = sizeof sections / sizeof *sections };
     cfg_opt_t inner[N_SECTIONS][16], top[32];
@@ -720,6 +725,8 @@ static void check_acme(struct parse *p)
     if (!c->acme.directory && (c->acme.contact || c->acme.eab_key_id || c->acme.eab_key_file))
         add_mistake(p, line_of(p, "acme", c->acme.contact ? "contact" : c->acme.eab_key_id ? "eab-key-id" : "eab-key-file"),
                     "acme { } needs a 'directory'");
+    if ((c->dns_update.key_name != NULL) != (c->dns_update.key_file != NULL))
+        add_mistake(p, line_of(p, "dns-update", c->dns_update.key_name ? "key-name" : "key-file"), "'key-name' and 'key-file' go together");
     if ((c->acme.eab_key_id != NULL) != (c->acme.eab_key_file != NULL))
         add_mistake(p, line_of(p, "acme", c->acme.eab_key_id ? "eab-key-id" : "eab-key-file"), "'eab-key-id' and 'eab-key-file' go together");
 }

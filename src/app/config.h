@@ -160,6 +160,11 @@ struct config {
         const char *roots; /* PEM file of authorities for mark certificates */
     } bimi;
     struct {
+        struct config_addrs server; /* the first counts; none: nothing is published */
+        struct config_domains zones; /* empty: each domain is its own */
+        const char *key_name, *key_algorithm, *key_file;
+    } dns_update;
+    struct {
         struct config_times retry; /* the last one repeats */
         int64_t delay_notice, expire;
     } queue;

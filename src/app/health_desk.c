@@ -29,6 +29,7 @@ struct desk_settings {
     const char *hostname;
     const struct addr *bind4, *bind6; /* NULL: any */
     const char **blocklists;
+    const char *mark_roots;
     struct addr *sources;
     size_t n_blocklists, n_sources;
     unsigned port;
@@ -38,6 +39,7 @@ struct health_desk {
     struct store *store;
     struct dns *dns;
     struct sts_cache *sts;
+    struct publish *publish;
     pthread_t answering, daily;
     bool has_answering, has_daily;
     pthread_mutex_t lock; /* guards all below */
@@ -86,7 +88,8 @@ static struct desk_settings *make_settings(const struct health_desk_settings *fr
     set->hostname = arena_cstr(&set->mem, view_str(c->hostname));
     set->sources = arena_new_array(&set->mem, c->outbound.bind.n + 1, struct addr);
     set->blocklists = arena_new_array(&set->mem, c->health.blocklists.n + 1, const char *);
-    bool ok = set->hostname && set->sources && set->blocklists;
+    set->mark_roots = from->mark_roots ? arena_cstr(&set->mem, view_str(from->mark_roots)) : NULL;
+    bool ok = set->hostname && (set->mark_roots || !from->mark_roots) && set->sources && set->blocklists;
     for (size_t i = 0; ok && i < c->outbound.bind.n; i++) {
         struct addr *own = &set->sources[set->n_sources++];
         *own = c->outbound.bind.v[i];
@@ -135,6 +138,7 @@ static enum rc look(struct health_desk *d, const struct desk_settings *set, stru
                                    .ns_port = NS_PORT,
                                    .https_port = HTTPS_PORT,
                                    .connect = true,
+                                   .mark_roots = set->mark_roots,
                                    .blocklists = set->blocklists,
                                    .n_blocklists = set->n_blocklists,
                                    .sources = set->sources,
@@ -165,6 +169,16 @@ static enum rc compare(struct health_desk *d, struct arena *a, struct health_res
     return rc;
 }
 
+static enum rc publish(struct health_desk *d, struct arena *a, struct health_result *r)
+{
+    json_t *j;
+    enum rc rc = publish_domain(d->publish, r->domain, a, &j);
+    if (rc == RC_OK)
+        rc = dump(j, a, &r->text[LANG_EN]);
+    r->text[LANG_FR] = r->text[LANG_EN];
+    return rc;
+}
+
 /* A question that cannot be answered is answered all the same, by nothing: it must not come again at once. */
 static void answer(struct health_desk *d, struct arena *a, struct health_result *r)
 {
@@ -175,6 +189,8 @@ static void answer(struct health_desk *d, struct arena *a, struct health_result 
         rc = look(d, set, a, r);
     else if (r->kind == HEALTH_ASK_RECORDS)
         rc = compare(d, a, r);
+    else if (r->kind == HEALTH_ASK_PUBLISH)
+        rc = publish(d, a, r);
     drop_settings(set);
     if (rc != RC_OK)
         r->text[LANG_EN] = r->text[LANG_FR] = VIEW("");
@@ -265,6 +281,7 @@ enum rc health_desk_new(const struct health_desk_settings *set, struct health_de
     pthread_mutex_init(&d->lock, NULL);
     thread_cond_init(&d->changed);
     d->sts = set->sts;
+    d->publish = set->publish;
     d->set = make_settings(set);
     enum rc rc = d->set ? RC_OK : RC_TEMP;
     if (rc == RC_OK)

@@ -6,6 +6,7 @@
 
 #include "app/config.h"
 #include "dns/dns.h"
+#include "app/publish.h"
 #include "net/tls.h"
 #include "policy/sts_cache.h"
 #include "store/store.h"
@@ -21,7 +22,9 @@ struct health_desk_settings {
     struct store *store;
     const struct config *config; /* read during the call only */
     struct tls_client *trust;    /* counted */
-    struct sts_cache *sts;       /* borrowed until health_desk_free */
+    struct sts_cache *sts;       /* borrowed until health_desk_free, as */
+    struct publish *publish;
+    const char *mark_roots;      /* PEM; copied; NULL: none */
 };
 /* Opens a resolver of its own. RC_TEMP: logged. */
 enum rc health_desk_new(const struct health_desk_settings *set, struct health_desk **out);

@@ -28,7 +28,7 @@ static const struct command commands[] = {
     {"alias", cmd_alias, "alias add ADDRESS TARGET...\nalias remove ADDRESS [TARGET...]\nalias list [DOMAIN] [--json]",
      "addresses that lead to others; \"@domain\" is the catch-all"},
     {"apply", cmd_apply, "apply FILE [--dry-run] [--json]\napply --export [--json]", "makes domains, accounts and aliases equal to a text file"},
-    {"dns", cmd_dns, "dns DOMAIN [--json]", "the records that DOMAIN should publish, as zone-file lines"},
+    {"dns", cmd_dns, "dns DOMAIN [--publish] [--json]", "the records that DOMAIN should publish, as zone-file lines, or straight to a DNS server"},
     {"import", cmd_import, "import ADDRESS PATH [--folder NAME] [--json]", "an mbox file or a Maildir into an account"},
     {"export", cmd_export, "export ADDRESS DIRECTORY [--json]\nexport ADDRESS FILE.mbox [--folder NAME] [--json]",
      "an account as a Maildir, or one folder as mbox"},

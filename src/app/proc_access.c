@@ -101,6 +101,16 @@ static void desk_changed(void *child)
     poke_send(c->start->bus, &p);
 }
 
+/* For people; NULL: none. The text lives as long as the configuration. */
+static const char *update_server_of(struct child *c)
+{
+    static char text[ADDR_TEXT_MAX]; /* written by the one thread that reads configurations */
+    if (c->config->dns_update.server.n == 0)
+        return NULL;
+    addr_write(&c->config->dns_update.server.v[0], text);
+    return text;
+}
+
 static void health_asked(void *child)
 {
     const struct child *c = child;
@@ -157,6 +167,7 @@ static enum rc web_settings_of(struct child *c, struct signer *signer, struct ar
     struct web_settings set = {.hostname = c->config->hostname,
                                .store = c->store,
                                .queue_changed = queue_changed,
+                               .update_server = update_server_of(c),
                                .health_asked = health_asked,
                                .is_well = is_well,
                                .account_gone = account_gone,

@@ -6,6 +6,7 @@
 #include "app/health_desk.h"
 #include "app/judge_settings.h"
 #include "app/process.h"
+#include "app/publish.h"
 #include "app/reading.h"
 #include "app/reporting.h"
 #include "app/resolver.h"
@@ -42,6 +43,7 @@ struct mta {
     struct certificates *certificates;
     struct webhooks *webhooks;
     struct health_desk *health;
+    struct publish *publish;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
@@ -239,9 +241,21 @@ static struct certificates_settings certificates_settings_of(struct mta *m)
     return set;
 }
 
+static struct publish_settings publish_settings_of(const struct mta *m)
+{
+    const struct buf *key = &m->child.side.update_key;
+    return (struct publish_settings){.store = m->child.store,
+                                     .vault = m->child.vault,
+                                     .dns = m->dns,
+                                     .config = m->child.config,
+                                     .secret = view_of(key->p, key->n > 0 ? key->n - 1 : 0)}; /* without its NUL */
+}
+
 static struct health_desk_settings health_settings_of(const struct mta *m)
 {
-    return (struct health_desk_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust, .sts = m->sts};
+    return (struct health_desk_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust, .sts = m->sts,
+                                         .publish = m->publish,
+                                         .mark_roots = m->child.side.mark_roots.n > 1 ? m->child.side.mark_roots.p : NULL};
 }
 
 static struct webhooks_settings webhooks_settings_of(const struct mta *m)
@@ -278,6 +292,9 @@ static enum rc reload(void *ctx, struct child *c)
     webhooks_reload(m->webhooks, &webhooks);
     const struct certificates_settings certificates = certificates_settings_of(m);
     enum rc kept = certificates_reload(m->certificates, &certificates);
+    const struct publish_settings publish = publish_settings_of(m);
+    if (kept == RC_OK)
+        kept = publish_reload(m->publish, &publish);
     const struct health_desk_settings health = health_settings_of(m);
     if (kept == RC_OK)
         kept = reading_reload(m->reading.desk, c->config, c->store);
@@ -294,6 +311,8 @@ static void poked(void *ctx, const struct poke *p)
         queue_wake(m->queue);
     if (p->kind == POKE_KEYS)
         signing_wake(m->signing, p->account != 0);
+    if (p->kind == POKE_KEYS || p->kind == POKE_HEALTH)
+        publish_wake(m->publish);
     if (p->kind == POKE_HEALTH)
         health_desk_wake(m->health);
     if (p->kind == POKE_DESK)
@@ -362,8 +381,13 @@ static bool begin(struct mta *m)
     if (rc != RC_OK)
         log_error("queue.failed", F_CSTR("reason", rc_name(rc)));
     const struct certificates_settings certificates = certificates_settings_of(m);
+    if (rc != RC_OK || certificates_new(&certificates, &m->certificates) != RC_OK)
+        return false;
+    const struct publish_settings publish = publish_settings_of(m);
+    if (publish_new(&publish, &m->publish) != RC_OK)
+        return false;
     const struct health_desk_settings health = health_settings_of(m);
-    return rc == RC_OK && certificates_new(&certificates, &m->certificates) == RC_OK && health_desk_new(&health, &m->health) == RC_OK;
+    return health_desk_new(&health, &m->health) == RC_OK;
 }
 
 int mta_process(struct start *start)
@@ -378,6 +402,7 @@ int mta_process(struct start *start)
     if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
         health_desk_free(m->health);
+        publish_free(m->publish);
         certificates_free(m->certificates);
         queue_free(m->queue);
         webhooks_free(m->webhooks);

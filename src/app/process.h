@@ -49,6 +49,8 @@ struct side_files {
     struct buf *destination_trust; /* PEM of each destination's `trust`, in their order; empty for those without */
     size_t n_destinations;
     struct buf eab_key;        /* first line of acme.eab-key-file */
+    struct buf update_key;     /* likewise of dns-update.key-file */
+    struct buf mark_roots;     /* PEM of bimi.roots */
 };
 
 /* All that a child gets at birth. */

@@ -36,6 +36,10 @@ bool side_files_open(const struct config *c, int *fds, size_t max, size_t *n)
         ok = open_one(c->relay.password_file, fds, max, n);
     if (ok && c->acme.eab_key_file)
         ok = open_one(c->acme.eab_key_file, fds, max, n);
+    if (ok && c->dns_update.key_file)
+        ok = open_one(c->dns_update.key_file, fds, max, n);
+    if (ok && c->bimi.roots)
+        ok = open_one(c->bimi.roots, fds, max, n);
     for (size_t i = 0; ok && i < c->outbound.destinations.n; i++)
         if (c->outbound.destinations.v[i].trust)
             ok = open_one(c->outbound.destinations.v[i].trust, fds, max, n);
@@ -88,7 +92,8 @@ static bool begin_destinations(const struct config *c, struct side_files *out)
 
 static size_t count_files(const struct config *c)
 {
-    size_t n = c->tls.trust.n + (c->tls.client_trust != NULL) + (c->relay.password_file != NULL) + (c->acme.eab_key_file != NULL);
+    size_t n = c->tls.trust.n + (c->tls.client_trust != NULL) + (c->relay.password_file != NULL) + (c->acme.eab_key_file != NULL) + (c->dns_update.key_file != NULL) +
+               (c->bimi.roots != NULL);
     for (size_t i = 0; i < c->outbound.destinations.n; i++)
         n += c->outbound.destinations.v[i].trust != NULL;
     return n;
@@ -101,6 +106,8 @@ bool side_files_read(const struct config *c, const int *fds, size_t n, struct si
     buf_init(&out->client_trust, TRUST_MAX);
     buf_init(&out->relay_password, PASSWORD_MAX);
     buf_init(&out->eab_key, PASSWORD_MAX);
+    buf_init(&out->update_key, PASSWORD_MAX);
+    buf_init(&out->mark_roots, TRUST_MAX);
     bool ok = begin_destinations(c, out) && n == count_files(c);
     for (size_t i = 0; ok && i < c->tls.trust.n; i++)
         ok = read_pem(fds[at++], &out->trust);
@@ -110,6 +117,10 @@ bool side_files_read(const struct config *c, const int *fds, size_t n, struct si
         ok = read_secret(fds[at++], &out->relay_password);
     if (ok && c->acme.eab_key_file)
         ok = read_secret(fds[at++], &out->eab_key);
+    if (ok && c->dns_update.key_file)
+        ok = read_secret(fds[at++], &out->update_key);
+    if (ok && c->bimi.roots)
+        ok = read_pem(fds[at++], &out->mark_roots);
     for (size_t i = 0; ok && i < out->n_destinations; i++) {
         if (c->outbound.destinations.v[i].trust)
             ok = read_pem(fds[at++], &out->destination_trust[i]);
@@ -122,9 +133,12 @@ bool side_files_read(const struct config *c, const int *fds, size_t n, struct si
     buf_chr(&out->client_trust, 0);
     buf_chr(&out->relay_password, 0);
     buf_chr(&out->eab_key, 0);
-    ok = ok && buf_rc(&out->trust) == RC_OK && buf_rc(&out->client_trust) == RC_OK && buf_rc(&out->relay_password) == RC_OK && buf_rc(&out->eab_key) == RC_OK;
+    buf_chr(&out->update_key, 0);
+    buf_chr(&out->mark_roots, 0);
+    ok = ok && buf_rc(&out->trust) == RC_OK && buf_rc(&out->client_trust) == RC_OK && buf_rc(&out->relay_password) == RC_OK && buf_rc(&out->eab_key) == RC_OK &&
+         buf_rc(&out->update_key) == RC_OK && buf_rc(&out->mark_roots) == RC_OK;
     if (!ok) {
-        log_error("config.file.failed", F_CSTR("reason", "cannot read the files of tls.trust, relay.password-file, acme.eab-key-file or a destination's trust"));
+        log_error("config.file.failed", F_CSTR("reason", "cannot read the files of tls.trust, relay.password-file, acme.eab-key-file, dns-update.key-file, bimi.roots or a destination's trust"));
         side_files_clear(out);
     }
     return ok;
@@ -138,6 +152,9 @@ void side_files_clear(struct side_files *s)
     buf_clear(&s->relay_password);
     buf_wipe(&s->eab_key);
     buf_clear(&s->eab_key);
+    buf_wipe(&s->update_key);
+    buf_clear(&s->update_key);
+    buf_clear(&s->mark_roots);
     for (size_t i = 0; i < s->n_destinations; i++)
         buf_clear(&s->destination_trust[i]);
     free(s->destination_trust);

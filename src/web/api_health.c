@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "dns/dns.h"
 #include "net/addr.h"
+#include "web/api_impl.h"
 
 #define POLL_MS 100
 
@@ -141,7 +142,53 @@ void api_records_status(struct api_call *c, struct view domain, json_t *question
     }
 }
 
+/* --- records published by DNS update --- */
+
+static void get_publish(struct api_call *c)
+{
+    struct directory_domain d;
+    struct health_result r = {0};
+    if (!api_path_domain(c, &d))
+        return;
+    enum rc rc = health_result_get(c->store, HEALTH_ASK_PUBLISH, d.name, c->arena, &r);
+    if (rc != RC_OK && rc != RC_NOTFOUND) {
+        api_refuse_rc(c, rc);
+        return;
+    }
+    const struct view text = r.text[LANG_EN];
+    json_t *last = rc == RC_OK && text.n > 0 ? json_loadb(text.p, text.n, 0, NULL) : NULL;
+    api_reply(c, json_pack("{s:b, s:s?, s:b, s:o}", "configured", c->set->update_server != NULL, "server", c->set->update_server, "waiting",
+                           (int)r.waiting, "last", last ? last : json_null()));
+}
+
+static void post_publish(struct api_call *c)
+{
+    struct directory_domain d;
+    struct health_result r;
+    if (!api_path_domain(c, &d))
+        return;
+    if (!c->set->update_server) {
+        api_refuse(c, 409, "publish.unconfigured", "No DNS server is configured for updates: see dns-update in the settings.");
+        return;
+    }
+    enum rc rc = api_health_ask(c, HEALTH_ASK_PUBLISH, d.name, VIEW(""), 0, &r);
+    json_t *found = rc == RC_OK && r.text[LANG_EN].n > 0 ? json_loadb(r.text[LANG_EN].p, r.text[LANG_EN].n, 0, NULL) : NULL;
+    api_audit(c, "domain.publish", d.name, VIEW(""));
+    if (rc == RC_TIMEOUT) {
+        c->response->status = 202;
+        api_reply(c, json_pack("{s:b}", "waiting", 1));
+    } else if (rc != RC_OK) {
+        api_health_refuse(c, rc);
+    } else if (found) {
+        api_reply(c, found);
+    } else {
+        api_refuse(c, 503, "publish.failed", "The records could not be published. The log has the reason; try again later.");
+    }
+}
+
 const struct api_route api_health_routes[] = {
     {"GET", "/doctor", API_OWNER, get_doctor, false},
+    {"GET", "/domains/{domain}/publish", API_OWNER, get_publish, false},
+    {"POST", "/domains/{domain}/publish", API_OWNER, post_publish, false},
     {0},
 };

@@ -32,6 +32,7 @@ struct web_settings {
     unsigned https_port;  /* where plain HTTP is sent to; 0: nothing listens there */
     /* What the other process must hear of. NULL: nobody listens. */
     void (*queue_changed)(void *app); /* rows of the queue changed */
+    const char *update_server; /* where records are published; NULL: nowhere */
     void (*health_asked)(void *app); /* a health_result row waits */
     /* Whether the rest of the server is well; else *why, a plain sentence. */
     bool (*is_well)(void *app, const char **why);
