@@ -9,6 +9,7 @@ import smtplib
 import sys
 import time
 
+import demo_reports
 import lab as lab_module
 from lab import IS_ROOT, PORTS, SERVICES, SHIFT
 
@@ -88,9 +89,11 @@ def main():
     say("%sA small internet on this machine%s" % (BOLD, PLAIN))
     lab = lab_module.Lab(fixed=("127.0.0.", "127.0.0.1", 5300 + SHIFT))
     try:
-        ici = lab.facteur("ici.test", accounts=("anne",), listen=SERVICES + ["http", "https"])
-        labas = lab.facteur("labas.test", accounts=("bert",))
+        ici, labas = [lab.facteur(domain, accounts=(name,), start=False, listen=SERVICES + ["http", "https"])
+                      for domain, name in (("ici.test", "anne"), ("labas.test", "bert"))]
         for server, domain in ((ici, "ici.test"), (labas, "labas.test")):
+            lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), server.hostname, "mta-sts." + domain)
+            server.start()
             lab.dns.load(server.run("dns", domain))
             lab.dns.set(".".join(reversed(server.ip.split("."))) + ".in-addr.arpa.", "PTR %s." % server.hostname)
             say("  %s is served by %s at %s" % (domain, server.hostname, server.ip))
@@ -105,6 +108,8 @@ def main():
         say("A letter went from ici.test to labas.test and was read back by IMAP in %.0f ms:" % ((time.monotonic() - began) * 1000))
         show(got)
         judge(labas, got, ici.ip, ici.hostname, "anne@ici.test")
+        ici.run("account", "role", "anne@ici.test", "operator")
+        say("\n%d reports of a made-up month were read in." % demo_reports.load(ici, "ici.test", "anne@ici.test", "secret"))
         if once:
             return 0
 

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import demo_reports
 from lab import BIN, PORTS, ROOT, SERVICES, SLOW, wait_for
 
 UI = ROOT / "ui"
@@ -48,6 +49,7 @@ def site(lab):
         ici.run("account", "role", name + "@ici.test", role)
     for server in (ici, labas):
         lab.dns.load(server.run("dns", server.hostname[3:]))
+    demo_reports.load(ici, "ici.test", "anne@ici.test", PASSWORD)
     lab.domain("weg.test", "mx.weg.test", lab.net + "200")  # where nobody listens
     with ici.submission("anne@ici.test", PASSWORD) as s:
         s.sendmail("anne@ici.test", ["zoe@labas.test"], letter("anne@ici.test", "zoe@labas.test", "The minutes"))
@@ -72,6 +74,7 @@ def site(lab):
 
 def test_words():
     node("texts.mjs")
+    node("codes.mjs")
 
 
 def test_pages_are_in_the_program():
