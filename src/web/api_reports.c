@@ -98,6 +98,44 @@ static json_t *report_json(const struct ledger_report *r)
                      "received", api_time(r->received_s), "via", via_name(r->via), "verdict", verdict);
 }
 
+/* With its first rows. */
+static enum rc dmarc_json(struct api_call *c, const struct ledger_report *r, size_t max, json_t **out, size_t *n)
+{
+    json_t *rows = NULL;
+    enum rc rc = rows_json(c, r, max, &rows, n);
+    *out = report_json(r);
+    json_object_set_new(*out, "messages", number(r->messages));
+    json_object_set_new(*out, "rows", rows);
+    json_object_set_new(*out, "rows_total", number(r->rows));
+    json_object_set_new(*out, "policy", json_of(r->policy));
+    return rc;
+}
+
+static void get_report(struct api_call *c)
+{
+    struct ledger_report r;
+    struct view domain;
+    uint64_t id;
+    size_t n = 0;
+    json_t *one = NULL;
+    if (!api_query_domain(c, &domain))
+        return;
+    enum rc rc = view_is_u64(c->args[0], INT64_MAX, &id) ? ledger_report(c->store, id, c->arena, &r) : RC_NOTFOUND;
+    if (rc == RC_OK && (r.kind != LEDGER_DMARC || !view_eq(r.domain, domain)))
+        rc = RC_NOTFOUND;
+    if (rc == RC_OK)
+        rc = dmarc_json(c, &r, REPORTS_ALL_ROWS, &one, &n);
+    if (rc == RC_OK) {
+        api_reply(c, one);
+        return;
+    }
+    json_decref(one);
+    if (rc == RC_NOTFOUND)
+        api_refuse(c, 404, "report.missing", "There is no such report about this domain.");
+    else
+        api_refuse_rc(c, rc);
+}
+
 /* "received_s.id" of the last one. */
 static bool read_after(struct api_call *c, int64_t *before_s, uint64_t *before)
 {
@@ -141,14 +179,10 @@ static void get_reports(struct api_call *c)
     enum rc rc = ledger_reports(c->store, &span, LEDGER_DMARC, before_s, before, limit, c->arena, &list, &n);
     json_t *all = json_array();
     for (size_t i = 0; i < n && rc == RC_OK; i++) {
-        json_t *one = report_json(&list[i]), *rows = NULL;
+        json_t *one;
         size_t n_rows = 0;
-        rc = rows_json(c, &list[i], left < REPORTS_ROWS ? left : REPORTS_ROWS, &rows, &n_rows);
+        rc = dmarc_json(c, &list[i], left < REPORTS_ROWS ? left : REPORTS_ROWS, &one, &n_rows);
         left -= n_rows;
-        json_object_set_new(one, "messages", number(list[i].messages));
-        json_object_set_new(one, "rows", rows);
-        json_object_set_new(one, "rows_total", number(list[i].rows));
-        json_object_set_new(one, "policy", json_of(list[i].policy));
         json_array_append_new(all, one);
     }
     if (rc == RC_OK) {
@@ -432,6 +466,7 @@ const struct api_route api_report_routes[] = {
     {"GET", "/reports/dmarc/sources", API_OWNER, get_sources},
     {"GET", "/reports/dmarc/sources/{key}", API_OWNER, get_source},
     {"PUT", "/reports/dmarc/sources/{key}", API_OWNER, put_source},
+    {"GET", "/reports/dmarc/{id}", API_OWNER, get_report},
     {"GET", "/reports/tls", API_OWNER, reports_tls},
     {"GET", "/reports/tls/summary", API_OWNER, reports_tls_summary},
     {"GET", "/reports/failure", API_OWNER, reports_failures},
