@@ -87,6 +87,11 @@ def test_queue_tells_why_a_message_waits(desk, who, mail):
     assert who["owner"].ask("POST", "/queue/%s/retry" % one["id"], {})[0] == 200
     wait_for("the message", lambda: mail.messages)
     wait_for("an empty queue", lambda: who["operator"].get("/queue")["queue"] == [])
+    with desk.submission("olga@ici.test", PASSWORD) as s:
+        s.sendmail("olga@ici.test", ["x@loin.test"], "From: olga@ici.test\r\n\r\nx\r\n", mail_options=["HOLDFOR=600"])
+    held = wait_for("a message that waits", lambda: who["owner"].get("/queue?q=x@loin.test")["queue"])[0]["id"]
+    desk.run("queue", "remove", held)
+    assert traces(who["owner"], id=held)[0]["result"] == "removed"
     assert who["operator"].ask("POST", "/queue/flush", {})[0] == 200 and who["owner"].ask("POST", "/queue/flush", {})[0] == 403
 
 
@@ -168,7 +173,7 @@ def test_live_sessions_rates_and_metrics(desk, lab, who):
         assert value(families, "facteur_deliveries", result="sent") == 1
         assert value(families, "facteur_delivered", folder="inbox") >= 3
         assert value(families, "facteur_refused", stage="recipient") == 1
-        assert value(families, "facteur_logins", protocol="smtp") == 1
+        assert value(families, "facteur_logins", protocol="smtp") == 2
         assert value(families, "facteur_queue_messages") == 0
         assert len(families["facteur_process_start_time_seconds"].samples) == 4
     assert set(strict) - {"facteur_build"} == set(plain) - {"facteur_build_info"}

@@ -170,6 +170,28 @@ def test_dead_addresses_are_suppressed(desk, lab, anne, far):
     assert anne.ask("DELETE", "/me/suppressions/no@loin.test")[0] == 404
 
 
+def complaint(message_id, sender="fbl@fbl.test", to="yes@loin.test"):
+    return ("From: %s\r\nTo: abuse@ici.test\r\nSubject: complaint\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; "
+            "report-type=feedback-report; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nspam\r\n--b\r\n"
+            "Content-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: x/1\r\nVersion: 1\r\n"
+            "Original-Mail-From: <anne@ici.test>\r\nOriginal-Rcpt-To: <%s>\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+            "From: anne@ici.test\r\nTo: %s\r\nMessage-ID: <%s>\r\n\r\nx\r\n--b--\r\n") % (sender, to, to, message_id)
+
+
+def test_complaints_suppress_too(desk, lab, anne, far):
+    lab.dns.records["_dmarc.fbl.test."] = ['TXT "v=DMARC1; p=none"']
+    lab.dns.set("fbl.test.", 'TXT "v=spf1 ip4:127.0.0.0/8 -all"', "MX 10 mx.loin.test.")
+    desk.run("alias", "add", "abuse@ici.test", "bert@ici.test")
+    sent = send(anne, to="yes@loin.test")["message_id"]
+    for who, message in (("fbl@forged.test", complaint(sent, "fbl@forged.test")), ("fbl@fbl.test", complaint("1234567890abcdef.1.00@ici.test")),
+                         ("fbl@fbl.test", complaint(sent, to="other@loin.test").replace("Type: abuse", "Type: not-spam"))):
+        desk.send(who, ["abuse@ici.test"], message)
+    desk.send("fbl@fbl.test", ["abuse@ici.test"], complaint(sent))
+    listed = wait_for("the list", lambda: anne.get("/me/suppressions")["suppressions"])
+    assert [(s["address"], s["kind"], s["reason"]) for s in listed] == [("yes@loin.test", "complaint", "abuse")]
+    assert anne.ask("DELETE", "/me/suppressions/yes@loin.test")[0] == 204
+
+
 def test_webhooks_tell_a_messages_fate(desk, lab, anne, far):
     for bad in ("http://hook.test/", "https://", "https://a@hook.test/", "file:///etc/passwd", 7):
         assert code(anne.ask("POST", "/me/webhooks", {"url": bad, "events": ["bounced"]})) == (400, "request.field")

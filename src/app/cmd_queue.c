@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "app/commands.h"
+#include "app/noted.h"
+#include "app/process.h"
 #include "base/clock.h"
 #include "store/mailq.h"
 #include "web/queue_json.h"
@@ -228,12 +230,27 @@ static int show_message(struct app *app, const char *text)
     return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "read the queue");
 }
 
-static int finish_change(struct app *app, enum rc rc, uint64_t n, const char *what, const char *about)
+/* Into the kept log alone, where `facteur trace` finds who did it. */
+static void note_change(struct app *app, const char *event, uint64_t id, const char *about, uint64_t n)
+{
+    struct users users;
+    users_find(app->config, &users);
+    const struct logfile_settings log = process_logfile(app->config, &users);
+    logfile_follow(&log);
+    log_show(false);
+    log_info(event, F_ID("id", id), F_CSTR("about", about ? about : ""), F_CSTR("by", "a command"), F_INT("rcpts", n));
+    log_show(true);
+    log_keep(-1);
+}
+
+static int finish_change(struct app *app, enum rc rc, const char *event, const char *done, uint64_t id, uint64_t n, const char *what, const char *about)
 {
     if (rc != RC_OK && rc != RC_NOTFOUND)
         return app_fail_rc(rc, "change the queue");
     if ((rc == RC_NOTFOUND || n == 0) && about)
         return no_such(about);
+    note_change(app, event, id, about, n);
+    noted(app, done, about ? about : "", "");
     app_poke(app, POKE_QUEUE, 0, 0);
     if (app->json)
         return app_print_json(json_pack("{s:I}", "recipients", (json_int_t)n));
@@ -254,7 +271,7 @@ static int flush_queue(struct app *app, const char *about)
     enum rc rc = mailq_flush(app->store, id, view_str(is_domain ? about : ""), &n);
     if (id && rc == RC_OK && n == 0 && mailq_message(app->store, id, &app->arena, &m) == RC_OK)
         return app_fail("message %s is held, or under way already; `facteur queue release %s` lets go of what is held", about, about);
-    return finish_change(app, rc, n, n == 1 ? "is tried now" : "are tried now", id ? about : NULL);
+    return finish_change(app, rc, "queue.flushed", id ? "queue.retry" : "queue.flush", id, n, n == 1 ? "is tried now" : "are tried now", id ? about : NULL);
 }
 
 static int change_message(struct app *app, const char *verb, const char *text)
@@ -267,11 +284,11 @@ static int change_message(struct app *app, const char *verb, const char *text)
         return EXIT_FAILED;
     if (strcmp(verb, "remove") == 0) {
         rc = mailq_remove(app->store, id, &n);
-        return finish_change(app, rc, n, "removed", text);
+        return finish_change(app, rc, "queue.removed", "queue.remove", id, n, "removed", text);
     }
     bool hold = strcmp(verb, "hold") == 0;
     rc = mailq_hold(app->store, id, hold, &n);
-    return finish_change(app, rc, n, hold ? "held" : "released", text);
+    return finish_change(app, rc, hold ? "queue.held" : "queue.released", hold ? "queue.hold" : "queue.release", id, n, hold ? "held" : "released", text);
 }
 
 int cmd_queue(struct app *app, int argc, char **argv)

@@ -77,6 +77,8 @@ static struct smtp_settings smtp_settings_of(const struct mta *m, const struct j
                                   .signer = signing_signer(m->signing),
                                   .seen = reporting_seen,
                                   .seen_ctx = m->report,
+                                 .feedback = webhooks_feedback,
+                                 .feedback_ctx = m->webhooks,
                                   .sasl = sasl};
 }
 
@@ -361,6 +363,9 @@ static bool begin(struct mta *m)
         log_error("queue.failed", F_CSTR("reason", "no memory or thread for reports"));
         return false;
     }
+    const struct webhooks_settings webhooks = webhooks_settings_of(m);
+    if (webhooks_new(&webhooks, &m->webhooks) != RC_OK)
+        return false;
     const struct smtp_settings smtp = smtp_settings_of(m, &judge);
     if (smtp_server_new(&smtp, m->child.store, m->child.pool, &m->smtp) != RC_OK)
         return false;
@@ -370,9 +375,6 @@ static bool begin(struct mta *m)
     if (sts_cache_new(&sts, &m->sts) != RC_OK)
         return false;
     if (!reading_begin(&m->reading, m->child.config, m->child.store, m->dns))
-        return false;
-    const struct webhooks_settings webhooks = webhooks_settings_of(m);
-    if (webhooks_new(&webhooks, &m->webhooks) != RC_OK)
         return false;
     arena_init(&a, QUEUE_SETTINGS_ARENA);
     const struct queue_settings queue = queue_settings_of(m, &a);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "app/complaints.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -21,6 +22,8 @@ struct webhooks {
     pthread_cond_t changed;
     struct webhooks_settings set;
     bool wanted; /* there may be new calls */
+    uint64_t feedback[WEBHOOKS_FEEDBACK]; /* blobs */
+    size_t n_feedback;
 };
 
 /* --- what is told --- */
@@ -101,11 +104,34 @@ void webhooks_fate(void *webhooks, const struct queue_fate *f)
     tell(w, f->account, f->kind == FATE_DELIVERED ? WEBHOOK_DELIVERED : f->kind == FATE_DEFERRED ? WEBHOOK_DEFERRED : WEBHOOK_BOUNCED, f);
 }
 
-void webhooks_complained(struct webhooks *w, uint64_t account, struct view sender, struct view recipient, struct view reason)
+/* --- complaints --- */
+
+void webhooks_feedback(void *webhooks, uint64_t blob)
 {
-    const struct queue_fate f = {.account = account, .sender = sender, .recipient = recipient, .reply = reason};
-    suppress(w, account, recipient, SUPPRESSED_COMPLAINT, reason);
-    tell(w, account, WEBHOOK_COMPLAINED, &f);
+    struct webhooks *w = webhooks;
+    pthread_mutex_lock(&w->lock);
+    if (w->n_feedback < WEBHOOKS_FEEDBACK)
+        w->feedback[w->n_feedback++] = blob;
+    w->wanted = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void complained(void *ctx, const struct complaint *c)
+{
+    struct webhooks *w = ctx;
+    const struct queue_fate f = {.account = c->account, .sender = c->sender, .recipient = c->recipient, .reply = c->type};
+    suppress(w, c->account, c->recipient, SUPPRESSED_COMPLAINT, c->type);
+    tell(w, c->account, WEBHOOK_COMPLAINED, &f);
+}
+
+static void read_feedback(struct webhooks *w, const uint64_t *blobs, size_t n)
+{
+    for (size_t i = 0; i < n && !atomic_load(&w->stop); i++) {
+        enum rc rc = complaints_read(w->set.store, blobs[i], complained, w);
+        if (rc != RC_OK && rc != RC_NOTFOUND)
+            log_warn("complaint.failed", F_INT("blob", blobs[i]), F_CSTR("reason", rc_name(rc)));
+    }
 }
 
 /* --- the calls --- */
@@ -182,9 +208,14 @@ static void run(void *arg)
             continue;
         }
         w->wanted = false;
+        uint64_t blobs[WEBHOOKS_FEEDBACK];
+        const size_t n_blobs = w->n_feedback;
+        memcpy(blobs, w->feedback, sizeof blobs);
+        w->n_feedback = 0;
         struct webhooks_settings set = w->set;
         set.trust = tls_client_ref(w->set.trust);
         pthread_mutex_unlock(&w->lock);
+        read_feedback(w, blobs, n_blobs);
         next_ms = make_calls(w, &set);
         tls_client_free(set.trust);
         pthread_mutex_lock(&w->lock);

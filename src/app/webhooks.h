@@ -12,6 +12,7 @@
 #define WEBHOOKS_FIRST_S   5
 #define WEBHOOKS_LONGEST_S 14400
 #define WEBHOOKS_KEEP_S    (2 * 86400) /* what is older by then is not told any more */
+#define WEBHOOKS_FEEDBACK  64   /* reports that wait to be read; further ones are not */
 #define WEBHOOKS_BATCH     50
 
 struct webhooks;
@@ -29,7 +30,8 @@ void webhooks_free(struct webhooks *w);
 
 /* A queue_fate_fn; ctx is struct webhooks *. Store; does not wait for the network. */
 void webhooks_fate(void *w, const struct queue_fate *f);
-/* The owner of `recipient` complained of a message from this account. */
-void webhooks_complained(struct webhooks *w, uint64_t account, struct view sender, struct view recipient, struct view reason);
+/* A feedback report has arrived: it is read on the thread (app/complaints.h), and where it is a complaint about a message that was sent
+ * over HTTP, its recipient gets no more. ctx is struct webhooks *. Never blocks. */
+void webhooks_feedback(void *w, uint64_t blob);
 
 #endif

@@ -8,6 +8,7 @@
 static _Atomic int least = LOG_INFO; /* a reload may change it while others log */
 static const char *process = "facteur";
 static _Atomic int kept = -1;
+static _Atomic int shown = STDERR_FILENO;
 
 void log_set_level(enum log_level level)
 {
@@ -17,6 +18,11 @@ void log_set_level(enum log_level level)
 void log_keep(int fd)
 {
     atomic_store_explicit(&kept, fd, memory_order_release);
+}
+
+void log_show(bool to_stderr)
+{
+    atomic_store_explicit(&shown, to_stderr ? STDERR_FILENO : -1, memory_order_relaxed);
 }
 
 void log_set_process(const char *name)
@@ -104,7 +110,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     }
     l.text[l.n++] = '\n';
     /* A log that cannot be written has nobody left to tell. */
-    const int fds[] = {STDERR_FILENO, atomic_load_explicit(&kept, memory_order_acquire)};
+    const int fds[] = {atomic_load_explicit(&shown, memory_order_relaxed), atomic_load_explicit(&kept, memory_order_acquire)};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0 && write(fds[i], l.text, l.n) < 0)
             continue;

@@ -34,6 +34,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 void log_set_level(enum log_level level);
 /* Lines go to this descriptor too; -1: no more. It stays the caller's. */
 void log_keep(int fd);
+/* Whether they go to standard error; they do until told otherwise. */
+void log_show(bool shown);
 /* Name of this process in each line ("parent", "vault", "mta", "access", "facteur"). Must stay valid. */
 void log_set_process(const char *name);
 

@@ -255,6 +255,15 @@ static enum rc submit(struct smtp_session *s, struct mailq_message *m)
     return rc == RC_OK ? mailq_submit(s->srv->store, m, tx->rcpts, tx->n) : rc;
 }
 
+/* Somebody may have complained of mail of ours. */
+static void tell_feedback(const struct smtp_session *s, const struct mailq_message *m)
+{
+    const struct smtp_judging *j = &s->tx.judging;
+    if (s->set->feedback && j->done && j->found.dmarc.result == DMARC_PASS &&
+        view_ifind(header_value(buf_view(&s->tx.in.header), VIEW("Content-Type")), VIEW("feedback-report")) != VIEW_NONE)
+        s->set->feedback(s->set->feedback_ctx, m->blob);
+}
+
 enum rc smtp_intake_finish(struct smtp_session *s)
 {
     struct smtp_intake *in = &s->tx.in;
@@ -276,6 +285,8 @@ enum rc smtp_intake_finish(struct smtp_session *s)
         refuse_store(s, rc);
     log_message(s, &m);
     count_message(s, &m);
+    if (!in->refusal.code)
+        tell_feedback(s, &m);
     smtp_judging_tell(s);
     if (in->refusal.code) {
         rc = smtp_refuse(s, &in->refusal);

@@ -51,6 +51,9 @@ struct smtp_settings {
     unsigned workers;                   /* of the pool, of which the judge may keep some waiting; 0: 512 */
     smtp_seen_fn seen;                  /* NULL: nobody wants to know. On the session's thread: must not block */
     void *seen_ctx;
+    /* A feedback report (RFC 5965) was taken whose author's domain vouches for it: its body. NULL: nobody reads them. Must not block. */
+    void (*feedback)(void *ctx, uint64_t blob);
+    void *feedback_ctx;
     struct signer *signer;              /* NULL: nothing is signed */
 };
 

@@ -9,6 +9,7 @@
 #include "crypto/hex.h"
 #include "crypto/random.h"
 #include "message/compose.h"
+#include "policy/sent_id.h"
 #include "store/suppression.h"
 #include "store/webhook.h"
 #include "sys/board.h"
@@ -242,9 +243,13 @@ static void send_order(struct api_call *c, struct order *o, json_t **answer)
     buf_init(&message, c->set->message_size ? c->set->message_size : SEND_BODY_MAX);
     o->mail.now_s = clock_real_s();
     random_bytes(o->mail.unique, sizeof o->mail.unique);
-    o->mail.message_id = view_str(arena_printf(c->arena, "%016llx%016llx@%s", (unsigned long long)random_u64(), (unsigned long long)random_u64(),
-                                               c->set->hostname));
-    enum rc rc = compose_write(&o->mail, &message, &why);
+    enum rc rc = sent_id_write(c->store, c->who.account, c->set->hostname, c->arena, &o->mail.message_id);
+    if (rc != RC_OK) {
+        buf_clear(&message);
+        api_refuse_rc(c, rc);
+        return;
+    }
+    rc = compose_write(&o->mail, &message, &why);
     x.message = buf_view(&message);
     if (rc == RC_LIMIT) {
         api_refuse(c, 413, "send.size", "The message is larger than this server takes.");
