@@ -58,7 +58,7 @@ let apps = [
   { id: 2, name: 'Printer', scope: 'send', created: ago(86400 * 30), last_used: ago(86400 * 3), last_peer: '198.51.100.80' },
   { id: 3, name: 'Old laptop', scope: 'read', created: ago(86400 * 300), last_used: null, last_peer: '' },
 ];
-let hooks = [{ id: 1, url: 'https://shop.example/mail-events', events: ['delivered', 'bounced', 'complained'], created: ago(86400 * 9), last: { at: ago(500), status: 200, text: '' } }];
+let hooks = [{ id: 1, url: 'https://shop.example/mail-events', events: ['delivered', 'bounced', 'complained'], created: ago(86400 * 9), last: '200', last_at: ago(500) }];
 let text = `hostname = "mx.ici.test"\ndata     = "/var/lib/facteur"\nlisten {\n    smtp        = "0.0.0.0:25"\n    submissions = "0.0.0.0:465"\n    imaps       = "0.0.0.0:993"\n    https       = "0.0.0.0:443"\n}\nlimits {\n    message-size = 50mb\n}\n`;
 const setting = (section, name, value, def, meaning, line) => ({ section, name, value, default: def, type: 'text', meaning, line });
 
@@ -124,7 +124,7 @@ export const routes = {
     { id: 2, folder: 'Projects/Orchard', subject: 'Re: apple trees', from: 'Gaston <gaston@example.org>', date: ago(86400 * 40), deleted: ago(86400 * 5), size: 9211 }], next: null }),
   'POST /me/deleted/restore': ({ body }) => ({ restored: body.ids.length }),
   'GET /me/suppressions': () => ({ suppressions: [
-    { address: 'gone@example.org', reason: 'bounce', text: '550 5.1.1 No such user', since: ago(86400 * 8), count: 3 }, { address: 'angry@example.net', reason: 'complaint', text: '', since: ago(86400), count: 1 }], next: null }),
+    { address: 'gone@example.org', kind: 'bounce', reason: '550 5.1.1 No such user', since: ago(86400 * 8), count: 3 }, { address: 'angry@example.net', kind: 'complaint', reason: '', since: ago(86400), count: 1 }], next: null }),
   'GET /me/webhooks': () => ({ webhooks: hooks }),
   'POST /me/webhooks': ({ body }) => { hooks = [...hooks, { id: 2, ...body, last: null }]; return [201, { id: 2, secret: 'whsec_5b1c8d0f7a' }]; },
   'DELETE /me/webhooks/{id}': ({ args }) => { hooks = hooks.filter((h) => String(h.id) !== args[0]); return [204]; },

@@ -23,13 +23,8 @@ export default function Overview({ account }) {
           <>
             <Attention o={o} domains={domains.data?.domains ?? []} alerts={alerts.data?.alerts ?? []} account={account} />
             <section class="stack" aria-labelledby="today">
-              <h2 id="today">{t('overview.today')}</h2>
-              <Grid small>
-                <Stat label={t('overview.received')} value={o.messages.received_today} href="#/trace" note={t('overview.messages')} />
-                <Stat label={t('overview.sent')} value={o.messages.sent_today} href="#/trace" note={t('overview.messages')} />
-                <Stat label={t('overview.refused')} value={o.messages.rejected_today} note={t('overview.refused_note')} />
-                <Stat label={t('overview.waiting')} value={o.queue?.messages ?? 0} href="#/queue" note={o.queue?.held ? t('overview.held', { n: o.queue.held }) : t('overview.waiting_note')} />
-              </Grid>
+              <h2 id="today">{t(isServer(o) ? 'overview.today' : 'menu.people')}</h2>
+              <Today o={o} />
             </section>
             <Grid>
               <Domains of={domains} operator={account.role === 'operator'} />
@@ -40,6 +35,27 @@ export default function Overview({ account }) {
         )}
       </Loaded>
     </Page>
+  );
+}
+
+/** How the server's mail goes is for operators; owners see how many people they look after. */
+const isServer = (o) => o.messages.received_today !== null;
+function Today({ o }) {
+  if (!isServer(o)) {
+    return (
+      <Grid small>
+        <Stat label={t('accounts.title')} value={o.accounts} href="#/accounts" />
+        <Stat label={t('aliases.title')} value={o.aliases} href="#/aliases" />
+      </Grid>
+    );
+  }
+  return (
+    <Grid small>
+      <Stat label={t('overview.received')} value={o.messages.received_today} href="#/trace" note={t('overview.messages')} />
+      <Stat label={t('overview.sent')} value={o.messages.sent_today} href="#/trace" note={t('overview.messages')} />
+      <Stat label={t('overview.refused')} value={o.messages.rejected_today} note={t('overview.refused_note')} />
+      <Stat label={t('overview.waiting')} value={o.queue?.messages ?? 0} href="#/queue" note={o.queue?.held ? t('overview.held', { n: o.queue.held }) : t('overview.waiting_note')} />
+    </Grid>
   );
 }
 
@@ -93,19 +109,21 @@ function Alignment({ rows }) {
     <Card title={t('overview.dmarc')} lead={t('overview.dmarc_lead')}>
       {seen.length === 0 ? <Empty icon="chart" title={t('overview.no_reports')}>{t('overview.no_reports_hint')}</Empty> : (
         <ul class="lines">
-          {seen.map((r) => {
-            const share = r.aligned / r.messages;
-            return (
-              <li key={r.domain} class="alignment">
-                <span><a href={'#/reports/' + encodeURIComponent(r.domain)}>{r.domain}</a><span class="hint">{t('overview.of', { n: r.messages })}</span></span>
-                {r.days?.length > 1 && <Spark values={r.days.map((d) => (d.messages ? d.aligned / d.messages : 0))} max={1} mark={share < 0.9 ? 'warn' : 'good'}
-                  label={t('overview.spark', { domain: r.domain })} />}
-                <span class="alignment-share">{percent(share)}</span>
-              </li>
-            );
-          })}
+          {seen.map((r) => <Proven key={r.domain} r={r} />)}
         </ul>
       )}
     </Card>
+  );
+}
+
+function Proven({ r }) {
+  const days = useData('/reports/dmarc/summary', { domain: r.domain }).data?.days?.filter((d) => d.messages > 0) ?? [];
+  const share = r.aligned / r.messages;
+  return (
+    <li class="alignment">
+      <span><a href={'#/reports/' + encodeURIComponent(r.domain)}>{r.domain}</a><span class="hint">{t('overview.of', { n: r.messages })}</span></span>
+      {days.length > 1 && <Spark values={days.map((d) => d.aligned / d.messages)} max={1} mark={share < 0.9 ? 'warn' : 'good'} label={t('overview.spark', { domain: r.domain })} />}
+      <span class="alignment-share">{percent(share)}</span>
+    </li>
   );
 }

@@ -25,8 +25,8 @@ export default function Suppressions() {
           {() => (list.rows.length === 0 ? <Empty icon="block" title={t('suppressions.none')}>{t('suppressions.none_hint')}</Empty> : (
             <Table caption={t('suppressions.title')} rows={list.rows} row={(s) => s.address} more={list.more} columns={[
               { key: 'address', label: t('suppressions.address'), main: true, show: (s) => <Address of={s.address} /> },
-              { key: 'reason', label: t('suppressions.reason'), show: (s) => (
-                <><Mark mark={s.reason === 'complaint' ? 'bad' : 'warn'}>{t(`suppressions.is_${s.reason}`)}</Mark>{s.text && <span class="soft block">{s.text}</span>}</>
+              { key: 'kind', label: t('suppressions.reason'), show: (s) => (
+                <><Mark mark={s.kind === 'complaint' ? 'bad' : 'warn'}>{t(`suppressions.is_${s.kind}`)}</Mark>{s.reason && <code class="block">{s.reason}</code>}</>
               ) },
               { key: 'since', label: t('suppressions.since'), show: (s) => <Time at={s.since} as="moment" /> },
               { key: 'acts', label: t('ui.actions'), hidden: true, value: false, show: (s) => (

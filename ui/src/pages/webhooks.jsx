@@ -34,7 +34,7 @@ export default function Webhooks() {
             <Table caption={t('webhooks.title')} rows={webhooks} columns={[
               { key: 'url', label: t('webhooks.url'), main: true },
               { key: 'events', label: t('webhooks.events'), value: false, show: (h) => h.events.map((e) => t(`webhooks.on_${e}`)).join(', ') },
-              { key: 'last', label: t('webhooks.last'), value: (h) => h.last?.at, show: (h) => <Last last={h.last} /> },
+              { key: 'last', label: t('webhooks.last'), value: (h) => h.last_at, show: (h) => <Last of={h} /> },
               { key: 'acts', label: t('ui.actions'), hidden: true, value: false, show: (h) => (
                 <Button kind="quiet" icon="trash" aria-label={t('webhooks.remove_one', { url: h.url })} onClick={() => remove(h)}>{t('ui.remove')}</Button>
               ) },
@@ -48,13 +48,13 @@ export default function Webhooks() {
   );
 }
 
-function Last({ last }) {
-  if (!last) return <span class="soft">{t('app.never')}</span>;
-  const fine = last.status >= 200 && last.status < 300;
+function Last({ of }) {
+  if (!of.last) return <span class="soft">{t('app.never')}</span>;
+  const fine = /^2\d\d\b|^ok\b/i.test(of.last);
   return (
     <>
-      <Mark mark={fine ? 'good' : 'bad'}>{fine ? t('webhooks.fine') : t('webhooks.failed')}</Mark> <Time at={last.at} />
-      {last.text && <span class="soft block">{last.text}</span>}
+      <Mark mark={fine ? 'good' : 'bad'}>{fine ? t('webhooks.fine') : t('webhooks.failed')}</Mark> <Time at={of.last_at} />
+      {!fine && <code class="block">{of.last}</code>}
     </>
   );
 }
