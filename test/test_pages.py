@@ -42,7 +42,7 @@ def letter(sender, recipient, subject):
 @pytest.fixture(scope="module")
 def site(lab):
     """ici.test with its operator, mail of all kinds, and a message that cannot leave."""
-    ici = lab.facteur("ici.test", listen=SERVICES + ["http", "https"])
+    ici = lab.facteur("ici.test", listen=SERVICES + ["http", "https"], extra="limits {\n    message-size = 50mb\n}\n")
     labas = lab.facteur("labas.test", accounts=("zoe",))
     for name, role in (("anne", "operator"), ("olga", "owner"), ("bert", "user")):
         ici.account(name + "@ici.test", PASSWORD)
