@@ -255,7 +255,7 @@ class Browser:
 
     def run(self, script):
         answer = self.call("Runtime.evaluate", expression="(async () => {%s})()" % script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]["exception"]["description"]
         return answer["result"].get("value")
 
     def close(self):
@@ -299,5 +299,61 @@ def test_in_a_browser(desk, tmp_path):
         assert browser.run(log_in_script % "{}") == [200, "clara@bureau.test"]  # the browser knows whose it is
         assert browser.run(log_in_script % login) == [200, "clara@bureau.test"]
         assert browser.run(ASK + "return (await ask('GET', '/me/passkeys')).body.passkeys.map(k => k.name)") == ["browser"]
+    finally:
+        browser.close()
+
+
+HANDS = """
+const sleep = (ms) => new Promise(r => setTimeout(r, ms));
+async function until(what) {
+  for (let i = 0; i < 400; i++) { const v = what(); if (v) return v; await sleep(50); }
+  throw new Error('waited in vain: ' + what + '\\n' + document.body.innerText);
+}
+const called = (text) => [...document.querySelectorAll('button, a')].find(b => b.innerText.trim() === text);
+const press = async (text) => (await until(() => called(text))).click();
+const field = (name) => document.querySelector(`input[name="${name}"]`);
+async function fill(name, value) {
+  const f = await until(() => field(name));
+  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(f, value);
+  f.dispatchEvent(new Event('input', {bubbles: true}));
+}
+const says = (text) => document.body.innerText.includes(text);
+async function enter() {
+  await fill('address', 'dora@bureau.test');
+  await fill('password', '%s');
+  await press('Log in');
+}
+""" % PASSWORD
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium here")
+def test_on_the_pages(desk, lab, tmp_path):
+    """A person adds a passkey, keeps the recovery codes, and logs in with each."""
+    if "assets/" not in Api(desk, lab).ask("GET", "/admin/")[1]:
+        pytest.skip("built without pages")
+    desk.run("account", "add", "dora@bureau.test", stdin=PASSWORD + "\n")
+    page = "https://%s/admin/" % HOST
+    browser = Browser(desk, tmp_path)
+    try:
+        browser.open(page)
+        codes = browser.run(HANDS + """
+            await enter();
+            await until(() => says('My account'));
+            await press('Log-in security');
+            await press('Add a passkey');
+            await fill('name', 'This computer');
+            await press('Go on');
+            await until(() => document.querySelector('.codes'));
+            const codes = [...document.querySelectorAll('.codes li')].map(c => c.innerText);
+            await press('Done');
+            await until(() => says('This computer'));
+            return codes;""")
+        assert len(codes) == 10
+        for how in ("await press('Use a passkey');",  # alone
+                    "await enter(); await until(() => field('code')); await press('Use a passkey');",
+                    "await enter(); await fill('code', '%s'); await press('Log in');" % codes[7]):
+            browser.run(ASK + "await ask('DELETE', '/session')")
+            browser.open(page)
+            assert browser.run(HANDS + how + "return until(() => says('My account') && says('dora@bureau.test'))")
     finally:
         browser.close()
