@@ -9,7 +9,7 @@
 #define REPORTS_DAYS_MAX LEDGER_DAYS
 #define REPORTS_LIMIT    25  /* reports of one answer unless it is asked otherwise */
 #define REPORTS_ROWS     100 /* of one report */
-#define REPORTS_ALL_ROWS 2500 /* of one answer */
+#define REPORTS_ALL_ROWS 1500 /* of one answer */
 #define REPORTS_FILE_MAX (32u << 20) /* bytes of an uploaded file */
 #define REPORTS_POST_MAX (4u << 20)  /* bytes of a TLS report by POST */
 #define REPORTS_POSTS    30          /* of one network in a minute */
