@@ -38,7 +38,8 @@ def is_sentence(text):
 
 
 # folder, files with its sentences, functions that say them, functions whose result is one, file of the pairs
-AREAS = [("health", r"health.*\.c$", ["health_say", "health_say_repair", "health_progress"], ["fetch_repair"], "health/health_words.c")]
+AREAS = [("health", r"health.*\.c$", ["health_say", "health_say_repair", "health_progress"], ["fetch_repair"], "health/health_words.c"),
+         ("app", r"alerts.*\.c$", ["alert_say", "lang_printf"], [], "app/alert_words.c")]
 
 
 @pytest.mark.parametrize("folder,files,says,gives,words", AREAS, ids=[a[0] for a in AREAS])

@@ -15,6 +15,7 @@ enum poke_kind {
     POKE_REPORTS,   /* seen_ask: reports are wanted now */
     POKE_HEALTH,    /* health_result rows wait for answers */
     POKE_DESK,      /* reports came, or the table of known senders was changed */
+    POKE_ALERTS,    /* their settings changed, or one is to be told again: look now */
     POKE_CONNECTION, /* from access to mta: a connection that it has accepted, for submission; poke_send_connection */
     POKE_KINDS,
 };

@@ -118,6 +118,13 @@ static void health_asked(void *child)
     poke_send(c->start->bus, &p);
 }
 
+static void alerts_changed(void *child)
+{
+    const struct child *c = child;
+    const struct poke p = {.kind = POKE_ALERTS};
+    poke_send(c->start->bus, &p);
+}
+
 #define WELL_KNOWN_MS 2000 /* so long an answer stands: who asks often costs nothing */
 
 /* The store answers, and the vault. */
@@ -169,6 +176,7 @@ static enum rc web_settings_of(struct child *c, struct signer *signer, struct ar
                                .queue_changed = queue_changed,
                                .update_server = update_server_of(c),
                                .health_asked = health_asked,
+                               .alerts_changed = alerts_changed,
                                .is_well = is_well,
                                .account_gone = account_gone,
                                .keys_changed = keys_changed,

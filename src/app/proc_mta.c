@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/alerts.h"
 #include "app/certificates.h"
 #include "app/health_desk.h"
 #include "app/judge_settings.h"
@@ -44,6 +45,7 @@ struct mta {
     struct webhooks *webhooks;
     struct health_desk *health;
     struct publish *publish;
+    struct alerts *alerts;
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
 
@@ -266,6 +268,12 @@ static struct webhooks_settings webhooks_settings_of(const struct mta *m)
                                       .allow_private = m->child.config->web.webhooks_private};
 }
 
+static struct alerts_settings alerts_settings_of(const struct mta *m)
+{
+    return (struct alerts_settings){.store = m->child.store, .config = m->child.config, .trust = m->trust, .sign = sign_report,
+                                    .sign_ctx = signing_signer(m->signing)};
+}
+
 static enum rc reload(void *ctx, struct child *c)
 {
     struct mta *m = ctx;
@@ -302,6 +310,9 @@ static enum rc reload(void *ctx, struct child *c)
         kept = reading_reload(m->reading.desk, c->config, c->store);
     if (kept == RC_OK)
         kept = health_desk_reload(m->health, &health);
+    const struct alerts_settings alerts = alerts_settings_of(m);
+    if (kept == RC_OK)
+        kept = alerts_reload(m->alerts, &alerts);
     tls_client_free(old);
     return rc == RC_OK ? kept : rc;
 }
@@ -319,6 +330,8 @@ static void poked(void *ctx, const struct poke *p)
         health_desk_wake(m->health);
     if (p->kind == POKE_DESK)
         reading_wake(&m->reading);
+    if (p->kind == POKE_ALERTS)
+        alerts_wake(m->alerts);
     if (p->kind == POKE_REPORTS)
         report_wake(m->report);
 }
@@ -389,7 +402,8 @@ static bool begin(struct mta *m)
     if (publish_new(&publish, &m->publish) != RC_OK)
         return false;
     const struct health_desk_settings health = health_settings_of(m);
-    return health_desk_new(&health, &m->health) == RC_OK;
+    const struct alerts_settings alerts = alerts_settings_of(m);
+    return health_desk_new(&health, &m->health) == RC_OK && alerts_new(&alerts, &m->alerts) == RC_OK;
 }
 
 int mta_process(struct start *start)
@@ -403,6 +417,7 @@ int mta_process(struct start *start)
         reading_open_files(&m->reading, start->config);
     if (m && child_begin(&m->child, start, POKE_MTA_SOCKET, CONFINE_NET_SERVER | CONFINE_NET_CLIENT | CONFINE_FILES) && begin(m)) {
         status = child_run(&m->child, &ops, m);
+        alerts_free(m->alerts);
         health_desk_free(m->health);
         publish_free(m->publish);
         certificates_free(m->certificates);

@@ -131,6 +131,16 @@ static const char *const domain_3[] = {
     "CREATE TABLE audit (id " ROW_ID ", at_ms BIGINT NOT NULL, who TEXT NOT NULL, peer TEXT NOT NULL, what TEXT NOT NULL,"
     " about TEXT NOT NULL, detail TEXT NOT NULL)",
     "CREATE INDEX audit_at ON audit (at_ms, id)",
+    /* What people are told of (alert.c). kind: by name. closed_s, told_s 0: not yet. hook_left: tries that are left to hand it to the webhook.
+     * alert_known: how things were when last looked at. */
+    "CREATE TABLE alert (id " ROW_ID ", kind TEXT NOT NULL, domain TEXT NOT NULL, subject TEXT NOT NULL, en TEXT NOT NULL, fr TEXT NOT NULL,"
+    " repair_en TEXT NOT NULL, repair_fr TEXT NOT NULL, first_s BIGINT NOT NULL, last_s BIGINT NOT NULL, told_s BIGINT NOT NULL,"
+    " silenced_s BIGINT NOT NULL, closed_s BIGINT NOT NULL, hook_left INTEGER NOT NULL)",
+    "CREATE INDEX alert_about ON alert (kind, domain, subject, id)",
+    "CREATE INDEX alert_open ON alert (last_s) WHERE closed_s = 0",
+    "CREATE TABLE alert_known (domain TEXT NOT NULL, what TEXT NOT NULL, subject TEXT NOT NULL, mark INTEGER NOT NULL, seen_s BIGINT NOT NULL,"
+    " PRIMARY KEY (domain, what, subject))" CLUSTERED,
+    "CREATE TABLE alert_setting (one INTEGER NOT NULL PRIMARY KEY, value TEXT NOT NULL)" CLUSTERED,
     NULL,
 };
 static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3};

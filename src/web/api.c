@@ -30,6 +30,7 @@ static const struct api_route *const areas[] = {
     api_send_routes,
     api_health_routes,
     api_report_routes,
+    api_alert_routes,
 };
 #define N_AREAS (sizeof areas / sizeof *areas)
 

@@ -97,6 +97,6 @@ void api_audit(struct api_call *c, const char *what, struct view about, struct v
 
 /* The areas' tables; each ends with a row without method. */
 extern const struct api_route api_session_routes[], api_people_routes[], api_records_routes[], api_queue_routes[], api_trace_routes[], api_report_routes[],
-    api_health_routes[], api_self_routes[], api_send_routes[], api_settings_routes[];
+    api_health_routes[], api_alert_routes[], api_self_routes[], api_send_routes[], api_settings_routes[];
 
 #endif

@@ -34,6 +34,7 @@ struct web_settings {
     void (*queue_changed)(void *app); /* rows of the queue changed */
     const char *update_server; /* where records are published; NULL: nowhere */
     void (*health_asked)(void *app); /* a health_result row waits */
+    void (*alerts_changed)(void *app); /* their settings, or one is to be told again */
     /* Whether the rest of the server is well; else *why, a plain sentence. */
     bool (*is_well)(void *app, const char **why);
     void (*account_gone)(void *app, uint64_t account); /* or may no longer log in */
