@@ -14,8 +14,11 @@
 #include "sys/confine.h"
 #include "web/web.h"
 
+#define FORGET_TICKS 60 /* between two looks for sessions that have ended */
+
 struct access {
     struct child child;
+    unsigned ticks;
     struct imap_server *imap;
     struct pop3_server *pop3;
     struct pool_service pop3_plain, pop3_tls;
@@ -229,7 +232,10 @@ static enum rc reload(void *ctx, struct child *c)
 static void tick(void *ctx)
 {
     struct access *m = ctx;
+    const struct session_terms terms = {m->child.config->web.idle / 1000, m->child.config->web.longest / 1000};
     store_maintain(m->child.store, false);
+    if (++m->ticks % FORGET_TICKS == 0)
+        session_forget(m->child.store, &terms); /* they have ended by then: only their rows go */
 }
 
 static bool begin(struct access *m)
