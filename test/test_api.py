@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lab import PORTS, SERVICES, SLOW, wait_for
+from lab import Lab, PORTS, SERVICES, SLOW, wait_for
 
 PASSWORD = "une phrase assez longue"
 
@@ -396,3 +396,20 @@ def test_quota(desk, lab, who):
     assert op.ask("PATCH", "/accounts/" + full, {"quota": 0})[0] == 200
     desk.run("queue", "flush")
     desk.wait_messages(full, 2, password=PASSWORD)
+
+
+def test_records_of_a_signed_zone():
+    """Where DNSSEC proves the host, TLSA records are among those to publish, the same that `facteur dns` prints."""
+    signed = Lab(signed=True)
+    try:
+        server = signed.facteur("signe.test", accounts=("anne",), listen=SERVICES + ["http", "https"])
+        server.run("account", "role", "anne@signe.test", "operator")
+        op = Api(server, signed)
+        assert op.ask("POST", "/session", {"address": "anne@signe.test", "password": "secret"})[0] == 200
+        assert not [r for r in op.get("/domains/signe.test/records")["records"] if r["type"] == "TLSA"]  # nobody has looked yet
+        wait_for("the doctor", lambda: op.ask("GET", "/doctor?domain=signe.test")[1].get("doctor"), 60)
+        records = op.get("/domains/signe.test/records")
+        assert [r["type"] for r in records["records"]].count("TLSA") == 1
+        assert records["zone"] == server.run("dns", "signe.test")
+    finally:
+        signed.close()

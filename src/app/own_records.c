@@ -1,6 +1,10 @@
 #include "app/own_records.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
+
+#include "acme/acme.h"
+#include "crypto/digest.h"
 
 static bool is_any(const struct addr *a)
 {
@@ -37,4 +41,44 @@ enum rc own_records(const struct config *c, struct arena *a, struct records_sett
     for (size_t i = 0; i < RECORDS_SERVICES; i++)
         out->ports[i] = port_of(c, services[i]);
     return RC_OK;
+}
+
+static enum rc add_key(struct vault *v, struct view name, enum tls_key_which which, struct records_tlsa *out)
+{
+    struct buf spki;
+    buf_init(&spki, 4096);
+    enum rc rc = vault_key_public(v, name, which, &spki);
+    if (rc == RC_OK)
+        rc = sha256(buf_view(&spki), out->key[out->n]);
+    out->n += rc == RC_OK;
+    buf_clear(&spki);
+    return rc;
+}
+
+/* The first certificate in files that is for the host. */
+static enum rc add_file(const struct config *c, struct vault *v, struct records_tlsa *out)
+{
+    const char *const *chains;
+    struct arena a;
+    arena_init(&a, 64u << 20);
+    enum rc rc = vault_tls_chains(v, &a, &chains);
+    for (size_t i = 0; rc == RC_OK && chains[i] && out->n == 0; i++)
+        if (acme_certificate_covers(view_str(chains[i]), c->hostname) && acme_certificate_key(view_str(chains[i]), out->key[0]) == RC_OK)
+            out->n = 1;
+    arena_clear(&a);
+    return rc;
+}
+
+enum rc own_tlsa(const struct config *c, struct vault *v, struct records_tlsa *out)
+{
+    char name[300];
+    *out = (struct records_tlsa){0};
+    snprintf(name, sizeof name, "cert %s", c->hostname);
+    enum rc rc = add_key(v, view_str(name), TLS_KEY_SERVING, out);
+    const bool has_own = rc == RC_OK;
+    if ((rc == RC_OK || rc == RC_NOTFOUND) && c->acme.directory)
+        rc = add_key(v, view_str(name), TLS_KEY_NEXT, out);
+    if (rc != RC_OK && rc != RC_NOTFOUND)
+        return rc;
+    return has_own ? RC_OK : add_file(c, v, out);
 }

@@ -201,6 +201,8 @@ static enum rc web_settings_of(struct child *c, struct signer *signer, struct ar
         if (c->config->listen.v[i].service == SERVICE_HTTPS)
             set.https_port = addr_port(&c->config->listen.v[i].addr);
     *out = set;
+    if (own_tlsa(c->config, c->vault, &out->tlsa) != RC_OK)
+        log_warn("tlsa.failed", F_CSTR("reason", "the vault did not tell the keys"));
     return own_records(c->config, a, &out->records);
 }
 

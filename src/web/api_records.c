@@ -12,13 +12,36 @@ json_t *records_json(const struct records *r)
     return list;
 }
 
+/* Did the doctor find the MX and its host proven by DNSSEC when it last looked? Else nobody may believe TLSA records (RFC 7672 §2.2). */
+static bool is_proven(struct api_call *c, struct view domain)
+{
+    struct health_result r;
+    struct arena a;
+    json_t *j = NULL;
+    size_t i;
+    const json_t *point;
+    bool proven = false;
+
+    arena_init(&a, 4u << 20);
+    if (health_result_get(c->store, HEALTH_ASK_DOCTOR, domain, &a, &r) == RC_OK && r.text[LANG_EN].n > 0)
+        j = json_loadb(r.text[LANG_EN].p, r.text[LANG_EN].n, 0, NULL);
+    json_array_foreach(json_object_get(j, "points"), i, point) {
+        const char *id = json_string_value(json_object_get(point, "id")), *mark = json_string_value(json_object_get(point, "mark"));
+        proven |= id && mark && strcmp(id, "dnssec.mx") == 0 && strcmp(mark, "good") == 0;
+    }
+    json_decref(j);
+    arena_clear(&a);
+    return proven;
+}
+
 /* Those of the path's domain; else refused. */
 static bool find_records(struct api_call *c, struct records *out)
 {
     struct directory_domain d;
     if (!api_path_domain(c, &d))
         return false;
-    enum rc rc = records_make(&c->set->records, NULL, c->store, d.name, c->arena, out);
+    const bool tlsa = c->set->tlsa.n > 0 && records_has_host(&c->set->records, d.name) && is_proven(c, d.name);
+    enum rc rc = records_make(&c->set->records, tlsa ? &c->set->tlsa : NULL, c->store, d.name, c->arena, out);
     if (rc != RC_OK)
         api_refuse_rc(c, rc);
     return rc == RC_OK;

@@ -53,6 +53,7 @@ struct web_settings {
     size_t n_metrics_from;
     struct session_terms terms;
     struct records_settings records;
+    struct records_tlsa tlsa; /* where DNSSEC proves the host; that is for the doctor to say */
     struct signer *signer;  /* for what is sent over HTTP (policy/signer.h) */
     size_t message_size;    /* of that, at most */
 };
