@@ -19,7 +19,7 @@ def plain(text, capital=False):
 
 def names(cell):
     for quoted in re.findall(r"`([^`]*)`", cell):
-        m = re.fullmatch(r"([a-z]+) \{ (.*) \}", quoted)
+        m = re.fullmatch(r"([a-z-]+) \{ (.*) \}", quoted)
         if m:
             yield from ((m[1], name) for name in m[2].split(", "))
         else:

@@ -13,10 +13,16 @@
 #define WEB_BODY_MAX     1024       /* of requests that have no use for one */
 #define WEB_SETTINGS_MAX (4u << 20) /* bytes of copied settings */
 
-struct web {
-    pthread_rwlock_t lock; /* guards set */
+/* One state of the settings. It lives until the last request that began with it has its answer: some take seconds, and none may hold
+ * a reload up, which the answer to PUT /settings itself brings about. */
+struct web_state {
     struct web_settings set;
-    struct arena mem; /* of set's texts; a reload begins another */
+    struct arena mem; /* of set's texts */
+    unsigned refs;    /* under web.lock */
+};
+struct web {
+    pthread_mutex_t lock; /* guards now and all refs */
+    struct web_state *now;
 };
 
 /* What a request is answered with is decided from one state of the settings. */
@@ -254,24 +260,44 @@ static void answer(struct asked *q)
         answer_rest(q, reads);
 }
 
+static struct web_state *take_state(struct web *w)
+{
+    pthread_mutex_lock(&w->lock);
+    struct web_state *st = w->now;
+    st->refs++;
+    pthread_mutex_unlock(&w->lock);
+    return st;
+}
+
+static void drop_state(struct web *w, struct web_state *st)
+{
+    pthread_mutex_lock(&w->lock);
+    bool last = --st->refs == 0;
+    pthread_mutex_unlock(&w->lock);
+    if (!last)
+        return;
+    arena_clear(&st->mem);
+    free(st);
+}
+
 void web_handle(void *ctx, const struct http_request *request, struct http_response *response)
 {
     struct web *w = ctx;
-    pthread_rwlock_rdlock(&w->lock);
-    struct asked q = {.set = &w->set, .request = request, .response = response};
+    struct web_state *st = take_state(w);
+    struct asked q = {.set = &st->set, .request = request, .response = response};
     q.from = origin_of(&q);
     answer(&q);
-    pthread_rwlock_unlock(&w->lock);
+    drop_state(w, st);
 }
 
 size_t web_body_max(void *ctx, const struct http_request *request)
 {
     struct web *w = ctx;
-    pthread_rwlock_rdlock(&w->lock);
-    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&w->set, request)
+    struct web_state *st = take_state(w);
+    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&st->set, request)
                  : view_eq(request->path, VIEW(DESK_PATH))               ? REPORTS_POST_MAX
                                                                          : WEB_BODY_MAX;
-    pthread_rwlock_unlock(&w->lock);
+    drop_state(w, st);
     return max;
 }
 
@@ -298,14 +324,30 @@ static enum rc copy_settings(const struct web_settings *set, struct arena *a, st
     return records_settings_dup(a, &set->records, &out->records);
 }
 
+static enum rc make_state(const struct web_settings *set, struct web_state **out)
+{
+    struct web_state *st = calloc(1, sizeof *st);
+    if (!st)
+        return RC_TEMP;
+    st->refs = 1;
+    arena_init(&st->mem, WEB_SETTINGS_MAX);
+    enum rc rc = copy_settings(set, &st->mem, &st->set);
+    if (rc != RC_OK) {
+        arena_clear(&st->mem);
+        free(st);
+        return rc;
+    }
+    *out = st;
+    return RC_OK;
+}
+
 enum rc web_new(const struct web_settings *set, struct web **out)
 {
     struct web *w = calloc(1, sizeof *w);
     if (!w)
         return RC_TEMP;
-    pthread_rwlock_init(&w->lock, NULL);
-    arena_init(&w->mem, WEB_SETTINGS_MAX);
-    if (copy_settings(set, &w->mem, &w->set) != RC_OK) {
+    pthread_mutex_init(&w->lock, NULL);
+    if (make_state(set, &w->now) != RC_OK) {
         web_free(w);
         return RC_TEMP;
     }
@@ -315,20 +357,15 @@ enum rc web_new(const struct web_settings *set, struct web **out)
 
 enum rc web_reload(struct web *w, const struct web_settings *set)
 {
-    struct web_settings copy;
-    struct arena mem;
-    arena_init(&mem, WEB_SETTINGS_MAX);
-    enum rc rc = copy_settings(set, &mem, &copy);
-    if (rc != RC_OK) {
-        arena_clear(&mem);
+    struct web_state *next;
+    enum rc rc = make_state(set, &next);
+    if (rc != RC_OK)
         return rc;
-    }
-    pthread_rwlock_wrlock(&w->lock);
-    struct arena old = w->mem;
-    w->mem = mem;
-    w->set = copy;
-    pthread_rwlock_unlock(&w->lock);
-    arena_clear(&old);
+    pthread_mutex_lock(&w->lock);
+    struct web_state *old = w->now;
+    w->now = next;
+    pthread_mutex_unlock(&w->lock);
+    drop_state(w, old);
     return RC_OK;
 }
 
@@ -336,7 +373,8 @@ void web_free(struct web *w)
 {
     if (!w)
         return;
-    pthread_rwlock_destroy(&w->lock);
-    arena_clear(&w->mem);
+    if (w->now)
+        drop_state(w, w->now);
+    pthread_mutex_destroy(&w->lock);
     free(w);
 }
