@@ -121,6 +121,9 @@ def test_trace_tells_each_step_and_owners_their_part(desk, who):
     assert who["user"].ask("GET", "/trace")[0] == 403 and who["operator"].ask("GET", "/trace?id=zz")[0] == 400
     refused = traces(who["operator"], sender="olga@ici.test")
     assert one["id"] in [t["id"] for t in refused]
+    page = who["operator"].get("/trace?limit=1")
+    older = who["operator"].get("/trace?limit=1&after=" + page["next"])
+    assert len(page["trace"]) == 1 and len(older["trace"]) == 1 and page["trace"][0]["id"] != older["trace"][0]["id"]
     text = desk.run("trace", "--id", one["id"])
     assert "greylisted" in text and text.startswith("bounced")
     assert desk.json("trace", "--recipient", "later@loin.test", "--since", "1h")[0]["id"] == one["id"]

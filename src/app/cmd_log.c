@@ -239,7 +239,7 @@ int cmd_trace(struct app *app, int argc, char **argv)
     struct trace *list;
     struct trail *t;
     size_t n;
-    bool more;
+    int64_t older_ms;
     int code = read_trace_args(app, argc, argv, &q);
     if (code != EXIT_DONE)
         return code;
@@ -248,7 +248,7 @@ int cmd_trace(struct app *app, int argc, char **argv)
     enum rc rc = trail_open(app->config->data, &t);
     if (rc != RC_OK)
         return app_fail_rc(rc, "read the log");
-    rc = trace_find(t, &q, &app->arena, &list, &n, &more);
+    rc = trace_find(t, &q, &app->arena, &list, &n, &older_ms);
     json_t *j = app->json ? json_array() : NULL;
     for (size_t i = n; rc == RC_OK && i-- > 0;) { /* the newest stands last, where a terminal is looked at */
         if (j)
@@ -265,7 +265,7 @@ int cmd_trace(struct app *app, int argc, char **argv)
         return app_print_json(j);
     if (n == 0)
         printf("no message like that is in the log\n");
-    else if (more)
+    else if (older_ms > 0)
         printf("there are older ones; --limit or --since finds them\n");
     return EXIT_DONE;
 }

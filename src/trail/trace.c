@@ -186,26 +186,29 @@ static struct view word_of(const struct trace_query *q, struct view *id)
     return q->sender.n > 0 ? q->sender : VIEW("smtp.");
 }
 
-static enum rc find_candidates(struct trail *t, struct search *x, bool *more)
+static enum rc find_candidates(struct trail *t, struct search *x, int64_t *older_ms)
 {
+    int64_t seen_ms = 0;
     struct view id, word = word_of(x->q, &id), line;
     struct trail_line l;
     enum rc rc;
     if (x->q->to_ms > 0)
         trail_seek(t, x->q->to_ms);
-    while ((rc = trail_older(t, word, TRACE_BUDGET / 2, &line)) == RC_OK) {
+    while ((rc = trail_older(t, word, x->q->budget, &line)) == RC_OK) {
         if (trail_parse(line, &l) != RC_OK || (x->q->to_ms > 0 && l.at_ms > x->q->to_ms))
             continue;
         if (l.at_ms < x->q->from_ms - TRAIL_DISORDER_MS)
             return RC_OK;
         if (l.at_ms < x->q->from_ms)
             continue;
+        seen_ms = l.at_ms;
         if (!take_candidate(x, &l)) {
-            *more = true;
+            *older_ms = l.at_ms;
             return RC_OK;
         }
     }
-    *more = rc == RC_LIMIT;
+    if (rc == RC_LIMIT && (rc = trail_older(t, VIEW(""), UINT64_MAX, &line)) == RC_OK) /* how far it came */
+        *older_ms = trail_parse_time(line, &seen_ms) == RC_OK || seen_ms > 0 ? seen_ms : 0;
     return RC_OK;
 }
 
@@ -293,8 +296,9 @@ static void gather(struct trail *t, struct search *x)
     struct view line;
     struct trail_line l;
     size_t looked = 0;
+    const uint64_t budget = trail_budget(t, x->q->budget);
     trail_seek(t, INT64_MAX / 2);
-    while (x->n > 0 && trail_older(t, VIEW(""), TRACE_BUDGET, &line) == RC_OK) {
+    while (x->n > 0 && trail_older(t, VIEW(""), budget, &line) == RC_OK) {
         if (++looked % TIME_EVERY == 0 && trail_parse_time(line, &l.at_ms) == RC_OK && is_gathered(x, l.at_ms))
             return;
         if (!has_key(x, line) || trail_parse(line, &l) != RC_OK)
@@ -426,26 +430,28 @@ static int newest_first(const void *a, const void *b)
     return x->began_ms < y->began_ms ? 1 : x->began_ms > y->began_ms ? -1 : 0;
 }
 
-enum rc trace_find(struct trail *t, const struct trace_query *asked, struct arena *a, struct trace **out, size_t *n, bool *more)
+enum rc trace_find(struct trail *t, const struct trace_query *asked, struct arena *a, struct trace **out, size_t *n, int64_t *older_ms)
 {
     struct trace_query q = *asked;
     struct search *x = arena_new(a, struct search);
     struct view id, rest = q.id;
     uint64_t key;
     *n = 0;
-    *more = false;
+    *older_ms = 0;
     view_split(&rest, '.', &id);
     if (q.id.n > 0 && !view_is_hex(id, UINT64_MAX, &key))
         return RC_SYNTAX;
     if (q.limit == 0 || q.limit > TRACE_LIMIT_MAX)
         q.limit = TRACE_LIMIT_MAX;
+    if (q.budget == 0)
+        q.budget = UINT64_MAX;
     *out = arena_new_array(a, q.limit, struct trace);
     if (!x || !*out)
         return RC_TEMP;
     *x = (struct search){.q = &q, .a = a, .list = arena_new_array(a, q.limit, struct building)};
     if (!x->list)
         return RC_TEMP;
-    enum rc rc = find_candidates(t, x, more);
+    enum rc rc = find_candidates(t, x, older_ms);
     if (rc == RC_OK)
         gather(t, x);
     for (size_t i = 0; i < x->n && rc == RC_OK; i++)

@@ -8,7 +8,6 @@
 
 #define TRACE_LIMIT_MAX   200         /* messages */
 #define TRACE_STEPS_MAX   400         /* of one message */
-#define TRACE_BUDGET      (2ull << 30) /* bytes that both passes look at */
 #define TRACE_SESSION_MS  (15 * 60000) /* a login may stand so long before its message */
 
 struct trace_query {
@@ -17,6 +16,7 @@ struct trace_query {
     struct view domain;            /* set: as its owner may see it */
     int64_t from_ms, to_ms;        /* 0: any */
     size_t limit;
+    uint64_t budget;               /* bytes of the log that each pass looks at; 0: all of them */
 };
 enum trace_result { TRACE_REFUSED, TRACE_ACCEPTED, TRACE_DEFERRED, TRACE_DELIVERED, TRACE_BOUNCED, TRACE_REMOVED };
 struct trace {
@@ -31,9 +31,9 @@ struct trace {
     size_t n_steps;
     bool is_part;         /* of `domain` are only some recipients: trace_hides */
 };
-/* *out, from the arena, the newest first; what it borrows lives as long as the trail. *more: older ones may be found with to_ms
- * before the last one. RC_SYNTAX: `id` is none. */
-enum rc trace_find(struct trail *t, const struct trace_query *q, struct arena *a, struct trace **out, size_t *n, bool *more);
+/* *out, from the arena, the newest first; what it borrows lives as long as the trail. *older_ms: older ones may be found with this as to_ms
+ * (one that was under way just then perhaps again); 0: there are none. RC_SYNTAX: `id` is none. */
+enum rc trace_find(struct trail *t, const struct trace_query *q, struct arena *a, struct trace **out, size_t *n, int64_t *older_ms);
 const char *trace_result_name(enum trace_result r); /* "delivered" */
 /* A field that tells of others than the owner of `domain`, who sees the trace in part. */
 bool trace_hides(struct view field);

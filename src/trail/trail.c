@@ -217,6 +217,11 @@ enum rc trail_older(struct trail *t, struct view word, uint64_t budget, struct v
     }
 }
 
+uint64_t trail_budget(const struct trail *t, uint64_t bytes)
+{
+    return bytes > UINT64_MAX - t->seen ? UINT64_MAX : t->seen + bytes;
+}
+
 /* --- questions --- */
 
 static bool is_event(struct view event, struct view asked)

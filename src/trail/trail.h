@@ -20,6 +20,8 @@ enum rc trail_return(struct trail *t, struct view place);
 /* The next older line that holds `word` (ASCII without case; empty: any), without its line end; borrows until trail_close.
  * RC_NOTFOUND: no more. RC_LIMIT: `budget` bytes were looked at since the trail was opened. */
 enum rc trail_older(struct trail *t, struct view word, uint64_t budget, struct view *line);
+/* The budget of another `bytes` from here on. */
+uint64_t trail_budget(const struct trail *t, uint64_t bytes);
 /* Where it stands: the lines given so far are behind it. */
 void trail_place(const struct trail *t, char out[TRAIL_PLACE_MAX]);
 

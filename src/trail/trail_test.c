@@ -167,12 +167,13 @@ static void questions_are_answered_newest_first(void **state)
     "2026-11-22T10:02:00.100Z info mta queue.notice id=35 about=30 to=anne@ici.test kind=failure\n"                                 \
     "2026-11-22T10:02:01.000Z info mta queue.delivered id=35 to=anne@ici.test account=1 uid=9\n"
 
+static int64_t older_ms; /* of the last one */
+
 static size_t ask(struct fixture *f, struct trail **t, const struct trace_query *q, struct trace **out)
 {
     size_t n;
-    bool more;
     assert_int_equal(trail_open(f->data, t), RC_OK);
-    assert_int_equal(trace_find(*t, q, &f->a, out, &n, &more), RC_OK);
+    assert_int_equal(trace_find(*t, q, &f->a, out, &n, &older_ms), RC_OK);
     return n;
 }
 
@@ -221,6 +222,15 @@ static void a_message_is_told_from_beginning_to_end(void **state)
     assert_int_equal(x->id, 0);
     trail_close(t);
     q = (struct trace_query){.limit = 1};
+    assert_int_equal(ask(f, &t, &q, &x), 1);
+    assert_int_equal(x->result, TRACE_REFUSED);
+    trail_close(t);
+    q.to_ms = older_ms;
+    assert_int_equal(ask(f, &t, &q, &x), 1);
+    assert_int_equal(x->id, 0x33);
+    assert_true(older_ms > 0);
+    trail_close(t);
+    q = (struct trace_query){.sender = VIEW("spam@"), .budget = 1}; /* a piece of the file at least is looked at */
     assert_int_equal(ask(f, &t, &q, &x), 1);
     trail_close(t);
     q = (struct trace_query){.recipient = VIEW("nobody@")};

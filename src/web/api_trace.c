@@ -9,6 +9,7 @@
 
 #define LOG_WORDS_MAX 8
 #define LOG_BUDGET    (256ull << 20) /* bytes of the log that one question looks at; the client goes on from `next` */
+#define TRACE_BUDGET  (512ull << 20)
 #define LIVE_MAX      1000
 
 static bool is_operator(const struct api_call *c)
@@ -78,26 +79,28 @@ static void get_log(struct api_call *c)
 
 /* --- traces --- */
 
-/* `next` is the time of the oldest message, since which older ones are looked for. */
-static json_t *next_json(const struct trace *list, size_t n, bool more)
+/* Before what the answer before told; in milliseconds. */
+static int64_t to_ms(const struct api_call *c)
 {
-    return more && n > 0 ? api_time(list[n - 1].began_ms / 1000) : json_null();
+    uint64_t ms = 0;
+    struct view after = api_query(c, "after");
+    return view_is_u64(after, INT64_MAX / 2, &ms) ? (int64_t)ms : api_when(c, "to", 0) * 1000;
 }
 
 static void get_trace(struct api_call *c)
 {
     struct trace_query q = {.sender = api_query(c, "sender"), .recipient = api_query(c, "recipient"), .id = api_query(c, "id"),
-                            .from_ms = api_when(c, "from", 0) * 1000, .to_ms = api_when(c, "after", api_when(c, "to", 0)) * 1000,
-                            .limit = api_limit(c)};
+                            .from_ms = api_when(c, "from", 0) * 1000, .to_ms = to_ms(c),
+                            .limit = api_limit(c), .budget = TRACE_BUDGET};
     struct trail *t = NULL;
     struct trace *list;
     size_t n;
-    bool more;
+    int64_t older_ms;
     if (!is_operator(c))
         q.domain = c->who.domain;
     enum rc rc = trail_open(c->set->data, &t);
     if (rc == RC_OK)
-        rc = trace_find(t, &q, c->arena, &list, &n, &more);
+        rc = trace_find(t, &q, c->arena, &list, &n, &older_ms);
     if (rc == RC_SYNTAX) {
         api_refuse_field(c, "id", "It is hexadecimal: the id of the queue, of a session, or SESSION.N of a Received field.");
     } else if (rc != RC_OK) {
@@ -106,7 +109,7 @@ static void get_trace(struct api_call *c)
         json_t *found = json_array();
         for (size_t i = 0; i < n; i++)
             json_array_append_new(found, trace_json(&list[i], api_lang(c), c->arena));
-        api_reply(c, json_pack("{s:o, s:o}", "trace", found, "next", next_json(list, n, more)));
+        api_reply(c, json_pack("{s:o, s:o}", "trace", found, "next", older_ms > 0 ? json_sprintf("%lld", (long long)older_ms) : json_null()));
     }
     trail_close(t);
 }
