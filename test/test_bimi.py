@@ -1,13 +1,17 @@
 """BIMI: logos of the shared cases, mark certificates made here, and the record of a domain as the doctor sees it."""
 import base64
+import email
 import gzip
+import http.client
 import json
 import os
+import smtplib
 import subprocess
 
 import pytest
 
-from lab import BIN, SERVICES, SHARED
+from lab import BIN, IS_ROOT, PORTS, SERVICES, SHARED, SLOW, wait_for
+from test_api import PASSWORD, Api
 
 DATA = str(SHARED / "data" / "bimi" / "svg")
 FACTEUR = BIN
@@ -145,3 +149,56 @@ def test_the_doctor_on_logos(lab):
     assert "no logo is to be shown" in marks()[0]["bimi.record"]["text"]
     lab.dns.set("default._bimi.ici.test.", 'TXT "v=BIMI1; l=http://logo.ici.test/a.svg"')
     assert "not an https address" in marks()[0]["bimi.record"]["text"]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="logos are fetched from port 443")
+def test_logo_served_and_shown(lab):
+    """Our own logo by the API, at its address and in our records; on incoming mail of a domain that has one; not what strangers claim."""
+    server = lab.facteur("marque.test", accounts=("anne",), start=False, listen=SERVICES + ["https"], extra="bimi { check = yes }\n")
+    lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), "mx.marque.test", "mta-sts.marque.test")
+    server.run("account", "add", "olga@marque.test", stdin=PASSWORD + "\n")
+    server.run("account", "role", "olga@marque.test", "owner")
+    server.start()
+    api = Api(server, lab).login("olga@marque.test")
+    assert api.get("/bimi?domain=marque.test")["logo"] is None
+    bad = api.ask("PUT", "/domains/marque.test/logo", raw=LOGO.replace(b"tiny-ps", b"full"), headers={"Content-Type": "image/svg+xml"})
+    assert bad[0] == 422 and bad[1]["error"]["code"] == "logo.INVALID_BASE_PROFILE", bad
+    status, body, _ = api.ask("PUT", "/domains/marque.test/logo", raw=LOGO, headers={"Content-Type": "image/svg+xml"})
+    assert status == 200, body
+    shown = api.get("/bimi?domain=marque.test")
+    assert shown["logo"] == "https://mta-sts.marque.test/bimi/logo.svg" and shown["image"].startswith("data:image/svg+xml;base64,"), shown
+    context = lab.tls()
+    context.check_hostname = False
+    c = http.client.HTTPSConnection(server.ip, PORTS["https"], timeout=20 * SLOW, context=context)
+    c.request("GET", "/bimi/logo.svg", headers={"Host": "mta-sts.marque.test"})
+    r = c.getresponse()
+    assert r.status == 200 and r.read() == LOGO and r.headers["Content-Type"] == "image/svg+xml" and "sandbox" in r.headers["Content-Security-Policy"]
+    records = server.run("dns", "marque.test")
+    assert 'default._bimi.marque.test. 3600 IN TXT "v=BIMI1; l=https://mta-sts.marque.test/bimi/logo.svg; a="' in records
+    lab.dns.load(records)
+    # the doctor, for the pages: asked there, answered by the other process
+    found = wait_for("the doctor's answer", lambda: api.ask("GET", "/doctor?domain=marque.test&lang=fr")[1]["doctor"], 60)
+    points = {p["id"]: p for p in found[0]["points"]}
+    assert points["bimi.logo"]["mark"] == "good" and "profil" in points["bimi.logo"]["text"], points["bimi.logo"]
+    # mail of a domain with that logo
+    client = lab.ip()
+    lab.dns.set("loin.test.", 'TXT "v=spf1 ip4:%s -all"' % client)
+    lab.dns.set("_dmarc.loin.test.", 'TXT "v=DMARC1; p=reject"')
+    lab.dns.set("default._bimi.loin.test.", 'TXT "v=BIMI1; l=https://mta-sts.marque.test/bimi/logo.svg"')
+    lab.dns.set("weak.test.", 'TXT "v=spf1 ip4:%s -all"' % client)
+    lab.dns.set("_dmarc.weak.test.", 'TXT "v=DMARC1; p=none"')
+
+    def send(domain):
+        with smtplib.SMTP(server.ip, PORTS["smtp"], source_address=(client, 0), local_hostname="mail." + domain, timeout=30 * SLOW) as s:
+            s.sendmail("x@" + domain, ["anne@marque.test"], ("From: x@%s\r\nSubject: %s\r\nBIMI-Indicator: Zm9yZ2Vk\r\nbimi-location: v=BIMI1; "
+                                                            "l=https://forged.test/\r\n\r\nHello\r\n" % (domain, domain)).encode())
+        return wait_for("the message", lambda: next((m for m in map(email.message_from_bytes, server.messages("anne@marque.test"))
+                                                     if m["Subject"] == domain), None), 30)
+    good = send("loin.test")
+    assert good.get_all("BIMI-Location") == ["v=BIMI1; l=https://mta-sts.marque.test/bimi/logo.svg"], good.items()
+    assert base64.b64decode("".join(good["BIMI-Indicator"].split())) == LOGO
+    assert "bimi=pass" in good["Authentication-Results"] and len(good.get_all("BIMI-Indicator")) == 1
+    weak = send("weak.test")
+    assert weak["BIMI-Location"] is None and weak["BIMI-Indicator"] is None and "bimi=skipped" in weak["Authentication-Results"], weak.items()
+    status, _, _ = api.ask("DELETE", "/domains/marque.test/logo")
+    assert status == 204 and "_bimi" not in server.run("dns", "marque.test")

@@ -119,6 +119,7 @@ static const struct key keys[] = {
     {"dns-update", "key-name", KIND_TEXT, false, AT(dns_update.key_name)},
     {"dns-update", "key-algorithm", KIND_TEXT, false, AT(dns_update.key_algorithm)},
     {"dns-update", "key-file", KIND_PATH, false, AT(dns_update.key_file)},
+    {"bimi", "check", KIND_FLAG, false, AT(bimi.check)},
     {"bimi", "roots", KIND_PATH, false, AT(bimi.roots)},
     {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
     {"reports", "failure", KIND_FLAG, false, AT(reports.failure)},

@@ -157,6 +157,7 @@ struct config {
         struct config_domains blocklists;
     } health;
     struct {
+        bool check;        /* logos of incoming mail are looked for */
         const char *roots; /* PEM file of authorities for mark certificates */
     } bimi;
     struct {

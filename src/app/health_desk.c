@@ -51,7 +51,7 @@ struct health_desk {
 
 /* --- settings --- */
 
-static bool is_lab(const struct config *c)
+bool health_desk_is_lab(const struct config *c)
 {
     bool any = false;
     for (size_t i = 0; i < c->listen.n; i++) {
@@ -83,7 +83,7 @@ static struct desk_settings *make_settings(const struct health_desk_settings *fr
     atomic_init(&set->refs, 1);
     arena_init(&set->mem, SETTINGS_MAX);
     set->port = c->outbound.port;
-    set->is_lab = is_lab(c);
+    set->is_lab = health_desk_is_lab(c);
     set->trust = tls_client_ref(from->trust);
     set->hostname = arena_cstr(&set->mem, view_str(c->hostname));
     set->sources = arena_new_array(&set->mem, c->outbound.bind.n + 1, struct addr);

@@ -26,6 +26,8 @@ struct health_desk_settings {
     struct publish *publish;
     const char *mark_roots;      /* PEM; copied; NULL: none */
 };
+/* All that this server listens for mail at is local: so may be the hosts of others. */
+bool health_desk_is_lab(const struct config *c);
 /* Opens a resolver of its own. RC_TEMP: logged. */
 enum rc health_desk_new(const struct health_desk_settings *set, struct health_desk **out);
 enum rc health_desk_reload(struct health_desk *d, const struct health_desk_settings *set);

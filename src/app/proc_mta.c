@@ -15,6 +15,7 @@
 #include "app/webhooks.h"
 #include "base/clock.h"
 #include "fetch/fetch.h"
+#include "policy/logo.h"
 #include "policy/sts_cache.h"
 #include "policy/tls_outcomes.h"
 #include "queue/queue.h"
@@ -28,6 +29,11 @@
 #define DAY_S              86400
 #define TLS_HOST_KEEP_DAYS 365 /* so long is a host remembered that had TLS */
 
+struct logo_setup {
+    struct logo_setup *older;
+    struct logo_settings set;
+    char *roots;
+};
 struct mta {
     struct child child;
     struct smtp_server *smtp;
@@ -46,8 +52,34 @@ struct mta {
     struct health_desk *health;
     struct publish *publish;
     struct alerts *alerts;
+    struct logo_setup *logo; /* the newest first; sessions may still use the others */
     struct psl_list *psl; /* NULL before it is wanted; then until the process ends */
 };
+
+/* NULL: logos are not looked for, or there is no memory. */
+static struct logo_setup *set_up_logo(struct mta *m)
+{
+    const struct buf *roots = &m->child.side.mark_roots;
+    struct logo_setup *l = m->child.config->bimi.check ? calloc(1, sizeof *l) : NULL;
+    if (!l)
+        return NULL;
+    l->roots = strdup(roots->n > 1 ? roots->p : "");
+    l->set = (struct logo_settings){.store = m->child.store, .dns = m->dns, .trust = tls_client_ref(m->trust), .roots = l->roots,
+                                    .any_address = health_desk_is_lab(m->child.config)};
+    l->older = m->logo;
+    m->logo = l;
+    return l;
+}
+
+static void free_logos(struct mta *m)
+{
+    for (struct logo_setup *l = m->logo, *older; l; l = older) {
+        older = l->older;
+        tls_client_free(l->set.trust);
+        free(l->roots);
+        free(l);
+    }
+}
 
 /* The lists live as long as the configuration; smtp/ copies. */
 static struct judge_settings find_judge_settings(struct mta *m)
@@ -56,7 +88,13 @@ static struct judge_settings find_judge_settings(struct mta *m)
     const bool wants_list = f->authentication.organizational_domain == DMARC_PSL;
     if (wants_list && !m->psl && psl_list_open(NULL, &m->psl) != RC_OK)
         log_error("dmarc.psl.failed", F_CSTR("reason", "there is no public suffix list")); /* the tree walk it is */
-    return judge_settings_of(f, m->psl);
+    struct judge_settings set = judge_settings_of(f, m->psl);
+    struct logo_setup *logo = set_up_logo(m);
+    if (logo) {
+        set.logo = logo_look_up;
+        set.logo_ctx = &logo->set;
+    }
+    return set;
 }
 
 static struct smtp_settings smtp_settings_of(const struct mta *m, const struct judge_settings *judge)
@@ -426,6 +464,7 @@ int mta_process(struct start *start)
         child_close_pool(&m->child);
         smtp_server_free(m->smtp);
         report_free(m->report);
+        free_logos(m);
         reading_end(&m->reading);
         psl_list_free(m->psl);
         signing_free(m->signing);

@@ -251,7 +251,8 @@ enum rc authres_forged(struct view message, struct view authserv_id, struct head
     struct header_field field;
     *n_cuts = 0;
     for (size_t offset = 0; header_next(&in, &field); offset = message.n - in.n) {
-        if (!view_ieq(field.name, VIEW(FIELD)) || !authres_is_ours(field.value, authserv_id))
+        const bool is_logo = view_ieq(field.name, VIEW("BIMI-Location")) || view_ieq(field.name, VIEW("BIMI-Indicator"));
+        if (!is_logo && (!view_ieq(field.name, VIEW(FIELD)) || !authres_is_ours(field.value, authserv_id)))
             continue;
         if (*n_cuts == max_cuts)
             return RC_LIMIT;

@@ -41,7 +41,7 @@ enum rc authres_id(struct view *value, struct arena *a, struct view *id);
 /* Whether a field's value claims to be ours: RFC 8601 §5 has such fields of strangers removed. Errs on the side of yes:
  * comments, quoting, case and a version change nothing, and what cannot be read but contains the name is also ours. */
 bool authres_is_ours(struct view value, struct view authserv_id);
-/* The fields to leave out of an incoming message, ascending, as header_cuts gives them. RC_LIMIT: more than max_cuts. */
+/* The fields to leave out of an incoming message (results in our name; BIMI-Location and BIMI-Indicator, which only we may set), ascending, as header_cuts gives them. RC_LIMIT: more than max_cuts. */
 enum rc authres_forged(struct view message, struct view authserv_id, struct header_cut *cuts, size_t max_cuts, size_t *n_cuts);
 /* Appends what our own fields say, without authserv-id, joined by "; " on one line: for ARC-Authentication-Results. */
 enum rc authres_collect(struct view header, struct view authserv_id, struct arena *a, struct buf *out);

@@ -163,6 +163,8 @@ enum rc judge_finish(struct judge *j, struct judgement *out)
     rc = judge_dmarc(j, deadline_of(j, start_ms, DMARC_SHARE), out);
     if (rc == RC_OK)
         rc = judge_decide(j->set, &j->authors, j->arena, out);
+    if (rc == RC_OK && j->set->logo && out->action == JUDGE_ACCEPT && out->dmarc.result == DMARC_PASS)
+        rc = j->set->logo(j->set->logo_ctx, &out->dmarc, j->header, deadline_of(j, start_ms, DMARC_SHARE), j->arena, &out->logo);
     out->look_ups_ms = clock_mono_ms() - start_ms;
     return rc;
 }

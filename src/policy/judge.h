@@ -23,6 +23,13 @@
 #define JUDGE_TEXT_MAX     400   /* bytes of the text of a rejection */
 #define JUDGE_MEMORY       (32u << 20) /* a good cap for the arena: enough for a header and keys of the largest size */
 
+/* The logo that the author's domain shows (BIMI; policy/logo.h). */
+struct judge_logo {
+    const char *result;    /* "pass", "none", "fail", ... as Authentication-Results has it; NULL: not looked for */
+    struct view reason;
+    struct view domain, selector, location, authority;
+    struct view svg;       /* of a pass */
+};
 /* Read-only while anybody uses it. */
 struct judge_settings {
     const char *authserv_id;          /* our host name */
@@ -36,6 +43,9 @@ struct judge_settings {
     size_t n_sealers;
     const struct addr_net *forwarders; /* addresses that may forward what then fails */
     size_t n_forwarders;
+    /* Looks for the logo of what is accepted and passes DMARC; NULL: nobody looks. RC_TEMP: no memory. */
+    enum rc (*logo)(void *ctx, const struct dmarc_verdict *dmarc, struct view header, int64_t deadline_ms, struct arena *a, struct judge_logo *out);
+    void *logo_ctx;
 };
 struct judge_facts {
     struct addr ip;              /* of the client; none: its checks give "none" */
@@ -63,6 +73,7 @@ struct judgement {
     struct dkim_list dkim;
     struct arc_verdict arc;
     struct dmarc_verdict dmarc; /* with the override that applied */
+    struct judge_logo logo;
     enum judge_action action;
     int code;                 /* of a rejection: 550; else 0 */
     const char *status;       /* "5.7.26" (RFC 7372 §3.3), or "5.6.0" for a From field that may not be; else "" */
@@ -85,6 +96,8 @@ enum rc judge_seal_slot(struct judge *j, size_t *slot);
 const struct dkim_body *judge_body_hashes(const struct judge *j);
 void judge_free(struct judge *j); /* accepts NULL */
 
+/* Appends BIMI-Location and BIMI-Indicator of a message that may have a logo, together at most max bytes; what does not fit is left out. */
+void judge_logo_fields(const struct judgement *v, size_t max, struct buf *out);
 /* Appends "Authentication-Results: ..." CRLF, at most max bytes: comments and then further signatures are left out where it
  * would be longer. */
 enum rc judge_results(const struct judge_settings *set, const struct judgement *v, size_t max, struct buf *out);

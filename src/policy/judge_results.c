@@ -3,7 +3,10 @@
  * or quoted. */
 #include "policy/judge_impl.h"
 
+#include "base/base64.h"
 #include "mailauth/authres.h"
+
+#define FOLD 72 /* bytes a line */
 
 /* How much is left out to keep to the size. */
 enum detail { ALL, NO_COMMENTS, PASSED_ONLY, ALIGNED_ONLY, DETAILS };
@@ -118,6 +121,17 @@ static void add_dmarc(const struct judgement *v, enum detail detail, struct auth
     buf_clear(&comment);
 }
 
+static void add_logo(const struct judgement *v, enum detail detail, struct authres *r)
+{
+    if (!v->logo.result)
+        return;
+    authres_add(r, "bimi", v->logo.result, (struct view){0}, words(detail, v->logo.reason));
+    authres_property(r, "header", "d", v->logo.domain);
+    authres_property(r, "header", "selector", v->logo.selector);
+    if (v->logo.svg.n > 0)
+        authres_property(r, "policy", "authority", view_str(v->logo.authority.n > 0 ? "pass" : "none"));
+}
+
 static enum rc write_field(const struct judge_settings *set, const struct judgement *v, enum detail detail, struct buf *out)
 {
     struct authres r;
@@ -127,6 +141,7 @@ static enum rc write_field(const struct judge_settings *set, const struct judgem
     add_dkim(v, detail, &r);
     add_arc(v, &r);
     add_iprev(v, detail, &r);
+    add_logo(v, detail, &r);
     return authres_end(&r, out);
 }
 
@@ -142,4 +157,38 @@ enum rc judge_results(const struct judge_settings *set, const struct judgement *
         }
     }
     return rc;
+}
+
+/* Base64 in lines that headers may have (RFC 5322 §2.1.1). */
+static void add_folded(struct view text, struct buf *out)
+{
+    for (; text.n > 0; view_skip(&text, text.n < FOLD ? text.n : FOLD)) {
+        buf_str(out, "\r\n ");
+        buf_add(out, view_slice(text, 0, FOLD));
+    }
+    buf_str(out, "\r\n");
+}
+
+void judge_logo_fields(const struct judgement *v, size_t max, struct buf *out)
+{
+    struct buf location, indicator, base64;
+    if (v->logo.svg.n == 0)
+        return;
+    buf_init(&location, 4096);
+    buf_init(&indicator, 65536);
+    buf_init(&base64, 65536);
+    buf_printf(&location, "BIMI-Location: v=BIMI1; l=%.*s", VIEW_FMT(v->logo.location));
+    if (v->logo.authority.n > 0)
+        buf_printf(&location, ";\r\n a=%.*s", VIEW_FMT(v->logo.authority));
+    buf_str(&location, "\r\n");
+    base64_encode(v->logo.svg, &base64);
+    buf_str(&indicator, "BIMI-Indicator:");
+    add_folded(buf_view(&base64), &indicator);
+    if (buf_rc(&location) == RC_OK && location.n <= max)
+        buf_add(out, buf_view(&location));
+    if (buf_rc(&location) == RC_OK && buf_rc(&indicator) == RC_OK && buf_rc(&base64) == RC_OK && location.n + indicator.n <= max)
+        buf_add(out, buf_view(&indicator));
+    buf_clear(&location);
+    buf_clear(&indicator);
+    buf_clear(&base64);
 }

@@ -6,6 +6,7 @@
 #include "mailauth/dkim_key.h"
 #include "store/directory.h"
 #include "store/directory_dkim.h"
+#include "store/logo.h"
 
 #define ROWS_FIRST 32
 #define KEY_MAX    2048 /* bytes of a DKIM record */
@@ -123,6 +124,20 @@ static void tlsrpt_record(struct making *m)
         arena_printf(m->a, "\"v=TLSRPTv1; rua=mailto:" DIRECTORY_DESK_TLS "@%.*s\"", VIEW_FMT(m->domain)));
 }
 
+/* Where the domain has a logo, which we serve where its policy is. */
+static void logo_record(struct making *m)
+{
+    struct view svg;
+    if (!m->set->https || m->rc != RC_OK)
+        return;
+    enum rc rc = logo_get(m->store, m->domain, m->a, &svg);
+    if (rc == RC_OK)
+        add(m, arena_printf(m->a, "default._bimi.%s", m->owner), "TXT",
+            arena_printf(m->a, "\"v=BIMI1; l=https://mta-sts.%.*s" RECORDS_LOGO_PATH "; a=\"", VIEW_FMT(m->domain)));
+    else if (rc != RC_NOTFOUND)
+        m->rc = rc;
+}
+
 /* One for the key that serves, one for the next, so that no sender is ever without the right one (RFC 7671 §8.1). */
 static void tlsa_records(struct making *m, const struct records_tlsa *tlsa)
 {
@@ -166,6 +181,7 @@ enum rc records_make(const struct records_settings *set, const struct records_tl
     dmarc_record(&m);
     sts_records(&m);
     tlsrpt_record(&m);
+    logo_record(&m);
     tlsa_records(&m, tlsa);
     service_records(&m);
     return m.rc;

@@ -9,6 +9,7 @@
 
 #define RECORDS_TTL_S    3600
 #define RECORDS_TLSA_MAX 2
+#define RECORDS_LOGO_PATH "/bimi/logo.svg" /* at https://mta-sts.DOMAIN */
 
 /* In the order in which their records stand. */
 enum records_service { RECORDS_SUBMISSIONS, RECORDS_SUBMISSION, RECORDS_IMAPS, RECORDS_IMAP, RECORDS_POP3S, RECORDS_POP3, RECORDS_SERVICES };

@@ -4,6 +4,8 @@
 
 #include "smtp/received.h"
 
+#define SMTP_RECEIVED_ROOM 2048 /* that the Received field may take */
+
 /* A streamed blob takes whole eights in front: a fold of the field gets as many blanks more. */
 static unsigned missing_blanks(const struct smtp_session *s, const struct buf *front)
 {
@@ -54,6 +56,8 @@ enum rc smtp_front_add(struct smtp_session *s)
     enum rc rc = RC_OK;
     if (tx->judging.done)
         rc = judge_results(&tx->judging.set, &tx->judging.found, SMTP_RESULTS_MAX, &front);
+    if (rc == RC_OK && tx->judging.done && front.n + SMTP_RECEIVED_ROOM < BLOB_FRONT_MAX)
+        judge_logo_fields(&tx->judging.found, BLOB_FRONT_MAX - SMTP_RECEIVED_ROOM - front.n, &front);
     if (rc == RC_OK) {
         add_received(s, &front);
         buf_add(&front, buf_view(&tx->in.signing.fields));

@@ -116,6 +116,10 @@ static const char *const domain_3[] = {
     /* Challenges that were answered well, until they have run out: none is good twice. */
     "CREATE TABLE passkey_challenge (mac BYTEA NOT NULL PRIMARY KEY, until_s BIGINT NOT NULL)" CLUSTERED,
     /* What the doctor was asked and found (health_result.c). kind: enum health_asked. en, fr: JSON. */
+    "CREATE TABLE logo (domain TEXT NOT NULL PRIMARY KEY, svg BYTEA NOT NULL, made_s BIGINT NOT NULL)" CLUSTERED,
+    "CREATE TABLE logo_fetched (location TEXT NOT NULL, authority TEXT NOT NULL, domain TEXT NOT NULL, good INTEGER NOT NULL,"
+    " svg BYTEA NOT NULL, why TEXT NOT NULL, fetched_s BIGINT NOT NULL, PRIMARY KEY (location, authority, domain))" CLUSTERED,
+    "CREATE INDEX logo_fetched_age ON logo_fetched (fetched_s)",
     "CREATE TABLE health_result (kind INTEGER NOT NULL, domain TEXT NOT NULL, question TEXT NOT NULL, asker BIGINT NOT NULL,"
     " asked_s BIGINT NOT NULL, made_s BIGINT NOT NULL, waiting INTEGER NOT NULL, good INTEGER NOT NULL, note INTEGER NOT NULL,"
     " warn INTEGER NOT NULL, bad INTEGER NOT NULL, unknown INTEGER NOT NULL, en TEXT NOT NULL, fr TEXT NOT NULL,"

@@ -2,6 +2,7 @@
 #include "store/store_fixture.h"
 
 #include "store/health_result.h"
+#include "store/logo.h"
 #include "store/sts.h"
 #include "store/tlsrpt.h"
 
@@ -165,10 +166,29 @@ static void questions_are_bounded_and_answered(void **state)
     assert_int_equal(health_result_get(f->s, HEALTH_ASK_DOCTOR, VIEW("a.test"), &f->a, &back), RC_NOTFOUND);
 }
 
+static void logos_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct logo_fetched l = {.location = VIEW("https://a.test/x.svg"), .authority = VIEW(""), .domain = VIEW("a.test"), .good = true,
+                             .svg = VIEW("<svg/>"), .fetched_s = 1000}, back;
+    struct view svg;
+    assert_int_equal(logo_get(f->s, VIEW("ici.test"), &f->a, &svg), RC_NOTFOUND);
+    assert_int_equal(logo_put(f->s, VIEW("ici.test"), VIEW("<svg>1")), RC_OK);
+    assert_int_equal(logo_put(f->s, VIEW("ici.test"), VIEW("<svg>2")), RC_OK);
+    assert_int_equal(logo_get(f->s, VIEW("ici.test"), &f->a, &svg), RC_OK);
+    assert_true(view_eq(svg, VIEW("<svg>2")));
+    assert_int_equal(logo_remove(f->s, VIEW("ici.test")), RC_OK);
+    assert_int_equal(logo_get(f->s, VIEW("ici.test"), &f->a, &svg), RC_NOTFOUND);
+    assert_int_equal(logo_fetched_get(f->s, l.location, l.authority, l.domain, &f->a, &back), RC_NOTFOUND);
+    assert_int_equal(logo_fetched_put(f->s, &l), RC_OK);
+    assert_int_equal(logo_fetched_get(f->s, l.location, l.authority, l.domain, &f->a, &back), RC_OK);
+    assert_true(back.good && back.fetched_s == 1000 && view_eq(back.svg, l.svg));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {T(policies_are_kept), T(hosts_with_tls_are_known_again), T(sessions_add_up),
-                                       T(made_up_failures_end_somewhere), T(questions_are_bounded_and_answered)};
+                                       T(made_up_failures_end_somewhere), T(questions_are_bounded_and_answered), T(logos_are_kept)};
     return cmocka_run_group_tests_name("store_sts", tests, NULL, NULL);
 }

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "dns/dns.h"
+#include "mailauth/bimi_svg.h"
 #include "net/addr.h"
+#include "policy/records.h"
+#include "store/logo.h"
 #include "web/api_impl.h"
 
 #define POLL_MS 100
@@ -186,7 +190,95 @@ static void post_publish(struct api_call *c)
     }
 }
 
+/* --- our own logo --- */
+
+/* The drawing as a mail program would show it: a data: URI, since pages load nothing from elsewhere. */
+static json_t *image_of(struct view svg)
+{
+    struct buf b;
+    buf_init(&b, 2 * LOGO_MAX);
+    buf_str(&b, "data:image/svg+xml;base64,");
+    base64_encode(svg, &b);
+    json_t *j = buf_rc(&b) == RC_OK ? api_view(buf_view(&b)) : NULL;
+    buf_clear(&b);
+    return j;
+}
+
+/* What the doctor found last, for a logo that is served elsewhere. */
+static json_t *found_elsewhere(struct api_call *c, struct view domain)
+{
+    struct health_result r;
+    if (health_result_get(c->store, HEALTH_ASK_DOCTOR, domain, c->arena, &r) != RC_OK || r.made_s == 0)
+        return NULL;
+    const struct view text = r.text[api_lang(c)];
+    json_t *all = text.n > 0 ? json_loadb(text.p, text.n, 0, NULL) : NULL, *bimi = json_object_get(all, "bimi");
+    json_t *found = json_is_object(bimi) ? json_incref(bimi) : NULL;
+    json_decref(all);
+    return found;
+}
+
+static void get_bimi(struct api_call *c)
+{
+    struct view domain, svg;
+    if (!api_query_domain(c, &domain))
+        return;
+    enum rc rc = logo_get(c->store, domain, c->arena, &svg);
+    if (rc != RC_OK && rc != RC_NOTFOUND) {
+        api_refuse_rc(c, rc);
+        return;
+    }
+    json_t *elsewhere = found_elsewhere(c, domain), *certificate = json_object_get(elsewhere, "certificate");
+    const char *url = arena_printf(c->arena, "https://mta-sts.%.*s" RECORDS_LOGO_PATH, VIEW_FMT(domain));
+    const char *record = arena_printf(c->arena, "v=BIMI1; l=%s; a=", url ? url : "");
+    if (rc == RC_OK && url && record)
+        api_reply(c, json_pack("{s:s, s:o, s:[], s:s, s:O}", "logo", url, "image", image_of(svg), "svg_errors", "record", record, "certificate",
+                               certificate ? certificate : json_null()));
+    else if (elsewhere)
+        api_reply(c, json_incref(elsewhere));
+    else
+        api_reply(c, json_pack("{s:n, s:n, s:[], s:n, s:n}", "logo", "image", "svg_errors", "record", "certificate"));
+    json_decref(elsewhere);
+}
+
+static void put_logo(struct api_call *c)
+{
+    struct directory_domain d;
+    struct bimi_svg svg;
+    if (!api_path_domain(c, &d))
+        return;
+    bimi_svg_check(c->http->body, c->arena, &svg);
+    if (svg.fault != BIMI_SVG_OK) {
+        const char *code = arena_printf(c->arena, "logo.%s", bimi_svg_code(svg.fault));
+        api_refuse(c, 422, code ? code : "logo.invalid", bimi_svg_words(svg.fault));
+        return;
+    }
+    enum rc rc = logo_put(c->store, d.name, svg.text);
+    if (rc != RC_OK) {
+        api_refuse_rc(c, rc);
+        return;
+    }
+    api_audit(c, "domain.logo", d.name, VIEW("set"));
+    api_reply(c, json_pack("{s:[]}", "svg_errors"));
+}
+
+static void delete_logo(struct api_call *c)
+{
+    struct directory_domain d;
+    if (!api_path_domain(c, &d))
+        return;
+    enum rc rc = logo_remove(c->store, d.name);
+    if (rc != RC_OK) {
+        api_refuse_rc(c, rc);
+        return;
+    }
+    api_audit(c, "domain.logo", d.name, VIEW("removed"));
+    api_done(c);
+}
+
 const struct api_route api_health_routes[] = {
+    {"GET", "/bimi", API_OWNER, get_bimi, false},
+    {"PUT", "/domains/{domain}/logo", API_OWNER, put_logo, true},
+    {"DELETE", "/domains/{domain}/logo", API_OWNER, delete_logo, false},
     {"GET", "/doctor", API_OWNER, get_doctor, false},
     {"GET", "/domains/{domain}/publish", API_OWNER, get_publish, false},
     {"POST", "/domains/{domain}/publish", API_OWNER, post_publish, false},

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "desk/desk.h"
+#include "policy/records.h"
 #include "store/challenge.h"
+#include "store/logo.h"
 #include "web/api_reports.h"
 
 #define STS_PATH       "/.well-known/mta-sts.txt"
@@ -51,6 +53,26 @@ static enum rc sts_domain(const struct asked *q, struct arena *a, struct directo
         return RC_NOTFOUND;
     enum rc rc = directory_domain(q->set->store, host, a, out);
     return rc == RC_SYNTAX ? RC_NOTFOUND : rc;
+}
+
+/* A drawing of ours that mail programs fetch; a browser may show it, and do nothing else with it. */
+static void answer_logo(struct asked *q)
+{
+    struct directory_domain domain;
+    struct view svg;
+    struct arena a;
+    arena_init(&a, 1u << 20);
+    enum rc rc = sts_domain(q, &a, &domain);
+    if (rc == RC_OK)
+        rc = logo_get(q->set->store, domain.name, &a, &svg);
+    if (rc == RC_OK) {
+        q->response->content_type = "image/svg+xml";
+        http_respond(q->response, "Content-Security-Policy", VIEW("default-src 'none'; style-src 'unsafe-inline'; sandbox"));
+        buf_add(&q->response->body, svg);
+    } else {
+        say(q, rc == RC_NOTFOUND ? 404 : 503, "No logo here.");
+    }
+    arena_clear(&a);
 }
 
 /* Only by HTTPS: nobody may believe a policy that came without (RFC 8461 §3.3). A host without policy has none: 404. */
@@ -233,6 +255,8 @@ static void answer_rest(struct asked *q, bool reads)
         refuse_method(q);
     else if (view_eq(q->request->path, VIEW(STS_PATH)))
         answer_policy(q);
+    else if (view_eq(q->request->path, VIEW(RECORDS_LOGO_PATH)) && view_istarts(q->request->host, VIEW("mta-sts.")))
+        answer_logo(q);
     else
         say(q, 404, "Nothing here.");
 }
