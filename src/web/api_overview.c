@@ -31,7 +31,7 @@ static json_t *dmarc_json(struct api_call *c, const struct directory_domain *dom
     const int64_t today = clock_real_s() / 86400;
     json_t *list = json_array();
     for (size_t i = 0; list && i < n && i < DOMAINS_MAX; i++) {
-        const struct ledger_span span = {domains[i].name, today - DAYS, today};
+        const struct ledger_span span = {domains[i].name, today - DAYS + 1, today};
         struct ledger_summary sum;
         if (ledger_summary(c->store, &span, c->arena, &sum) == RC_OK && sum.sum.messages > 0)
             json_array_append_new(list, json_pack("{s:o, s:I, s:I}", "domain", api_view(domains[i].name), "messages", (json_int_t)sum.sum.messages,
