@@ -22,7 +22,7 @@
 #define LEDGER_ROWS_UNPROVEN  1000    /* likewise, of one that is not authentic */
 #define LEDGER_ADDRESSES_MAX  50000   /* of one report that are told apart */
 #define LEDGER_ALL_ADDRESSES  2000000 /* known in all */
-#define LEDGER_DAY_ADDRESSES  5000    /* pairs of address and reporter that a domain's day tells apart */
+#define LEDGER_DAY_ADDRESSES  20000   /* pairs of address and reporter that a domain's day tells apart */
 #define LEDGER_DOMAIN_SOURCES 5000    /* of one domain */
 #define LEDGER_A_DAY          20000   /* reports that are taken for one domain in one day */
 #define LEDGER_UNPROVEN_MAX   1000    /* reports of one domain that are not authentic; the oldest go */
