@@ -110,6 +110,7 @@ static void our_server_is_understood(void **state)
     assert_true(!a.agreed && a.alert != 0);
     offer.version = TLS_FLIGHT_1_0;
     offer.suites = good;
+    offer.n_suites = 2;
     a = ask(&offer);
     assert_false(a.agreed);
     offer.version = TLS_FLIGHT_1_2;
