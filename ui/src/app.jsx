@@ -76,7 +76,7 @@ function Frame({ route, session }) {
           <Menu route={route} session={session} />
         </div>
       </header>
-      <main id="main" tabIndex={-1}><Shown route={route} account={session.account} /></main>
+      <main id="main" tabIndex={-1} data-path={route.path}><Shown route={route} account={session.account} /></main>
     </div>
   );
 }

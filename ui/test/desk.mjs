@@ -44,6 +44,7 @@ async function openNew(options) {
   await page.waitForSelector('h1');
   const to = async (where) => {
     await page.goto(base + '#' + where);
+    await page.waitForFunction((path) => document.getElementById('main')?.dataset.path.startsWith(path), where.split('?')[0]);
     await page.waitForSelector('h1');
     await page.waitForFunction(() => !document.querySelector('.loading'));
   };

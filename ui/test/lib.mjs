@@ -65,6 +65,7 @@ export async function shown(page) {
 
 export async function to(page, address) {
   await page.goto(base + '#' + address);
+  await page.waitForFunction((path) => document.getElementById('main')?.dataset.path.startsWith(path), address.split('?')[0]);
   await shown(page);
 }
 
