@@ -41,7 +41,7 @@ struct place {
     _Atomic int state;
     _Atomic unsigned version; /* odd while it is written */
     _Atomic uint32_t pid;
-    struct board_session s;
+    _Atomic uint64_t words[sizeof(struct board_session) / sizeof(uint64_t)];
 };
 struct board {
     _Atomic uint64_t counts[BOARD_FAMILIES][BOARD_WORDS];
@@ -145,14 +145,27 @@ uint64_t board_today(enum board_rate r)
 
 /* --- sessions --- */
 
-static void begin_writing(struct place *p)
+/* A place is written by whoever has the session alone, and read at any time, by another process too: word by word, and what a
+ * writer came between is read again. */
+#define WORDS (sizeof(struct board_session) / sizeof(uint64_t))
+_Static_assert(sizeof(struct board_session) % sizeof(uint64_t) == 0, "a session is whole words");
+
+static void write_place(struct place *p, const struct board_session *s)
 {
-    atomic_fetch_add_explicit(&p->version, 1, memory_order_acquire);
+    uint64_t from[WORDS];
+    memcpy(from, s, sizeof from);
+    atomic_fetch_add(&p->version, 1);
+    for (size_t i = 0; i < WORDS; i++)
+        atomic_store_explicit(&p->words[i], from[i], memory_order_release);
+    atomic_fetch_add(&p->version, 1);
 }
 
-static void end_writing(struct place *p)
+static void load_place(struct place *p, struct board_session *s)
 {
-    atomic_fetch_add_explicit(&p->version, 1, memory_order_release);
+    uint64_t to[WORDS];
+    for (size_t i = 0; i < WORDS; i++)
+        to[i] = atomic_load_explicit(&p->words[i], memory_order_acquire);
+    memcpy(s, to, sizeof to);
 }
 
 unsigned board_enter(const char *service, const char *peer)
@@ -166,12 +179,11 @@ unsigned board_enter(const char *service, const char *peer)
         int is_free = FREE;
         if (!atomic_compare_exchange_strong(&p->state, &is_free, TAKEN))
             continue;
-        begin_writing(p);
-        p->s = (struct board_session){.since_s = clock_real_s()};
-        snprintf(p->s.service, sizeof p->s.service, "%s", service);
-        snprintf(p->s.peer, sizeof p->s.peer, "%s", peer);
+        struct board_session s = {.since_s = clock_real_s()};
+        snprintf(s.service, sizeof s.service, "%s", service);
+        snprintf(s.peer, sizeof s.peer, "%s", peer);
         atomic_store(&p->pid, (uint32_t)getpid());
-        end_writing(p);
+        write_place(p, &s);
         atomic_store(&p->state, SHOWN);
         return at + 1;
     }
@@ -183,9 +195,10 @@ void board_name(unsigned place, struct view account)
     if (!board || place == 0)
         return;
     struct place *p = &board->places[place - 1];
-    begin_writing(p);
-    snprintf(p->s.account, sizeof p->s.account, "%.*s", VIEW_FMT(account));
-    end_writing(p);
+    struct board_session s;
+    load_place(p, &s);
+    snprintf(s.account, sizeof s.account, "%.*s", VIEW_FMT(account));
+    write_place(p, &s);
 }
 
 void board_tls(unsigned place, const char *version)
@@ -193,9 +206,10 @@ void board_tls(unsigned place, const char *version)
     if (!board || place == 0)
         return;
     struct place *p = &board->places[place - 1];
-    begin_writing(p);
-    snprintf(p->s.tls, sizeof p->s.tls, "%s", version);
-    end_writing(p);
+    struct board_session s;
+    load_place(p, &s);
+    snprintf(s.tls, sizeof s.tls, "%s", version);
+    write_place(p, &s);
 }
 
 void board_leave(unsigned place)
@@ -210,10 +224,9 @@ static bool read_place(struct place *p, struct board_session *out)
     for (int i = 0; i < 4; i++) {
         if (atomic_load(&p->state) != SHOWN)
             return false;
-        unsigned version = atomic_load_explicit(&p->version, memory_order_acquire);
-        memcpy(out, &p->s, sizeof *out);
-        atomic_thread_fence(memory_order_acquire);
-        if (version % 2 == 0 && atomic_load_explicit(&p->version, memory_order_relaxed) == version)
+        unsigned version = atomic_load(&p->version);
+        load_place(p, out);
+        if (version % 2 == 0 && atomic_load(&p->version) == version)
             return true;
     }
     return false;
