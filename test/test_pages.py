@@ -44,7 +44,7 @@ def site(lab):
     """ici.test with its operator, mail of all kinds, and a message that cannot leave."""
     ici = lab.facteur("ici.test", listen=SERVICES + ["http", "https"], extra="limits {\n    message-size = 50mb\n}\n")
     labas = lab.facteur("labas.test", accounts=("zoe",))
-    for name, role in (("anne", "operator"), ("olga", "owner"), ("bert", "user")):
+    for name, role in (("anne", "operator"), ("odile", "operator"), ("olga", "owner"), ("bert", "user")):
         ici.account(name + "@ici.test", PASSWORD)
         ici.run("account", "role", name + "@ici.test", role)
     for server in (ici, labas):
@@ -67,7 +67,7 @@ def site(lab):
     m.logout()
     wait_for("an attempt at weg.test", lambda: any(r["attempts"] for q in ici.json("queue", "list") for r in q["recipients"]))
     return {"base": "https://%s:%d/admin/" % (ici.hostname, PORTS["https"]), "domain": "ici.test", "address": "bert@ici.test", "delivered": "bert@ici.test",
-            "operator": {"address": "anne@ici.test", "password": PASSWORD}, "owner": {"address": "olga@ici.test", "password": PASSWORD},
+            "operator": {"address": "anne@ici.test", "password": PASSWORD}, "second": {"address": "odile@ici.test", "password": PASSWORD}, "owner": {"address": "olga@ici.test", "password": PASSWORD},
             "user": {"address": "bert@ici.test", "password": PASSWORD}, "patience": 8000 * SLOW,
             "flags": ["--host-resolver-rules=MAP %s %s" % (ici.hostname, ici.ip), "--ignore-certificate-errors-spki-list=" + key_pin(ici)]}
 

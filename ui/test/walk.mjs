@@ -50,7 +50,19 @@ const pieces = () => {
   return [...new Set(out.filter(Boolean))];
 };
 
+/** Some pages lead on to another at once: what is looked at has stood for some frames. */
+const stands = (page) => page.evaluate(() => new Promise((done) => {
+  let frames = 0;
+  const look = () => {
+    frames = document.querySelector('h1') && !document.querySelector('.loading') ? frames + 1 : 0;
+    if (frames > 5) done();
+    else requestAnimationFrame(look);
+  };
+  look();
+}));
+
 async function check(page, address, look) {
+  await stands(page);
   for (const v of await violations(page)) faults.push(`${address} (${look}): ${v}`);
 }
 
@@ -75,8 +87,10 @@ async function inEnglish() {
 async function inFrench() {
   const isEnglish = knowsEnglish();
   const night = await person({ language: 'fr', theme: 'dark' });
-  const page = await enter(night, who);
+  const page = await enter(night, site?.second ?? who); // somebody else, as a language is the account's
+  if (site) await ask(page, 'PATCH', '/me', { language: 'fr' });
   await page.addInitScript(() => localStorage.setItem('language', 'fr'));
+  await page.reload(); // the page has seen nobody logged in
   for (const address of pages) {
     await to(page, address);
     if (await page.evaluate(() => document.documentElement.lang) !== 'fr') faults.push(`${address}: not in French`);
