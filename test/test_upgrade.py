@@ -84,7 +84,8 @@ def test_older_data_is_brought_up_to_date(own_lab, release, schema, vault_schema
     server.stop()
     server.start()  # a second time there is nothing to bring
     assert server.log_text().count("store.schema.migrating") == 2
-    assert len(server.messages("anne@ici.test")) == 2
+    kept = [m for m in server.messages("anne@ici.test") if b"\r\nSubject: old\r\n" in m or b"\r\nSubject: new\r\n" in m]
+    assert len(kept) == 2  # perhaps also a notice about the one that has waited for so long
 
 
 def test_the_copy_is_of_before_whoever_is_first(lab):
