@@ -28,6 +28,8 @@ static struct pool_settings pool_settings_of(const struct config *c)
                                   .max_per_address = c->limits.connections_per_address,
                                   .proxy_from = c->proxy_from.v,
                                   .n_proxy_from = c->proxy_from.n,
+                                  .shared_from = c->web.proxies.v,
+                                  .n_shared_from = c->web.proxies.n,
                                   .handshake_ms = HANDSHAKE_MS,
                                   .idle_ms = IDLE_MS};
 }

@@ -205,7 +205,7 @@ const struct pool_service *http_service(struct http_server *s)
 enum rc http_bridge_start(struct http_server *s)
 {
     s->service = (struct pool_service){.name = s->set.name, .open = open_bridge, .serve = serve_bridge, .close = close_bridge,
-                                       .ctx = s, .raw = true, .busy_reply = s->set.is_tls ? NULL : "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"};
+                                       .ctx = s, .raw = true, .shared = true, .busy_reply = s->set.is_tls ? NULL : "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"};
     pthread_mutex_init(&s->lock, NULL);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     s->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

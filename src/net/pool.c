@@ -219,19 +219,33 @@ static void run_epoll(void *arg)
 
 /* --- life --- */
 
+/* NULL: no memory. */
+static struct addr_net *copy_nets(const struct addr_net *from, size_t n)
+{
+    struct addr_net *nets = calloc(n > 0 ? n : 1, sizeof *nets);
+    if (nets && n > 0)
+        memcpy(nets, from, n * sizeof *nets);
+    return nets;
+}
+
+static void free_settings(const struct pool_settings *set)
+{
+    free((void *)set->proxy_from);
+    free((void *)set->shared_from);
+}
+
 static enum rc copy_settings(struct pool_settings *to, const struct pool_settings *from)
 {
-    struct addr_net *nets = NULL;
-    if (from->n_proxy_from > 0) {
-        nets = calloc(from->n_proxy_from, sizeof *nets);
-        if (!nets)
-            return RC_TEMP;
-        memcpy(nets, from->proxy_from, from->n_proxy_from * sizeof *nets);
+    struct pool_settings copy = *from;
+    copy.proxy_from = copy_nets(from->proxy_from, from->n_proxy_from);
+    copy.shared_from = copy_nets(from->shared_from, from->n_shared_from);
+    if (!copy.proxy_from || !copy.shared_from) {
+        free_settings(&copy);
+        return RC_TEMP;
     }
-    *to = *from;
-    to->proxy_from = nets;
-    if (to->max_workers == 0)
-        to->max_workers = 1;
+    if (copy.max_workers == 0)
+        copy.max_workers = 1;
+    *to = copy;
     return RC_OK;
 }
 
@@ -243,7 +257,7 @@ static void release(struct pool *p)
         close(p->event);
     limit_clear(&p->limits);
     tls_server_free(p->tls);
-    free((void *)p->set.proxy_from);
+    free_settings(&p->set);
     free(p->slots);
     free(p->heap);
     free(p);
@@ -300,10 +314,10 @@ enum rc pool_reload(struct pool *p, const struct pool_settings *set)
     if (rc != RC_OK)
         return rc;
     pthread_mutex_lock(&p->lock);
-    const struct addr_net *old = p->set.proxy_from;
+    const struct pool_settings old = p->set;
     p->set = fresh;
     pthread_mutex_unlock(&p->lock);
-    free((void *)old);
+    free_settings(&old);
     return RC_OK;
 }
 

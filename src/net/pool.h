@@ -34,6 +34,8 @@ struct pool_service {
      * more than one can have, or the peer has gone): slow typing holds no worker. The timeout of the park
      * goes on meanwhile. */
     bool raw;
+    /* One peer may speak for many (shared_from of the settings): HTTP behind a reverse proxy. */
+    bool shared;
     /* Sent as it is before closing when the connection limits are hit: "421 4.7.0 Too many connections\r\n".
      */
     const char *busy_reply;
@@ -63,6 +65,8 @@ struct pool_settings {
     unsigned max_per_address;          /* limits.connections-per-address (by addr_rate_key) */
     const struct addr_net *proxy_from; /* who may speak the PROXY protocol */
     size_t n_proxy_from;
+    const struct addr_net *shared_from; /* max_per_address does not hold for these, at services that are shared */
+    size_t n_shared_from;
     int64_t handshake_ms; /* deadline for PROXY header and for each TLS handshake */
     int64_t idle_ms;      /* parked longer without pool_park_until: POOL_TIMEOUT */
 };

@@ -118,7 +118,8 @@ static const char *admit(struct pool *p, struct conn *c, bool proxy)
         return "the server stops";
     if (p->connections >= p->set.max_connections)
         return "too many connections";
-    if (!proxy) { /* a proxy's own address does not count, those it speaks for do */
+    const bool shared = c->pool.service->shared && addr_in_nets(&c->peer, p->set.shared_from, p->set.n_shared_from);
+    if (!proxy && !shared) { /* a proxy's own address does not count, those it speaks for do */
         if (limit_add(&p->limits, &c->peer, p->set.max_per_address) != RC_OK)
             return "too many connections from this address";
         c->pool.counted = true;

@@ -84,7 +84,7 @@ static void echo_close(void *session)
     echo.closed++;
 }
 
-static const struct pool_service service = {
+static struct pool_service service = {
     .name = "echo", .open = echo_open, .serve = echo_serve, .close = echo_close, .busy_reply = "busy\r\n"};
 
 static void wake_all(void (*wake)(struct conn *))
@@ -395,6 +395,33 @@ static void test_limits(void **state)
     stop(p);
 }
 
+/* A reverse proxy may have more connections than its clients, at services that know of proxies alone. */
+static void test_shared_peers(void **state)
+{
+    struct addr_net shared[1];
+    struct pool_settings set = settings();
+    struct addr at;
+    (void)state;
+    assert_int_equal(addr_net_parse(VIEW("127.0.0.9/32"), &shared[0]), RC_OK);
+    set.shared_from = shared;
+    set.n_shared_from = 1;
+    set.max_per_address = 1;
+    for (int on = 1; on >= 0; on--) {
+        service.shared = on;
+        struct pool *p = start(&set, false, &at);
+        struct conn *a = dial(&at, "127.0.0.9"), *b = dial(&at, "127.0.0.9"), *c = dial(&at, "127.0.0.8"), *d = dial(&at, "127.0.0.8");
+        hear(a, "hi 127.0.0.9");
+        hear(b, on ? "hi 127.0.0.9" : "busy");
+        hear(c, "hi 127.0.0.8");
+        hear(d, "busy");
+        conn_free(a);
+        conn_free(b);
+        conn_free(c);
+        conn_free(d);
+        stop(p);
+    }
+}
+
 static void test_kick(void **state)
 {
     struct pool_settings set = settings();
@@ -604,7 +631,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo),         cmocka_unit_test(test_many_parked_few_threads),
         cmocka_unit_test(test_half_lines),   cmocka_unit_test(test_blocked_workers),
-        cmocka_unit_test(test_timeouts),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_timeouts),     cmocka_unit_test(test_limits), cmocka_unit_test(test_shared_peers),
         cmocka_unit_test(test_kick),         cmocka_unit_test(test_drain_cuts),
         cmocka_unit_test(test_listeners_go), cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_implicit_tls), cmocka_unit_test(test_no_descriptors),

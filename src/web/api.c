@@ -273,7 +273,7 @@ void api_answer(const struct web_settings *set, const struct http_request *reque
     arena_clear(&a);
 }
 
-size_t api_body_max(const struct web_settings *set, const struct http_request *request)
+size_t api_body_max(const struct web_settings *set, const struct http_request *request, const struct web_from *from)
 {
     struct found f;
     uint64_t length;
@@ -287,7 +287,7 @@ size_t api_body_max(const struct web_settings *set, const struct http_request *r
         return f.route->body_max ? max : API_BODY_NOBODY;
     struct arena a;
     arena_init(&a, 65536);
-    struct api_call c = {.http = request, .set = set, .store = set->store, .peer = request->peer, .arena = &a};
+    struct api_call c = {.http = request, .set = set, .store = set->store, .peer = &from->peer, .is_secure = from->is_secure, .arena = &a};
     uint32_t delay_ms;
     bool known = find_who(&c) == RC_OK || (f.route->basic && api_basic(&c, &delay_ms) == SASL_DONE);
     known = known && has_right(&c.who, f.route->right);

@@ -184,6 +184,12 @@ static struct web_from origin_of(const struct asked *q)
     return from;
 }
 
+/* A proxy has passed it on that the settings do not name. */
+static bool by_unnamed_proxy(const struct asked *q)
+{
+    return !q->from.by_proxy && (http_field(q->request, "X-Forwarded-For").n > 0 || http_field(q->request, "Forwarded").n > 0);
+}
+
 /* Without TLS only from this machine itself: there nobody can listen in. */
 static bool may_see_pages(const struct asked *q)
 {
@@ -213,8 +219,7 @@ static void answer_health(struct asked *q, bool reads)
 static bool may_see_metrics(const struct asked *q)
 {
     return addr_in_nets(&q->from.peer, q->set->metrics_from, q->set->n_metrics_from) ||
-           (addr_is_loopback(&q->from.peer) && !q->from.by_proxy && http_field(q->request, "X-Forwarded-For").n == 0 &&
-            http_field(q->request, "Forwarded").n == 0);
+           (addr_is_loopback(&q->from.peer) && !q->from.by_proxy && !by_unnamed_proxy(q));
 }
 
 static void answer_metrics(struct asked *q, bool reads)
@@ -239,7 +244,9 @@ static void lead_to_pages(struct asked *q)
 static void answer_pages(struct asked *q)
 {
     struct view path = q->request->path;
-    if (!may_see_pages(q))
+    if (!q->from.is_secure && addr_is_loopback(&q->from.peer) && by_unnamed_proxy(q)) /* its clients would all count as this machine */
+        say(q, 403, "A proxy asks that `web { proxies }` does not name.");
+    else if (!may_see_pages(q))
         redirect(q);
     else if (view_eq(path, VIEW("/admin")))
         lead_to_pages(q);
@@ -318,7 +325,9 @@ size_t web_body_max(void *ctx, const struct http_request *request)
 {
     struct web *w = ctx;
     struct web_state *st = take_state(w);
-    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&st->set, request)
+    struct asked q = {.set = &st->set, .request = request};
+    q.from = origin_of(&q);
+    size_t max = view_starts(request->path, VIEW("/admin/api/")) ? api_body_max(&st->set, request, &q.from)
                  : view_eq(request->path, VIEW(DESK_PATH))               ? REPORTS_POST_MAX
                                                                          : WEB_BODY_MAX;
     drop_state(w, st);

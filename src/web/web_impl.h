@@ -15,7 +15,7 @@ struct web_from {
 void api_answer(const struct web_settings *set, const struct http_request *request, const struct web_from *from,
                 struct http_response *response);
 /* How long may the body be? For the session's own routes more than for strangers. */
-size_t api_body_max(const struct web_settings *set, const struct http_request *request);
+size_t api_body_max(const struct web_settings *set, const struct http_request *request, const struct web_from *from);
 
 /* pages.c: everything else below /admin/. */
 void pages_answer(const struct http_request *request, struct http_response *response);
