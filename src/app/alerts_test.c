@@ -165,6 +165,36 @@ static void failures_and_the_doctor(void **state)
     expect_open(f, "");
 }
 
+static void put_published(struct fixture *f, int64_t made_s, const char *error)
+{
+    char text[400];
+    snprintf(text, sizeof text, "{\"server\": \"192.0.2.53:53\", \"zone\": \"ici.test.\", \"error\": %s}", error);
+    const struct health_result r = {.kind = HEALTH_ASK_PUBLISH, .domain = VIEW("ici.test"), .made_s = made_s, .text = {view_str(text), view_str(text)}};
+    assert_int_equal(health_result_put(f->s, &r), RC_OK);
+}
+
+static void records_that_are_not_published(void **state)
+{
+    struct fixture *f = *state;
+    int64_t now_s = clock_real_s();
+    struct alerts_watch w = watch_of(f, now_s);
+    w.records = &no_records;
+    assert_int_equal(directory_domain_add(f->s, VIEW("ici.test")), RC_OK);
+    assert_int_equal(alert_know(f->s, VIEW("ici.test"), VIEW("records"), VIEW(""), (int)(now_s & INT32_MAX), now_s), RC_OK);
+    put_published(f, now_s, "null");
+    alerts_watch_domain(&w, VIEW("ici.test"));
+    expect_open(f, "");
+    put_published(f, now_s + 1, "\"the DNS server does not answer\"");
+    w.now_s = now_s + 2;
+    alerts_watch_domain(&w, VIEW("ici.test"));
+    alerts_watch_domain(&w, VIEW("ici.test"));
+    expect_open(f, "dns.update/ici.test/ici.test.");
+    put_published(f, now_s + 3, "null");
+    w.now_s = now_s + 4;
+    alerts_watch_domain(&w, VIEW("ici.test"));
+    expect_open(f, "");
+}
+
 static void settings_are_read(void **state)
 {
     struct fixture *f = *state;
@@ -204,7 +234,7 @@ int main(void)
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sentences_agree),  WITH_STORE(alerts_open_once),  WITH_STORE(new_sources_are_told),
-        WITH_STORE(failures_and_the_doctor), WITH_STORE(settings_are_read),
+        WITH_STORE(failures_and_the_doctor), WITH_STORE(records_that_are_not_published), WITH_STORE(settings_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #define SOURCES_MAX 1000
 #define OLD_LOOKED  20  /* messages at the front of the queue */
 #define VALUE_SHOWN 300 /* bytes of a record */
+#define PUBLISH_OLD_S (2 * 86400) /* then nothing is published any more */
 
 /* --- opening and closing --- */
 
@@ -386,6 +387,22 @@ static void watch_records(const struct alerts_watch *w, struct view domain, stru
     }
 }
 
+/* What publish said last; it tries again at least each hour while it fails, and each day when all is well. */
+static void watch_publishing(const struct alerts_watch *w, struct view domain, struct arena *a)
+{
+    struct health_result r;
+    if (health_result_get(w->store, HEALTH_ASK_PUBLISH, domain, a, &r) == RC_OK && r.made_s > w->now_s - PUBLISH_OLD_S) {
+        json_t *j = json_loadb(r.text[LANG_EN].p, r.text[LANG_EN].n, 0, NULL);
+        const char *error = text_of(j, "error");
+        if (error[0])
+            alert_say(w, ALERT_DNS_UPDATE, domain, view_str(text_of(j, "zone")),
+                      "See dns-update in the settings; until it works, publish by hand what the domain's page of records shows. No new key is used before the DNS shows it.",
+                      "Our records could not be published at the DNS server %s: %s.", text_of(j, "server"), error);
+        json_decref(j);
+    }
+    close_rest(w, ALERT_DNS_UPDATE, domain, w->now_s);
+}
+
 void alerts_watch_domain(const struct alerts_watch *w, struct view domain)
 {
     const int64_t today = w->now_s / LEDGER_DAY_S;
@@ -397,6 +414,8 @@ void alerts_watch_domain(const struct alerts_watch *w, struct view domain)
     watch_tls(w, &span, &a);
     arena_reset(&a);
     watch_doctor(w, domain, &a);
+    arena_reset(&a);
+    watch_publishing(w, domain, &a);
     arena_reset(&a);
     watch_records(w, domain, &a);
     arena_clear(&a);

@@ -27,6 +27,7 @@ struct keeping {
     bool tls_first;                          /* changes with each failure: one port may be closed where the other is open */
     uint8_t tlsa_key[SHA256_SIZE];           /* whose record was seen since... */
     int64_t tlsa_seen_ms;                    /* 0: not yet */
+    uint32_t tlsa_ttl_s;                     /* the longest since: what a cache gives is what is left of it */
     int64_t tell_ms;                         /* when to log again that it is awaited */
 };
 struct certificates {
@@ -186,8 +187,13 @@ static bool dns_is_ready(struct certificates *c, struct keeping *k, const uint8_
     if (k->tlsa_seen_ms == 0 || memcmp(k->tlsa_key, next, SHA256_SIZE) != 0) {
         memcpy(k->tlsa_key, next, SHA256_SIZE);
         k->tlsa_seen_ms = clock_mono_ms();
+        k->tlsa_ttl_s = ttl;
+        k->next_try_ms = deadline_in(1000 * ((int64_t)ttl + 1)); /* then it is asked for anew, and the whole time to live is seen */
+        return false;
     }
-    k->next_try_ms = k->tlsa_seen_ms + 2000 * (int64_t)ttl;
+    if (ttl > k->tlsa_ttl_s)
+        k->tlsa_ttl_s = ttl;
+    k->next_try_ms = k->tlsa_seen_ms + 2000 * ((int64_t)k->tlsa_ttl_s + 1); /* RFC 7671 §8.1 */
     return clock_mono_ms() >= k->next_try_ms;
 }
 

@@ -273,6 +273,7 @@ static int set_sts(struct app *app, const char *name, const char *mode)
         rc = directory_domain(app->store, view_str(name), &app->arena, &d);
     if (rc != RC_OK)
         return app_fail_rc(rc, "change the policy");
+    app_poke(app, POKE_HEALTH, 0, 0); /* the new id is published where records publish themselves */
     if (app->json)
         return app_print_json(json_pack("{s:o, s:s, s:I}", "domain", app_json(d.name), "mode", mode, "id", (json_int_t)d.sts_changed_s));
     printf("; %.*s: %s. Publish the new id:\n", VIEW_FMT(d.name), sts_modes[i].means);

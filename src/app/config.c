@@ -119,6 +119,7 @@ static const struct key keys[] = {
     {"dns-update", "key-name", KIND_TEXT, false, AT(dns_update.key_name)},
     {"dns-update", "key-algorithm", KIND_TEXT, false, AT(dns_update.key_algorithm)},
     {"dns-update", "key-file", KIND_PATH, false, AT(dns_update.key_file)},
+    {"dns-update", "ttl", KIND_TIME, false, AT(dns_update.ttl), 1000, 7 * DAY_MS},
     {"bimi", "check", KIND_FLAG, false, AT(bimi.check)},
     {"bimi", "roots", KIND_PATH, false, AT(bimi.roots)},
     {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
@@ -702,6 +703,7 @@ static void set_defaults(struct config *c)
     c->queue.retry = (struct config_times){retry, sizeof retry / sizeof *retry};
     c->queue.delay_notice = 4 * 3600000LL;
     c->queue.expire = 5 * DAY_MS;
+    c->dns_update.ttl = 3600 * 1000;
 }
 
 static int line_of(const struct parse *p, const char *section, const char *name)

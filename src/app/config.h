@@ -164,6 +164,7 @@ struct config {
         struct config_addrs server; /* the first counts; none: nothing is published */
         struct config_domains zones; /* empty: each domain is its own */
         const char *key_name, *key_algorithm, *key_file;
+        int64_t ttl; /* of what is published */
     } dns_update;
     struct {
         struct config_times retry; /* the last one repeats */

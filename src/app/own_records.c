@@ -62,9 +62,10 @@ static enum rc add_file(const struct config *c, struct vault *v, struct records_
     struct arena a;
     arena_init(&a, 64u << 20);
     enum rc rc = vault_tls_chains(v, &a, &chains);
-    for (size_t i = 0; rc == RC_OK && chains[i] && out->n == 0; i++)
-        if (acme_certificate_covers(view_str(chains[i]), c->hostname) && acme_certificate_key(view_str(chains[i]), out->key[0]) == RC_OK)
-            out->n = 1;
+    bool found = false;
+    for (size_t i = 0; rc == RC_OK && chains[i] && !found; i++)
+        found = acme_certificate_covers(view_str(chains[i]), c->hostname) && acme_certificate_key(view_str(chains[i]), out->key[out->n]) == RC_OK;
+    out->n += found;
     arena_clear(&a);
     return rc;
 }

@@ -259,6 +259,7 @@ static void use_certificates(void *ctx)
     const struct poke p = {.kind = POKE_TLS};
     child_load_tls(&m->child);
     poke_send(m->child.start->bus, &p);
+    publish_wake(m->publish); /* TLSA records: the old key's goes, the next one's comes */
 }
 
 static struct certificates_settings certificates_settings_of(struct mta *m)
@@ -283,14 +284,23 @@ static struct certificates_settings certificates_settings_of(struct mta *m)
     return set;
 }
 
-static struct publish_settings publish_settings_of(const struct mta *m)
+/* On the thread of publish. */
+static void has_published(void *ctx)
+{
+    const struct mta *m = ctx;
+    signing_wake(m->signing, true);
+}
+
+static struct publish_settings publish_settings_of(struct mta *m)
 {
     const struct buf *key = &m->child.side.update_key;
     return (struct publish_settings){.store = m->child.store,
                                      .vault = m->child.vault,
                                      .dns = m->dns,
                                      .config = m->child.config,
-                                     .secret = view_of(key->p, key->n > 0 ? key->n - 1 : 0)}; /* without its NUL */
+                                     .secret = view_of(key->p, key->n > 0 ? key->n - 1 : 0), /* without its NUL */
+                                     .changed = has_published,
+                                     .ctx = m};
 }
 
 static struct health_desk_settings health_settings_of(const struct mta *m)
@@ -433,11 +443,11 @@ static bool begin(struct mta *m)
     arena_clear(&a);
     if (rc != RC_OK)
         log_error("queue.failed", F_CSTR("reason", rc_name(rc)));
-    const struct certificates_settings certificates = certificates_settings_of(m);
-    if (rc != RC_OK || certificates_new(&certificates, &m->certificates) != RC_OK)
-        return false;
     const struct publish_settings publish = publish_settings_of(m);
-    if (publish_new(&publish, &m->publish) != RC_OK)
+    if (rc != RC_OK || publish_new(&publish, &m->publish) != RC_OK)
+        return false;
+    const struct certificates_settings certificates = certificates_settings_of(m);
+    if (certificates_new(&certificates, &m->certificates) != RC_OK)
         return false;
     const struct health_desk_settings health = health_settings_of(m);
     const struct alerts_settings alerts = alerts_settings_of(m);
@@ -457,8 +467,8 @@ int mta_process(struct start *start)
         status = child_run(&m->child, &ops, m);
         alerts_free(m->alerts);
         health_desk_free(m->health);
-        publish_free(m->publish);
         certificates_free(m->certificates);
+        publish_free(m->publish);
         queue_free(m->queue);
         webhooks_free(m->webhooks);
         child_close_pool(&m->child);

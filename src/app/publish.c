@@ -1,11 +1,9 @@
 #include "app/publish.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/acme.h"
 #include "app/own_records.h"
 #include "base/log.h"
 #include "crypto/digest.h"
@@ -15,7 +13,6 @@
 #include "store/directory_dkim.h"
 #include "store/health_result.h"
 #include "sys/thread.h"
-#include "vault/tls_keys.h"
 
 #define MEMORY       (32u << 20)
 #define SETTINGS_MAX (1u << 20)
@@ -125,7 +122,8 @@ enum rc publish_now(const struct publish_target *to, const struct records *recor
 {
     const struct config *c = to->config;
     const struct dns_update_server server = {.addr = c->dns_update.server.v[0], .key_name = c->dns_update.key_name,
-                                             .algorithm = c->dns_update.key_algorithm, .secret = to->secret};
+                                             .algorithm = c->dns_update.key_algorithm, .secret = to->secret,
+                                             .ttl_s = (unsigned)(c->dns_update.ttl / 1000)};
     struct dns_update_set *sets = arena_new_array(a, DNS_UPDATE_SETS_MAX, struct dns_update_set);
     const char *zone = zone_of(c, domain, a), *why = "there are too many records";
     char ip[ADDR_TEXT_MAX];
@@ -163,9 +161,11 @@ struct publish {
     struct store *store;
     struct vault *vault;
     struct dns *dns;
+    void (*changed_fn)(void *ctx);
+    void *ctx;
     pthread_t thread;
     bool has_thread;
-    struct remembered *known; /* the thread's */
+    struct remembered *known; /* the thread's, under the settings' lock */
     size_t n_known;
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
@@ -176,41 +176,15 @@ struct publish {
     bool woken;
 };
 
-static enum rc add_tlsa_key(struct publish *p, const char *hostname, enum tls_key_which which, struct records_tlsa *out)
-{
-    char name[300];
-    struct buf spki;
-    snprintf(name, sizeof name, "cert %s", hostname);
-    buf_init(&spki, 1024);
-    enum rc rc = vault_key_public(p->vault, view_str(name), which, &spki);
-    if (rc == RC_OK)
-        rc = sha256(buf_view(&spki), out->key[out->n]);
-    out->n += rc == RC_OK;
-    buf_clear(&spki);
-    return rc;
-}
-
-/* As app/tlsa.h, by the vault. Only where DNSSEC proves the host's address (RFC 7672 §2.2). */
-static void find_tlsa(struct publish *p, const struct config *c, struct arena *a, struct records_tlsa *out)
+/* Only where DNSSEC proves the host's address (RFC 7672 §2.2). RC_TEMP: not all keys are known, and half of them would cut mail off. */
+static enum rc find_tlsa(struct publish *p, const struct config *c, struct arena *a, struct records_tlsa *out)
 {
     struct dns_answer answer;
     struct addr *addrs;
-    const char *const *chains;
     size_t n;
     *out = (struct records_tlsa){0};
     dns_addrs(p->dns, view_str(c->hostname), 0, deadline_in(ASK_MS), a, &answer, &addrs, &n);
-    if (n == 0 || !answer.secure)
-        return;
-    if (add_tlsa_key(p, c->hostname, TLS_KEY_SERVING, out) == RC_OK) {
-        if (c->acme.directory)
-            add_tlsa_key(p, c->hostname, TLS_KEY_NEXT, out);
-        return;
-    }
-    if (vault_tls_chains(p->vault, a, &chains) != RC_OK)
-        return;
-    for (size_t i = 0; chains[i] && out->n == 0; i++)
-        if (acme_certificate_covers(view_str(chains[i]), c->hostname))
-            out->n += acme_certificate_key(view_str(chains[i]), out->key[0]) == RC_OK;
+    return n > 0 && answer.secure ? own_tlsa(c, p->vault, out) : RC_OK;
 }
 
 /* Under the settings' lock. */
@@ -220,7 +194,7 @@ static enum rc make_records(struct publish *p, struct view domain, struct arena 
     struct records_tlsa tlsa = {0};
     enum rc rc = own_records(p->config, a, &set);
     if (rc == RC_OK && records_has_host(&set, domain))
-        find_tlsa(p, p->config, a, &tlsa);
+        rc = find_tlsa(p, p->config, a, &tlsa);
     return rc == RC_OK ? records_make(&set, &tlsa, p->store, domain, a, out) : rc;
 }
 
@@ -279,6 +253,8 @@ static void look_at(struct publish *p, struct view domain, struct arena *a)
     const bool done = rc == RC_OK && json_is_null(json_object_get(j, "error"));
     if (rc == RC_OK)
         keep_result(p, domain, j);
+    if (done && p->changed_fn && json_integer_value(json_object_get(j, "changed")) > 0)
+        p->changed_fn(p->ctx);
     json_decref(j);
     memcpy(k->state, state, sizeof state);
     k->next_ms = deadline_in(done ? PUBLISH_AGAIN_MS : k->wait_ms);
@@ -334,6 +310,10 @@ static enum rc take_settings(struct publish *p, const struct publish_settings *s
         explicit_bzero(old, strlen(old));
     p->config = publish_is_configured(set->config) ? set->config : NULL;
     p->secret = secret;
+    for (size_t i = 0; i < p->n_known; i++) { /* perhaps the new settings are why it works now */
+        p->known[i].next_ms = 0;
+        p->known[i].wait_ms = PUBLISH_RETRY_MS;
+    }
     pthread_rwlock_unlock(&p->settings);
     free(old);
     return RC_OK;
@@ -348,6 +328,8 @@ enum rc publish_new(const struct publish_settings *set, struct publish **out)
     p->store = set->store;
     p->vault = set->vault;
     p->dns = set->dns;
+    p->changed_fn = set->changed;
+    p->ctx = set->ctx;
     p->known = calloc(DOMAINS_MAX, sizeof *p->known);
     pthread_mutex_init(&p->lock, NULL);
     thread_cond_init(&p->changed);

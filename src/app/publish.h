@@ -35,6 +35,8 @@ struct publish_settings {
     struct dns *dns;
     const struct config *config; /* borrowed until the next publish_reload, as the rest */
     struct view secret;
+    void (*changed)(void *ctx); /* the DNS server has something new: whoever waits for it may look. On the thread; may be NULL; as given first */
+    void *ctx;
 };
 /* RC_TEMP. */
 enum rc publish_new(const struct publish_settings *set, struct publish **out);

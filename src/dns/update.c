@@ -3,7 +3,8 @@
 #include <ldns/ldns.h>
 #include <stdlib.h>
 
-#define FUDGE_S 300
+#define FUDGE_S    300
+#define TSIG_ERROR 5 /* among a TSIG record's fields (RFC 8945 §4.2) */
 
 const char *dns_update_outcome_name(enum dns_update_outcome outcome)
 {
@@ -38,6 +39,13 @@ static bool is_proven(const struct dns_update_server *s, ldns_pkt *q, ldns_pkt *
                             ldns_pkt_tsig_verify(answer, wire, n, s->key_name, s->secret, ldns_rr_rdf(tsig, 3)));
 }
 
+/* Others refuse, which needs no proof to be heeded. "No such name" needs it: what is said not to be there would be added. */
+static bool says_what_is(const ldns_pkt *answer)
+{
+    const ldns_pkt_rcode rcode = ldns_pkt_get_rcode(answer);
+    return rcode == LDNS_RCODE_NOERROR || rcode == LDNS_RCODE_NXDOMAIN;
+}
+
 /* *answer is for ldns_pkt_free. */
 static enum rc exchange(const struct dns_update_server *s, ldns_pkt *q, struct arena *a, ldns_pkt **answer, const char **why)
 {
@@ -60,7 +68,7 @@ static enum rc exchange(const struct dns_update_server *s, ldns_pkt *q, struct a
         *why = "the DNS server's answer cannot be read";
         rc = ldns_wire2pkt(answer, bytes, n) == LDNS_STATUS_OK && ldns_pkt_id(*answer) == ldns_pkt_id(q) ? RC_OK : RC_TEMP;
     }
-    if (rc == RC_OK && ldns_pkt_get_rcode(*answer) == LDNS_RCODE_NOERROR && !is_proven(s, q, *answer, bytes, n)) {
+    if (rc == RC_OK && says_what_is(*answer) && !is_proven(s, q, *answer, bytes, n)) {
         *why = "the DNS server's answer is not signed with our key";
         rc = RC_DENIED;
     }
@@ -69,12 +77,31 @@ static enum rc exchange(const struct dns_update_server *s, ldns_pkt *q, struct a
     return rc;
 }
 
-static enum rc judge_rcode(ldns_pkt_rcode rcode, const char **why)
+/* What the server says against the key itself (RFC 8945 §5.2, §5.3); 0: nothing. */
+static unsigned key_error(const ldns_pkt *answer)
 {
-    switch (rcode) {
+    const ldns_rr *tsig = ldns_pkt_tsig(answer);
+    const ldns_rdf *error = tsig && ldns_rr_rd_count(tsig) > TSIG_ERROR ? ldns_rr_rdf(tsig, TSIG_ERROR) : NULL;
+    return error && ldns_rdf_size(error) == 2 ? ldns_rdf2native_int16(error) : 0;
+}
+
+static enum rc judge_key(const ldns_pkt *answer, const char **why)
+{
+    switch (key_error(answer)) {
+    case 16: *why = "the DNS server has another secret for the key (BADSIG): see dns-update { key-file }"; return RC_DENIED;
+    case 17: *why = "the DNS server does not know the key (BADKEY): see dns-update { key-name, key-algorithm }"; return RC_DENIED;
+    case 18: *why = "the clocks of the DNS server and of this machine differ (BADTIME): set both by NTP"; return RC_TEMP;
+    case 22: *why = "the DNS server wants longer signatures (BADTRUNC)"; return RC_DENIED;
+    default: *why = "the DNS server does not serve the zone, or does not accept the key: see dns-update { zones, key-name }"; return RC_DENIED;
+    }
+}
+
+static enum rc judge_answer(const ldns_pkt *answer, const char **why)
+{
+    switch (ldns_pkt_get_rcode(answer)) {
     case LDNS_RCODE_NOERROR: *why = ""; return RC_OK;
-    case LDNS_RCODE_REFUSED: *why = "the DNS server refuses the update: the key has no right to change these records"; return RC_DENIED;
-    case LDNS_RCODE_NOTAUTH: *why = "the DNS server does not accept the key, or does not serve the zone"; return RC_DENIED;
+    case LDNS_RCODE_REFUSED: *why = "the DNS server refuses: the key has no right to change these records, or the zone is not served there"; return RC_DENIED;
+    case LDNS_RCODE_NOTAUTH: return judge_key(answer, why);
     case LDNS_RCODE_NOTIMPL: *why = "the DNS server does not take updates"; return RC_DENIED;
     case LDNS_RCODE_NOTZONE: *why = "a record is outside the zone"; return RC_SYNTAX;
     case LDNS_RCODE_FORMERR: *why = "the DNS server cannot read the update"; return RC_SYNTAX;
@@ -84,9 +111,9 @@ static enum rc judge_rcode(ldns_pkt_rcode rcode, const char **why)
 
 /* --- what is there --- */
 
-static ldns_rr *make_rr(const struct dns_update_set *set, const char *value, struct arena *a)
+static ldns_rr *make_rr(const struct dns_update_server *s, const struct dns_update_set *set, const char *value, struct arena *a)
 {
-    const char *text = arena_printf(a, "%s 3600 IN %s %s", set->name, set->type, value);
+    const char *text = arena_printf(a, "%s %u IN %s %s", set->name, s->ttl_s, set->type, value);
     ldns_rr *rr = NULL;
     if (!text || ldns_rr_new_frm_str(&rr, text, 0, NULL, NULL) != LDNS_STATUS_OK)
         return NULL;
@@ -107,7 +134,7 @@ static enum rc read_set(const struct dns_update_server *s, const struct dns_upda
         ldns_rdf_deep_free(name);
     }
     if (rc == RC_OK && ldns_pkt_get_rcode(answer) != LDNS_RCODE_NXDOMAIN)
-        rc = judge_rcode(ldns_pkt_get_rcode(answer), why);
+        rc = judge_answer(answer, why);
     if (rc == RC_OK) {
         *out = ldns_pkt_rr_list_by_type(answer, type, LDNS_SECTION_ANSWER); /* copies */
         if (!*out)
@@ -178,7 +205,8 @@ static void note_found(struct dns_update_set *set, const ldns_rr *rr, struct are
     free(text);
 }
 
-static enum rc compare_set(struct dns_update_set *set, const ldns_rr_list *there, struct arena *a, ldns_rr_list *changes, const char **why)
+static enum rc compare_set(const struct dns_update_server *s, struct dns_update_set *set, const ldns_rr_list *there, struct arena *a,
+                           ldns_rr_list *changes, const char **why)
 {
     bool wanted[DNS_UPDATE_VALUES_MAX] = {false};
     ldns_rr *ours[DNS_UPDATE_VALUES_MAX] = {NULL};
@@ -187,7 +215,7 @@ static enum rc compare_set(struct dns_update_set *set, const ldns_rr_list *there
     size_t n_there = 0;
     set->outcome = DNS_UPDATE_SAME;
     for (size_t i = 0; i < set->n && rc == RC_OK; i++) {
-        ours[i] = make_rr(set, set->values[i], a);
+        ours[i] = make_rr(s, set, set->values[i], a);
         wanted[i] = true;
         *why = "a record's value is not one of its type";
         rc = ours[i] ? RC_OK : RC_SYNTAX;
@@ -243,7 +271,7 @@ static enum rc send_changes(const struct dns_update_server *s, const char *zone,
             ldns_rdf_deep_free(name);
     }
     if (rc == RC_OK)
-        rc = judge_rcode(ldns_pkt_get_rcode(answer), why);
+        rc = judge_answer(answer, why);
     ldns_pkt_free(q);
     ldns_pkt_free(answer);
     return rc;
@@ -259,7 +287,7 @@ enum rc dns_update_apply(const struct dns_update_server *server, const char *zon
         ldns_rr_list *there = NULL;
         rc = read_set(server, &sets[i], a, &there, why);
         if (rc == RC_OK)
-            rc = compare_set(&sets[i], there, a, changes, why);
+            rc = compare_set(server, &sets[i], there, a, changes, why);
         ldns_rr_list_deep_free(there);
     }
     if (rc == RC_OK && ldns_rr_list_rr_count(changes) > 0)

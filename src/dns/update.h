@@ -16,6 +16,7 @@ struct dns_update_server {
     const char *key_name;  /* NULL: unsigned */
     const char *algorithm; /* "hmac-sha256" */
     const char *secret;    /* base64 */
+    unsigned ttl_s;        /* of records that are added */
 };
 enum dns_update_rule {
     DNS_UPDATE_OURS,   /* nobody else has a say here: others of that purpose go */

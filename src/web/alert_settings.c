@@ -17,6 +17,7 @@ static const struct {
     [ALERT_BLOCKLIST] = {"blocklist.listed", true, -1},
     [ALERT_QUEUE] = {"queue.growing", true, 500},
     [ALERT_DOCTOR] = {"doctor.bad", true, -1},
+    [ALERT_DNS_UPDATE] = {"dns.update", true, -1},
 };
 
 const char *alert_kind_name(enum alert_kind kind)
