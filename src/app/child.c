@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "acme/acme.h"
 #include "app/process.h"
 #include "base/clock.h"
 #include "crypto/digest.h"
@@ -60,6 +61,28 @@ static enum rc prove_host(void *ctx, struct view host, uint8_t proof[32])
     return rc;
 }
 
+/* The first one is for clients that name no host: the host's own goes there, wherever it lay. */
+static enum rc host_first(const char *hostname, struct arena *a, const char *const **chains)
+{
+    size_t n = 0, host = 0;
+    while ((*chains)[n])
+        n++;
+    while (host < n && !acme_certificate_covers(view_str((*chains)[host]), hostname))
+        host++;
+    if (host == 0 || host == n)
+        return RC_OK;
+    const char **sorted = arena_new_array(a, n + 1, const char *);
+    if (!sorted)
+        return RC_TEMP;
+    sorted[0] = (*chains)[host];
+    for (size_t i = 0, to = 1; i < n; i++)
+        if (i != host)
+            sorted[to++] = (*chains)[i];
+    sorted[n] = NULL;
+    *chains = sorted;
+    return RC_OK;
+}
+
 bool child_load_tls(struct child *c)
 {
     struct arena a;
@@ -69,6 +92,8 @@ bool child_load_tls(struct child *c)
 
     arena_init(&a, 64 << 20);
     enum rc rc = vault_tls_chains(c->vault, &a, &chains);
+    if (rc == RC_OK)
+        rc = host_first(c->config->hostname, &a, &chains);
     if (rc == RC_OK && chains[0]) {
         pthread_mutex_lock(&c->tls_lock);
         const char *clients = c->config->tls.client_trust ? arena_cstr(&a, view_str(c->side.client_trust.p)) : NULL;
