@@ -1,6 +1,7 @@
 """Alerts: each happens once, is told once by mail and webhook, is silenced by a click, ends by itself."""
 import email
 import email.policy
+import gzip
 import json
 import os
 import sqlite3
@@ -11,6 +12,7 @@ import pytest
 
 from lab import SERVICES, wait_for
 from test_api import PASSWORD, Api, code
+from test_desk_reports import mail, report, row, tls_report
 from test_tlsrpt import Collector
 
 HOOK = "https://hook.test:8443/facteur?x=1"
@@ -152,6 +154,73 @@ def test_owners_see_their_domain(desk, lab):
     assert otto.ask("POST", "/alerts/%d/silence" % theirs, {"days": 1})[0] == 204
     assert operator.ask("POST", "/alerts/999999/silence", {"days": 1})[0] == 404
     assert set(alerts(operator)) == {"blocklist.listed/192.0.2.1", "dns.changed/TXT _smtp._tls.autre.test."}
+    # what is silent draws nobody's attention
+    assert [api.get("/overview")["alerts"] for api in (operator, olga, otto)] == [1, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def reporter(lab):
+    """Somebody whose reports are proven theirs."""
+    lab.dns.set("labas.test.", 'TXT "v=spf1 ip4:127.0.0.0/8 -all"', "A 127.0.0.1")
+    lab.dns.set("_dmarc.labas.test.", 'TXT "v=DMARC1; p=reject"')
+
+
+def told(desk, hook, kind, *words):
+    """How often by webhook, and in how many mails."""
+    return [p["kind"] for p in posts(hook)].count(kind), sum(all(w in texts([m]) for w in words) for m in mails(desk))
+
+
+def arrives(desk, api, data, name, to="dmarc-reports@bureau.test", kind="gzip", author="dmarc@labas.test"):
+    """A report by mail, until the desk has it."""
+    before = sum(len(api.get("/reports/%s?domain=bureau.test" % k)[k]) for k in ("dmarc", "tls"))
+    desk.send(author, to, mail(gzip.compress(data), name + ".gz", author, to, kind))
+    wait_for(name, lambda: sum(len(api.get("/reports/%s?domain=bureau.test" % k)[k]) for k in ("dmarc", "tls")) == before + 1)
+
+
+def test_reports_that_come_by_mail(desk, lab, hook, reporter):
+    api = Api(desk, lab).login("anne@bureau.test")
+    hook.status = 200
+    failures, tls = "dmarc.failures/", "tls.failures/"
+    look(api, mail=["anne@bureau.test"], webhook=HOOK, kinds={"dmarc.source": {"on": True, "threshold": 10}, "dmarc.failures": {"on": True, "threshold": 20},
+                                                               "tls.failures": {"on": True, "threshold": 5}})
+    # the domain's first: whoever is in it was always there
+    arrives(desk, api, report("un", [row("198.51.100.7", 100)]), "un.xml")
+    wait_for("it is known", lambda: look(api) and sqlite3.connect("file:%s/facteur.db?mode=ro" % desk.data, uri=True).execute(
+        "SELECT COUNT(*) FROM alert_known WHERE what = 'sources' AND domain = 'bureau.test'").fetchone()[0])
+    assert not [a for a in alerts(api, "all") if a.startswith("dmarc.")]
+    # one that is new, but sends little; then more
+    arrives(desk, api, report("deux", [row("203.0.113.9", 9)]), "deux.xml")
+    look(api)
+    arrives(desk, api, report("trois", [row("203.0.113.9", 1)]), "trois.xml")
+    new = look_until(api, "the new source", lambda: [a for k, a in alerts(api).items() if k.startswith("dmarc.source/")])
+    assert len(new) == 1 and "10 messages" in new[0]["text"] and new[0]["domain"] == "bureau.test" and "sign" in new[0]["repair"]
+    # failures: 30 of 140 are more than 20 per cent; what nobody proves counts for nothing
+    desk.send("x@elsewhere.test", "dmarc-reports@bureau.test",
+              mail(gzip.compress(report("faux", [row("203.0.113.9", 5000, spf=False, dkim=False)], org="elsewhere.test")), "faux.xml.gz", "x@elsewhere.test"))
+    arrives(desk, api, report("quatre", [row("203.0.113.9", 30, spf=False, dkim=False)]), "quatre.xml")
+    failing = look_until(api, "failures", lambda: alerts(api).get(failures))
+    assert failing["text"].startswith("30 of 140 messages") and failing["repair"]
+    arrives(desk, api, tls_report("cinq", 90, [("certificate-expired", 10)]), "cinq.json", "tls-reports@bureau.test", "tlsrpt+gzip", "tls@labas.test")
+    broken = look_until(api, "TLS failures", lambda: alerts(api).get(tls))
+    assert broken["text"].startswith("10 of 100 connections") and "certificate-expired" in broken["text"] and broken["repair"]
+    # each once, by webhook and by mail, with what to do, in the reader's language
+    want = ("dmarc.source", "dmarc.failures", "tls.failures")
+    french = alerts(api, lang="fr")
+    for kind in want:
+        alert, = [a for k, a in french.items() if k.startswith(kind + "/")]
+        wait_for(kind, lambda: told(desk, hook, kind, alert["text"], "Que faire : " + alert["repair"]) == (1, 1))
+    arrives(desk, api, report("six", [row("203.0.113.9", 10, spf=False, dkim=False), row("198.51.100.7", 1)]), "six.xml")
+    look_until(api, "more of the same", lambda: alerts(api)[failures]["text"].startswith("40 of 151"))
+    for kind in want:
+        assert [p["kind"] for p in posts(hook)].count(kind) == 1, kind
+    # a click: silent, and out of everybody's sight
+    n = api.get("/overview")["alerts"]
+    assert api.ask("POST", "/alerts/%d/silence" % failing["id"], {"days": 7})[0] == 204
+    assert api.get("/overview")["alerts"] == n - 1 and alerts(api)[failures]["silenced_until"]
+    # the threshold is raised: it is over
+    look(api, kinds={"dmarc.failures": {"on": True, "threshold": 50}, "tls.failures": {"on": True, "threshold": 50}})
+    look_until(api, "they are over", lambda: not {failures, tls} & set(alerts(api)))
+    assert len([p for p in posts(hook) if p["kind"] in want]) == 3
 
 
 def test_queue_and_a_webhook_that_fails(desk, lab, hook):
@@ -173,6 +242,16 @@ def test_queue_and_a_webhook_that_fails(desk, lab, hook):
     wait_for("the post", lambda: len(hook.posts) > n)
     assert posts(hook)[-1]["kind"] == "queue.growing"
     assert "queue.growing/count" not in alerts(Api(desk, lab).login("olga@bureau.test"))
-    for m in json.loads(desk.run("queue", "list", "--json")):
-        desk.run("queue", "remove", m["id"] if isinstance(m, dict) else m)
-    look_until(api, "it is over", lambda: "queue.growing/count" not in alerts(api))
+    # one that has waited for long is told of by itself; one that is held waits because somebody wants it to
+    waiting, = json.loads(desk.run("queue", "list", "--json"))
+    with sqlite3.connect("%s/facteur.db" % desk.data, timeout=20) as db:
+        db.execute("UPDATE queue_message SET created_ms = created_ms - 26 * 3600000")
+    db.close()
+    look(api, kinds={"queue.growing": {"on": True, "threshold": 500}})
+    old = look_until(api, "the old message", lambda: (lambda a: a.get("queue.growing/age") if "queue.growing/count" not in a else None)(alerts(api)))
+    assert "26 hours" in old["text"] and old["repair"]
+    wait_for("it is told", lambda: told(desk, hook, "queue.growing", alerts(api, lang="fr")["queue.growing/age"]["text"]) == (2, 1))
+    desk.run("queue", "hold", waiting["id"])
+    look_until(api, "it is over", lambda: "queue.growing/age" not in alerts(api))
+    desk.run("queue", "remove", waiting["id"])
+    assert [p["subject"] for p in posts(hook) if p["kind"] == "queue.growing"] == ["count", "age"]

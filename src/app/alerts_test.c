@@ -47,6 +47,7 @@ static void alerts_open_once(void **state)
     const struct alert_wanted mail = {.by_mail = true, .now_s = 2000}, hook = {.by_hook = true, .now_s = 2000};
     struct alert *list;
     size_t n;
+    uint64_t count;
     bool is_new;
     assert_int_equal(alert_see(f->s, &one, 1000, &is_new), RC_OK);
     assert_true(is_new);
@@ -60,6 +61,8 @@ static void alerts_open_once(void **state)
     assert_int_equal(n, 0);
     assert_int_equal(alert_untold(f->s, &hook, 10, &f->a, &list, &n), RC_OK);
     assert_true(n == 1 && list[0].hook_left == ALERT_HOOK_TRIES);
+    assert_true(alert_count(f->s, VIEW(""), 2000, &count) == RC_OK && count == 1);
+    assert_true(alert_count(f->s, VIEW("ici.test"), 2000, &count) == RC_OK && count == 0);
     assert_int_equal(alert_hooked(f->s, id, 0), RC_OK);
     assert_int_equal(alert_untold(f->s, &hook, 10, &f->a, &list, &n), RC_OK);
     assert_int_equal(n, 0);
@@ -77,6 +80,8 @@ static void alerts_open_once(void **state)
     assert_int_equal(alert_untold(f->s, &later, 10, &f->a, &list, &n), RC_OK);
     assert_true(n == 1 && list[0].id != id);
     assert_int_equal(alert_silence(f->s, list[0].id, later.now_s + 1), RC_OK);
+    assert_true(alert_count(f->s, VIEW(""), later.now_s, &count) == RC_OK && count == 0);
+    assert_true(alert_count(f->s, VIEW(""), later.now_s + 1, &count) == RC_OK && count == 1);
     assert_int_equal(alert_untold(f->s, &later, 10, &f->a, &list, &n), RC_OK);
     assert_int_equal(n, 0);
     assert_int_equal(alert_silence(f->s, 999, 1), RC_NOTFOUND);

@@ -108,6 +108,17 @@ static enum rc read_list(struct db *db, void *ctx)
     return take_alerts(x, q, rc);
 }
 
+static enum rc count(struct db *db, void *ctx)
+{
+    struct question *x = ctx;
+    struct db_query *q;
+    enum rc rc = db_first(db, &q, "SELECT COUNT(*) FROM alert WHERE ($1 = '' OR domain = $1) AND closed_s = 0 AND silenced_s <= $2", DB_T(x->domain),
+                          DB_N(x->now_s));
+    x->n = rc == RC_OK ? (size_t)db_number(q, 0) : 0;
+    db_done(q);
+    return rc;
+}
+
 static enum rc read_one(struct db *db, void *ctx)
 {
     struct question *x = ctx;
@@ -220,6 +231,14 @@ enum rc alert_list(struct store *s, struct view domain, bool only_open, size_t m
 {
     struct question x = {.domain = domain, .flag = only_open, .max = max, .a = a};
     return ask_list(s, read_list, &x, out, n);
+}
+
+enum rc alert_count(struct store *s, struct view domain, int64_t now_s, uint64_t *out)
+{
+    struct question x = {.domain = domain, .now_s = now_s};
+    enum rc rc = directory_look(s, count, &x);
+    *out = x.n;
+    return rc;
 }
 
 enum rc alert_get(struct store *s, uint64_t id, struct arena *a, struct alert *out)

@@ -36,6 +36,8 @@ enum rc alert_told(struct store *s, uint64_t id, int64_t now_s);
 enum rc alert_hooked(struct store *s, uint64_t id, unsigned left);
 /* Newest first; `domain` empty: all. */
 enum rc alert_list(struct store *s, struct view domain, bool only_open, size_t max, struct arena *a, struct alert **out, size_t *n);
+/* How many are open and not silent. `domain` empty: all. */
+enum rc alert_count(struct store *s, struct view domain, int64_t now_s, uint64_t *out);
 enum rc alert_get(struct store *s, uint64_t id, struct arena *a, struct alert *out); /* RC_NOTFOUND */
 /* Silent until then; 0: told again. RC_NOTFOUND. */
 enum rc alert_silence(struct store *s, uint64_t id, int64_t until_s);

@@ -1,5 +1,6 @@
 /* What to see first: how much there is, what waits, how today went. */
 #include "base/clock.h"
+#include "store/alert.h"
 #include "store/ledger.h"
 #include "store/mailq.h"
 #include "sys/board.h"
@@ -55,9 +56,11 @@ static void get_overview(struct api_call *c)
 {
     struct directory_domain *domains;
     struct view own = c->who.role == ROLE_OPERATOR ? (struct view){0} : c->who.domain;
-    uint64_t accounts = 0, aliases = 0;
+    uint64_t accounts = 0, aliases = 0, alerts = 0;
     size_t n;
     enum rc rc = directory_domains_look(c->store, own, c->arena, &domains, &n);
+    if (rc == RC_OK)
+        rc = alert_count(c->store, own, clock_real_s(), &alerts);
     if (rc != RC_OK) {
         api_refuse_rc(c, rc);
         return;
@@ -66,7 +69,7 @@ static void get_overview(struct api_call *c)
         accounts += domains[i].accounts;
         aliases += domains[i].aliases;
     }
-    api_reply(c, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:o}", "domains", (json_int_t)n, "accounts", (json_int_t)accounts, "aliases",
+    api_reply(c, json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:o}", "alerts", (json_int_t)alerts, "domains", (json_int_t)n, "accounts", (json_int_t)accounts, "aliases",
                            (json_int_t)aliases, "queue", queue_json(c), "messages", today_json(c), "dmarc", dmarc_json(c, domains, n), "version",
                            FACTEUR_VERSION, "since", since_json()));
 }
