@@ -392,6 +392,18 @@ def test_quota(desk, lab, who):
     desk.wait_log(r"queue.deferred .*to=%s .*4\.2\.2" % full)
     m = desk.imap(full, PASSWORD)
     assert m.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"z" * 3000)[0] == "NO"
+    # a copy of what is there would not fit twice; what is moved needs no room, nor does a deleted one
+    assert op.ask("PATCH", "/accounts/" + full, {"quota": 2 * account["used"] + 100})[0] == 200
+    m.create("Dossier")
+    m.select("INBOX")
+    assert m.copy("1", "Dossier")[0] == "OK"
+    kind, said = m.copy("1", "Dossier")
+    assert kind == "NO" and b"[OVERQUOTA]" in said[0] and m.status("Dossier", "(MESSAGES)")[1] == [b'"Dossier" (MESSAGES 1)']
+    assert m._simple_command("MOVE", "1", "Dossier")[0] == "OK"
+    m.select("Dossier")
+    m.store("1", "+FLAGS", "(\\Deleted)")
+    m.expunge()
+    assert m._simple_command("MOVE", "1", "INBOX")[0] == "OK"
     m.logout()
     assert op.ask("PATCH", "/accounts/" + full, {"quota": 0})[0] == 200
     desk.run("queue", "flush")

@@ -1,5 +1,6 @@
 /* COPY, MOVE (RFC 6851), EXPUNGE and UID EXPUNGE (RFC 4315), with COPYUID. */
 #include "imap/session.h"
+#include "store/quota.h"
 
 struct request {
     uint32_t *uids;
@@ -58,11 +59,14 @@ enum rc imap_cmd_copy(struct imap_session *s, struct view args)
 {
     struct request r = {0};
     struct copied done = {0};
+    uint64_t room = QUOTA_NONE;
     struct buf text;
     enum rc rc = parse_copy(s, args, &r);
 
     if (rc == RC_OK && r.n > 0)
-        rc = mailbox_copy(s->mb, s->sel.id, r.uids, r.n, r.to.id, &s->arena, &done);
+        rc = quota_room(s->server->store, mailbox_account(s->mb), &room); /* RFC 9208 §4.3.1 */
+    if (rc == RC_OK && r.n > 0)
+        rc = mailbox_copy(s->mb, s->sel.id, r.uids, r.n, r.to.id, room, &s->arena, &done);
     if (rc != RC_OK)
         return refuse(s, rc);
     buf_init(&text, 64 + 24 * done.n);

@@ -151,7 +151,8 @@ struct copied {
     size_t n;
     uint64_t modseq;
 };
-enum rc mailbox_copy(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, struct arena *a,
+/* RC_FULL: their sizes are more than `room` (store/quota.h), and nothing was copied. What is moved takes no more room than before. */
+enum rc mailbox_copy(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, uint64_t room, struct arena *a,
                      struct copied *out);
 enum rc mailbox_move(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, struct arena *a,
                      struct copied *out);

@@ -17,6 +17,7 @@ struct change_order {
     struct flagged *flagged;
     /* copy and move */
     bool move;
+    uint64_t room; /* bytes that copies may have */
     struct copied *copied;
     /* removal */
     bool only_deleted;
@@ -197,6 +198,7 @@ static enum rc move_row(struct db *db, struct change_order *o, struct sequence *
 static enum rc carry(struct db *db, struct change_order *o, struct sequence *seq)
 {
     struct folder_delta from = {.folder = o->folder}, to = {.folder = o->dest};
+    uint64_t size = 0;
     struct row r;
     uint32_t uid;
     enum rc rc = folder_read_uids(db, o->account, o->dest, &uid, &o->copied->uidvalidity);
@@ -207,8 +209,11 @@ static enum rc carry(struct db *db, struct change_order *o, struct sequence *seq
             rc = RC_OK;
             continue;
         }
+        size += r.size;
         if (rc == RC_OK && uid == UINT32_MAX)
             rc = RC_LIMIT;
+        if (rc == RC_OK && !o->move && size > o->room)
+            rc = RC_FULL;
         if (rc == RC_OK)
             rc = o->move ? move_row(db, o, seq, &r, uid, &from) : copy_row(db, o, seq, &r, uid);
         folder_delta_count(&to, r.flags, r.size, 1);
@@ -236,34 +241,34 @@ static enum rc do_carry(struct db *db, void *ctx)
     return rc == RC_OK ? carry(db, ctx, &seq) : rc;
 }
 
-static enum rc run_carry(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, struct arena *a,
-                         bool move, struct copied *out)
+static enum rc run_carry(struct mailbox *mb, struct change_order *o)
 {
-    struct change_order o = {.account = mb->account, .folder = folder, .dest = dest, .uids = uids, .n = n, .a = a,
-                             .move = move, .copied = out};
-
-    *out = (struct copied){.from = arena_new_array(a, n, uint32_t), .to = arena_new_array(a, n, uint32_t)};
+    struct copied *out = o->copied;
+    o->account = mb->account;
+    *out = (struct copied){.from = arena_new_array(o->a, o->n, uint32_t), .to = arena_new_array(o->a, o->n, uint32_t)};
     if (!out->from || !out->to)
         return RC_TEMP;
-    enum rc rc = mailbox_txn_sync(mb, do_carry, &o);
-    if (rc == RC_OK && o.changed) {
-        bus_publish(mb->store, mb->account, dest);
-        if (move && dest != folder)
-            bus_publish(mb->store, mb->account, folder);
+    enum rc rc = mailbox_txn_sync(mb, do_carry, o);
+    if (rc == RC_OK && o->changed) {
+        bus_publish(mb->store, mb->account, o->dest);
+        if (o->move && o->dest != o->folder)
+            bus_publish(mb->store, mb->account, o->folder);
     }
     return rc;
 }
 
-enum rc mailbox_copy(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, struct arena *a,
+enum rc mailbox_copy(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, uint64_t room, struct arena *a,
                      struct copied *out)
 {
-    return run_carry(mb, folder, uids, n, dest, a, false, out);
+    struct change_order o = {.folder = folder, .dest = dest, .uids = uids, .n = n, .a = a, .room = room, .copied = out};
+    return run_carry(mb, &o);
 }
 
 enum rc mailbox_move(struct mailbox *mb, uint64_t folder, const uint32_t *uids, size_t n, uint64_t dest, struct arena *a,
                      struct copied *out)
 {
-    return run_carry(mb, folder, uids, n, dest, a, true, out);
+    struct change_order o = {.folder = folder, .dest = dest, .uids = uids, .n = n, .a = a, .move = true, .copied = out};
+    return run_carry(mb, &o);
 }
 
 /* UIDs of a folder's live items with all of these flags; into the arena. */

@@ -300,7 +300,7 @@ static void ids_stay_when_items_move(void **state)
     struct mailbox *mb = open_mailbox(f, fixture_account(f, "alice@ici.test"));
     uint64_t trash = path_id(f, mb, "Trash"), modseq, start;
     uint32_t uids[] = {2, 3, 17};
-    struct copied copied;
+    struct copied copied, full;
     struct item was, is;
     struct folder folder;
     struct change *changes;
@@ -323,19 +323,20 @@ static void ids_stay_when_items_move(void **state)
     assert_int_equal(changes[0].kind, CHANGE_GONE);
     assert_int_equal(modseq, copied.modseq);
 
-    assert_int_equal(mailbox_copy(mb, trash, uids, 1, INBOX, &f->a, &copied), RC_OK); /* uid 2 of Trash */
+    assert_int_equal(mailbox_copy(mb, trash, uids, 1, INBOX, UINT64_MAX, &f->a, &copied), RC_OK); /* uid 2 of Trash */
     assert_int_equal(copied.n, 1);
     assert_int_equal(copied.to[0], 4);
     assert_int_equal(mailbox_item(mb, INBOX, 4, ITEM_ENVELOPE, &f->a, &is), RC_OK);
     assert_true(is.id > was.id);
     assert_true(view_eq(is.envelope, VIEW("env")));
-    assert_int_equal(mailbox_copy(mb, INBOX, copied.to, 1, INBOX, &f->a, &copied), RC_OK);
+    assert_int_equal(mailbox_copy(mb, INBOX, copied.to, 1, INBOX, UINT64_MAX, &f->a, &copied), RC_OK);
     assert_int_equal(mailbox_move(mb, INBOX, copied.to, 1, INBOX, &f->a, &copied), RC_OK);
     assert_int_equal(copied.to[0], 6);
     assert_int_equal(mailbox_folder_by_id(mb, INBOX, &f->a, &folder), RC_OK);
     assert_int_equal(folder.exists, 3);
     assert_int_equal(folder.uidnext, 7);
-    assert_int_equal(mailbox_copy(mb, INBOX, uids, 3, 999, &f->a, &copied), RC_NOTFOUND);
+    assert_int_equal(mailbox_copy(mb, INBOX, copied.to, 1, trash, 0, &f->a, &full), RC_FULL);
+    assert_int_equal(mailbox_copy(mb, INBOX, uids, 3, 999, UINT64_MAX, &f->a, &copied), RC_NOTFOUND);
     assert_int_equal(mailbox_blobs(mb, &blobs, &n), RC_OK);
     assert_int_equal(n, 1);
     assert_int_equal(blobs[0], 77);
