@@ -3,6 +3,7 @@ import hashlib
 import http.client
 import json
 import os
+import subprocess
 import threading
 
 import pytest
@@ -360,10 +361,79 @@ def test_settings(desk, lab, who):
     desk.text = text
 
 
-def test_commands_are_in_the_trail(desk, who):
-    desk.run("alias", "add", "info@bureau.test", "anne@bureau.test")
-    last = who["operator"].get("/audit?limit=1")["audit"][0]
-    assert last["who"].startswith("command:") and (last["what"], last["about"]) == ("alias.set", "info@bureau.test")
+def test_every_change_is_in_the_trail_once(desk, lab, who, tmp_path):
+    """By command and by API: who, what, about what, from what to what."""
+    op, user = who["operator"], "command:" + subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+    seen = op.get("/audit?limit=1")["audit"][0]
+
+    def added():
+        nonlocal seen
+        rows = op.get("/audit?limit=20")["audit"]
+        new = rows[:rows.index(seen)] if seen in rows else rows
+        seen = rows[0]
+        return [(r["who"], r["what"], r["about"], r["detail"]) for r in reversed(new)]
+
+    def command(*args, stdin=""):
+        out = desk.run(*args, stdin=stdin)
+        rows = added()
+        assert all(r[0] == (user if not os.environ.get("SUDO_USER") else "command:" + os.environ["SUDO_USER"]) for r in rows), rows
+        return [r[1:] for r in rows], out
+    mail = "trace@suivi.test"
+    assert command("domain", "add", "suivi.test")[0] == [("domain.add", "suivi.test", "")]
+    assert command("account", "add", mail, stdin=PASSWORD + "\n")[0] == [("account.add", mail, "")]
+    assert command("account", "role", mail, "owner")[0] == [("account.role", mail, "user -> owner")]
+    assert command("account", "passwd", mail, stdin=PASSWORD + "\n")[0] == [("account.password", mail, "")]
+    assert command("alias", "add", "a@suivi.test", mail)[0] == [("alias.set", "a@suivi.test", "- -> " + mail)]
+    assert command("alias", "add", "a@suivi.test", "x@elsewhere.test")[0] == [("alias.set", "a@suivi.test", "%s -> %s, x@elsewhere.test" % (mail, mail))]
+    assert command("alias", "remove", "a@suivi.test", mail)[0] == [("alias.set", "a@suivi.test", mail + ", x@elsewhere.test -> x@elsewhere.test")]
+    assert command("alias", "remove", "a@suivi.test")[0] == [("alias.remove", "a@suivi.test", "x@elsewhere.test -> -")]
+    assert command("domain", "mta-sts", "suivi.test", "enforce")[0] == [("domain.mta_sts", "suivi.test", "testing -> enforce")]
+    assert command("domain", "rotate-keys", "suivi.test", "--now")[0] == [("domain.keys", "suivi.test", "active")]
+    assert command("account", "app-password", "add", mail, "telephone")[0] == [("app-password.add", mail, "telephone")]
+    number = desk.json("account", "app-password", "list", mail)[0]["id"]
+    assert command("account", "app-password", "remove", mail, str(number))[0] == [("app-password.remove", mail, str(number))]
+    assert command("account", "second-factor", mail, "off")[0] == [("totp.off", mail, "")]
+    (tmp_path / "box").write_text("From x\nSubject: un\n\nun\n\n")
+    assert command("import", mail, str(tmp_path / "box"))[0] == [("account.import", mail, "1")]
+    m = desk.imap(mail, PASSWORD, "INBOX")
+    m.store("1", "+FLAGS", "(\\Deleted)")
+    m.expunge()
+    m.logout()
+    assert command("account", "undelete", mail)[0] == [("account.undelete", mail, "1")]
+    # the queue
+    lab.dns.set("lointain.test.", "MX 10 mx.lointain.test.")
+    lab.dns.set("mx.lointain.test.", "A " + lab.ip())
+    with desk.submission(mail, PASSWORD) as s:
+        s.sendmail(mail, ["b@lointain.test", "c@lointain.test"], "From: %s\r\nSubject: x\r\n\r\nx\r\n" % mail)
+    waiting = wait_for("a message that waits", lambda: [q for q in op.get("/queue")["queue"] if q["sender"] == mail])[0]["id"]
+    whose = "<%s> -> <b@lointain.test> (+1)" % mail
+    for verb, args in (("hold", [waiting]), ("release", [waiting]), ("hold", [waiting])):
+        assert command("queue", verb, *args)[0] == [("queue." + verb, waiting, whose)]
+    assert command("queue", "flush", "lointain.test")[0] == [("queue.flush", "lointain.test", "")]
+    for verb in ("release", "hold", "remove"):
+        assert op.ask("POST", "/queue/%s/%s" % (waiting, verb), {})[0] == 200
+        assert added() == [("anne@bureau.test", "queue." + verb, waiting, whose)]
+    # apply: each difference, and nothing where there is none
+    state = desk.run("apply", "--export")
+    plan = tmp_path / "plan"
+    plan.write_text(state.replace("account %s owner" % mail, "account %s user\naccount neuf@suivi.test owner\nalias tous@suivi.test %s" % (mail, mail)))
+    assert command("apply", str(plan), "--dry-run")[0] == []
+    assert sorted(command("apply", str(plan))[0]) == [("account.add", "neuf@suivi.test", "owner"), ("account.role", mail, "owner -> user"),
+                                                      ("alias.set", "tous@suivi.test", "- -> " + mail)]
+    assert command("apply", str(plan))[0] == []
+    # the same by the API
+    for method, path, body, *row in (
+            ("PATCH", "/accounts/" + mail, {"role": "owner"}, "account.role", mail, "user -> owner"),
+            ("PATCH", "/accounts/" + mail, {"quota": 5000}, "account.quota", mail, "0 -> 5000"),
+            ("PATCH", "/domains/suivi.test", {"mta_sts": "none"}, "domain.mta_sts", "suivi.test", "enforce -> none"),
+            ("PUT", "/aliases/tous@suivi.test", {"targets": ["neuf@suivi.test"]}, "alias.set", "tous@suivi.test", mail + " -> neuf@suivi.test"),
+            ("DELETE", "/aliases/tous@suivi.test", None, "alias.remove", "tous@suivi.test", "neuf@suivi.test -> -"),
+            ("PATCH", "/me", {"language": "fr"}, "account.language", "anne@bureau.test", " -> fr"),
+            ("DELETE", "/accounts/neuf@suivi.test", None, "account.remove", "neuf@suivi.test", "")):
+        assert op.ask(method, path, body)[0] in (200, 204), path
+        assert added() == [("anne@bureau.test", *row)], path
+    plan.write_text("".join(line for line in state.splitlines(True) if "suivi.test" not in line))
+    assert command("apply", str(plan))[0] == [("account.remove", mail, ""), ("domain.remove", "suivi.test", "")]
 
 
 def test_overview(desk, who):

@@ -74,18 +74,17 @@ static int list_accounts(struct app *app, struct view domain)
 
 static int set_role(struct app *app, const char *address, const char *name)
 {
+    struct directory_account account;
     enum directory_role role;
 
     if (!people_role_parse(name, &role))
         return app_fail("'%s' is not a role: user, owner or operator", name), EXIT_USAGE;
-    if (!app_store(app))
+    if (!app_store(app) || people_find(app, address, &account) != EXIT_DONE)
         return EXIT_FAILED;
     enum rc rc = directory_account_set_role(app->store, view_str(address), role);
-    if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
-        return app_fail("there is no account %s", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "set the role");
-    noted(app, "account.role", address, name);
+    noted_change(app, "account.role", address, people_role_name(account.role), name);
     return app_done(app, "%s has the role %s", address, name);
 }
 

@@ -26,6 +26,26 @@ static enum rc find_alias(struct app *app, struct view address, struct directory
     return rc;
 }
 
+/* "a@ici.test, b@ici.test"; "-" where there is none. */
+static const char *targets_text(struct app *app, const struct directory_alias *alias)
+{
+    struct buf text;
+    buf_init(&text, 2000); /* what is longer is cut, as details are */
+    for (size_t i = 0; i < alias->n_targets; i++)
+        buf_printf(&text, "%s%.*s", i > 0 ? ", " : "", VIEW_FMT(alias->targets[i]));
+    const char *out = text.n > 0 ? arena_cstr(&app->arena, view_of(text.p, text.n)) : "-";
+    buf_clear(&text);
+    return out ? out : "-";
+}
+
+/* The alias changed, or has gone. */
+static void note_alias(struct app *app, const char *address, const struct directory_alias *old)
+{
+    struct directory_alias now;
+    if (find_alias(app, view_str(address), &now) == RC_OK)
+        noted_change(app, now.n_targets > 0 ? "alias.set" : "alias.remove", address, targets_text(app, old), targets_text(app, &now));
+}
+
 /* What is so now: where the alias leads, or that it has gone. */
 static int tell_alias(struct app *app, const char *address)
 {
@@ -71,22 +91,26 @@ static int add_alias(struct app *app, const char *address, char **targets, size_
     case RC_LIMIT:    return app_fail("an alias leads to at most %d targets", DIRECTORY_TARGETS_MAX);
     default:          return app_fail_rc(rc, "add the alias");
     }
-    noted(app, "alias.set", address, "");
+    note_alias(app, address, &old);
     return tell_alias(app, address);
 }
 
 static int remove_alias(struct app *app, const char *address, char **targets, size_t n)
 {
     struct view *gone = arena_new_array(&app->arena, n, struct view);
+    struct directory_alias old;
     if (!gone)
         return app_fail_rc(RC_TEMP, "remove the alias");
     for (size_t i = 0; i < n; i++)
         gone[i] = view_str(targets[i]);
-    enum rc rc = directory_alias_remove(app->store, view_str(address), gone, n);
+    enum rc rc = find_alias(app, view_str(address), &old);
+    if (rc == RC_OK)
+        rc = directory_alias_remove(app->store, view_str(address), gone, n);
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
         return app_fail("%s is no such alias, or has no such target: `facteur alias list` shows all", address);
     if (rc != RC_OK)
         return app_fail_rc(rc, "remove the alias");
+    note_alias(app, address, &old);
     return tell_alias(app, address);
 }
 

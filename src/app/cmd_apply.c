@@ -10,6 +10,7 @@
 
 #include "app/commands.h"
 #include "app/domain_keys.h"
+#include "app/noted.h"
 #include "app/people.h"
 #include "sys/file.h"
 
@@ -277,9 +278,40 @@ static bool same_targets(const struct entry *x, const struct entry *y)
     return x->n_targets == y->n_targets && same == x->n_targets;
 }
 
-static void change(struct apply *a, const char *verb, const struct entry *e, enum rc rc)
+/* A role, or where an alias leads; "-" where it is not there. */
+static const char *state_text(struct apply *a, const struct entry *e)
 {
+    struct buf text;
+    if (!e || e->kind != ENTRY_ALIAS)
+        return e ? people_role_name(e->role) : "-";
+    buf_init(&text, 2000); /* what is longer is cut, as details are */
+    for (size_t i = 0; i < e->n_targets; i++)
+        buf_printf(&text, "%s%.*s", i > 0 ? ", " : "", VIEW_FMT(e->targets[i]));
+    const char *out = arena_cstr(&a->app->arena, view_of(text.p, text.n));
+    buf_clear(&text);
+    return out ? out : "-";
+}
+
+/* In the audit trail, by the words of the other commands. */
+static void note(struct apply *a, const struct entry *now, const struct entry *old)
+{
+    const struct entry *e = now ? now : old;
+    if (e->kind == ENTRY_ALIAS)
+        noted_change(a->app, now ? "alias.set" : "alias.remove", e->text, state_text(a, old), state_text(a, now));
+    else if (now && old)
+        noted_change(a->app, "account.role", e->text, state_text(a, old), state_text(a, now));
+    else if (e->kind == ENTRY_ACCOUNT)
+        noted(a->app, now ? "account.add" : "account.remove", e->text, now ? state_text(a, now) : "");
+    else
+        noted(a->app, now ? "domain.add" : "domain.remove", e->text, "");
+}
+
+static void change(struct apply *a, const char *verb, const struct entry *now, const struct entry *old, enum rc rc)
+{
+    const struct entry *e = now ? now : old;
     a->changes++;
+    if (rc == RC_OK && !a->dry)
+        note(a, now, old);
     if (rc != RC_OK) {
         a->failures++;
         fprintf(stderr, "facteur: cannot %s %s %s: %s\n", verb, kind_names[e->kind], e->text, rc_name(rc));
@@ -315,7 +347,7 @@ static void remove_entry(struct apply *a, const struct entry *e)
         rc = people_remove(a->app, e->text) == EXIT_DONE ? RC_OK : RC_TEMP;
     if (!a->dry && e->kind == ENTRY_ALIAS)
         rc = directory_alias_remove(a->app->store, e->name, NULL, 0);
-    change(a, "remove", e, rc);
+    change(a, "remove", NULL, e, rc);
 }
 
 static void add_or_change(struct apply *a, const struct entry *e, const struct entry *old)
@@ -337,7 +369,7 @@ static void add_or_change(struct apply *a, const struct entry *e, const struct e
     }
     if (!a->dry && e->kind == ENTRY_ALIAS)
         rc = directory_alias_set(a->app->store, e->name, e->targets, e->n_targets);
-    change(a, old ? "change" : "add", e, rc);
+    change(a, old ? "change" : "add", e, old, rc);
 }
 
 /* Aliases go before accounts, accounts before domains; they come in the other order. */

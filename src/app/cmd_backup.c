@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/noted.h"
 #include "app/progress.h"
 #include "app/target.h"
 #include "app/users.h"
@@ -103,6 +104,8 @@ static int restore_all(struct app *app, const char *dir)
 
 static int tell_restored(struct app *app, const char *address, const struct restore_stats *st)
 {
+    if (st->messages > 0 || st->account_made)
+        noted(app, "account.restore", address, arena_printf(&app->arena, "%llu", (unsigned long long)st->messages));
     if (st->damaged > 0)
         fprintf(stderr, "facteur: %llu messages are damaged in the backup itself\n", (unsigned long long)st->damaged);
     if (app->json)

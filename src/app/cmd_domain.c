@@ -185,6 +185,7 @@ static int rotate_now(struct app *app, const char *name, bool under_way)
     enum rc rc = under_way ? directory_dkim_switch(app->store, view_str(name)) : RC_OK;
     if (rc != RC_OK && rc != RC_NOTFOUND) /* the server may have been quicker */
         return app_fail_rc(rc, "switch the keys");
+    noted(app, "domain.keys", name, "active");
     app_poke(app, POKE_KEYS, 0, 0);
     return tell_rotation(app, name, "switched", "signs with these keys from now on; publish them without delay:", DKIM_KEY_ACTIVE);
 }
@@ -213,6 +214,8 @@ static int rotate_keys(struct app *app, const char *name, bool wait, bool now)
         return rotate_now(app, name, under_way);
     if (!under_way && domain_keys_make(app, view_str(name), DKIM_KEY_NEXT) != EXIT_DONE)
         return EXIT_FAILED;
+    if (!under_way)
+        noted(app, "domain.keys", name, "next");
     if (under_way)
         app_poke(app, POKE_KEYS, 1, 0);
     if (!wait)
@@ -257,7 +260,7 @@ static const struct {
 
 static int set_sts(struct app *app, const char *name, const char *mode)
 {
-    struct directory_domain d;
+    struct directory_domain d = {0};
     size_t i = 0;
 
     while (i < 3 && strcmp(sts_modes[i].name, mode) != 0)
@@ -266,13 +269,17 @@ static int set_sts(struct app *app, const char *name, const char *mode)
         return app_usage(app);
     if (!app_store(app))
         return EXIT_FAILED;
-    enum rc rc = directory_domain_set_sts(app->store, view_str(name), sts_modes[i].mode);
+    enum rc rc = directory_domain(app->store, view_str(name), &app->arena, &d);
+    const enum directory_sts before = d.sts_mode;
+    if (rc == RC_OK)
+        rc = directory_domain_set_sts(app->store, view_str(name), sts_modes[i].mode);
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
         return app_fail("%s is not hosted here: `facteur domain list` shows all", name);
     if (rc == RC_OK)
         rc = directory_domain(app->store, view_str(name), &app->arena, &d);
     if (rc != RC_OK)
         return app_fail_rc(rc, "change the policy");
+    noted_change(app, "domain.mta_sts", name, sts_modes[before].name, mode);
     app_poke(app, POKE_HEALTH, 0, 0); /* the new id is published where records publish themselves */
     if (app->json)
         return app_print_json(json_pack("{s:o, s:s, s:I}", "domain", app_json(d.name), "mode", mode, "id", (json_int_t)d.sts_changed_s));

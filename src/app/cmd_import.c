@@ -10,6 +10,7 @@
 #include "app/ingest.h"
 #include "app/maildir.h"
 #include "app/mbox.h"
+#include "app/noted.h"
 #include "app/progress.h"
 #include "store/directory.h"
 #include "sys/file.h"
@@ -199,6 +200,8 @@ int cmd_import(struct app *app, int argc, char **argv)
     progress_end(&im.progress);
     uint64_t count = ingest_count(im.ingest);
     ingest_free(im.ingest);
+    if (count > 0)
+        noted(app, "account.import", argv[1], arena_printf(&app->arena, "%llu", (unsigned long long)count));
     if (code != EXIT_DONE)
         return code;
     if (app->json)

@@ -243,14 +243,30 @@ static void note_change(struct app *app, const char *event, uint64_t id, const c
     log_keep(-1);
 }
 
-static int finish_change(struct app *app, enum rc rc, const char *event, const char *done, uint64_t id, uint64_t n, const char *what, const char *about)
+/* Whose message, before it changes: "anne@ici.test -> bert@labas.test (+1)". */
+static const char *whose(struct app *app, uint64_t id)
+{
+    struct mailq_message m;
+    struct mailq_rcpt *rcpts;
+    char more[32] = "";
+    size_t n;
+    if (mailq_message(app->store, id, &app->arena, &m) != RC_OK || mailq_rcpts(app->store, id, &app->arena, &rcpts, &n) != RC_OK || n == 0)
+        return "";
+    if (n > 1)
+        snprintf(more, sizeof more, " (+%zu)", n - 1);
+    const char *text = arena_printf(&app->arena, "<%.*s> -> <%.*s>%s", VIEW_FMT(m.sender), VIEW_FMT(rcpts[0].address), more);
+    return text ? text : "";
+}
+
+static int finish_change(struct app *app, enum rc rc, const char *event, const char *done, uint64_t id, uint64_t n, const char *what, const char *about,
+                         const char *detail)
 {
     if (rc != RC_OK && rc != RC_NOTFOUND)
         return app_fail_rc(rc, "change the queue");
-    if ((rc == RC_NOTFOUND || n == 0) && about)
+    if ((rc == RC_NOTFOUND || n == 0) && id)
         return no_such(about);
     note_change(app, event, id, about, n);
-    noted(app, done, about ? about : "", "");
+    noted(app, done, about ? about : "", detail);
     app_poke(app, POKE_QUEUE, 0, 0);
     if (app->json)
         return app_print_json(json_pack("{s:I}", "recipients", (json_int_t)n));
@@ -268,10 +284,11 @@ static int flush_queue(struct app *app, const char *about)
     if (!app_store(app))
         return EXIT_FAILED;
     struct mailq_message m;
+    const char *detail = id ? whose(app, id) : "";
     enum rc rc = mailq_flush(app->store, id, view_str(is_domain ? about : ""), &n);
     if (id && rc == RC_OK && n == 0 && mailq_message(app->store, id, &app->arena, &m) == RC_OK)
         return app_fail("message %s is held, or under way already; `facteur queue release %s` lets go of what is held", about, about);
-    return finish_change(app, rc, "queue.flushed", id ? "queue.retry" : "queue.flush", id, n, n == 1 ? "is tried now" : "are tried now", id ? about : NULL);
+    return finish_change(app, rc, "queue.flushed", id ? "queue.retry" : "queue.flush", id, n, n == 1 ? "is tried now" : "are tried now", about, detail);
 }
 
 static int change_message(struct app *app, const char *verb, const char *text)
@@ -282,13 +299,14 @@ static int change_message(struct app *app, const char *verb, const char *text)
         return no_such(text);
     if (!app_store(app))
         return EXIT_FAILED;
+    const char *detail = whose(app, id);
     if (strcmp(verb, "remove") == 0) {
         rc = mailq_remove(app->store, id, &n);
-        return finish_change(app, rc, "queue.removed", "queue.remove", id, n, "removed", text);
+        return finish_change(app, rc, "queue.removed", "queue.remove", id, n, "removed", text, detail);
     }
     bool hold = strcmp(verb, "hold") == 0;
     rc = mailq_hold(app->store, id, hold, &n);
-    return finish_change(app, rc, hold ? "queue.held" : "queue.released", hold ? "queue.hold" : "queue.release", id, n, hold ? "held" : "released", text);
+    return finish_change(app, rc, hold ? "queue.held" : "queue.released", hold ? "queue.hold" : "queue.release", id, n, hold ? "held" : "released", text, detail);
 }
 
 int cmd_queue(struct app *app, int argc, char **argv)

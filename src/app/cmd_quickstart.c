@@ -11,6 +11,7 @@
 
 #include "app/commands.h"
 #include "app/domain_keys.h"
+#include "app/noted.h"
 #include "app/people.h"
 #include "app/selfsigned.h"
 #include "app/users.h"
@@ -237,6 +238,10 @@ static int make_people(struct plan *p)
         code = people_set_password(app, id, buf_view(&p->password));
     if (code == EXIT_DONE && (rc = directory_account_set_role(app->store, view_str(p->address), ROLE_OPERATOR)) != RC_OK)
         code = app_fail_rc(rc, "set the role");
+    if (code == EXIT_DONE) {
+        noted(app, "domain.add", p->domain, "");
+        noted(app, "account.add", p->address, people_role_name(ROLE_OPERATOR));
+    }
     return code;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "app/noted.h"
 #include "app/people.h"
 #include "store/app_password.h"
 #include "vault/app_passwords.h"
@@ -46,6 +47,7 @@ static int add_password(struct app *app, const char *address, const char *name, 
         return rc == RC_SYNTAX ? app_fail("'%s' is no name: up to %d bytes, without control characters", name, APP_PASSWORD_NAME_MAX)
                                : app_fail_rc(rc, "keep the password's name");
     }
+    noted(app, "app-password.add", address, name);
     if (app->json)
         return app_print_json(json_pack("{s:I, s:s}", "id", (json_int_t)id, "password", text));
     printf("%s\n", text);
@@ -112,8 +114,10 @@ static int remove_password(struct app *app, const char *address, const char *num
     }
     if (rc == RC_NOTFOUND)
         return app_fail("%s has no application password %s: `facteur account app-password list %s` shows all", address, number, address);
-    return rc == RC_OK ? app_done(app, "removed the application password %s of %s", number, address)
-                       : app_fail_rc(rc, "remove the application password");
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "remove the application password");
+    noted(app, "app-password.remove", address, number);
+    return app_done(app, "removed the application password %s of %s", number, address);
 }
 
 int factors_app_password(struct app *app, int argc, char **argv)
@@ -145,8 +149,10 @@ int factors_off(struct app *app, const char *address)
         return EXIT_FAILED;
     if (rc == RC_OK || rc == RC_NOTFOUND)
         rc = passkey_remove_all(app->store, account.id);
-    return rc == RC_OK ? app_done(app, "%s has no second factor any more: codes, recovery codes and passkeys are gone", address)
-                       : app_fail_rc(rc, "remove the second factor");
+    if (rc != RC_OK)
+        return app_fail_rc(rc, "remove the second factor");
+    noted(app, "totp.off", address, "");
+    return app_done(app, "%s has no second factor any more: codes, recovery codes and passkeys are gone", address);
 }
 
 int factors_show(struct app *app, const char *address)

@@ -22,3 +22,9 @@ void noted(struct app *app, const char *what, const char *about, const char *det
     if (!who || audit_add(app->store, &row) != RC_OK)
         fprintf(stderr, "facteur: done, but the audit trail could not be written\n");
 }
+
+void noted_change(struct app *app, const char *what, const char *about, const char *from, const char *to)
+{
+    const char *detail = arena_printf(&app->arena, "%s -> %s", from, to);
+    noted(app, what, about, detail ? detail : to);
+}

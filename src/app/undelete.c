@@ -1,4 +1,5 @@
 #include "app/undelete.h"
+#include "app/noted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +122,8 @@ int undelete_run(struct app *app, int argc, char **argv)
         return app_fail_rc(rc, "read or restore the deleted messages");
     if (c.list)
         return EXIT_DONE;
+    if (restored > 0)
+        noted(app, "account.undelete", argv[1], arena_printf(&app->arena, "%zu", restored));
     if (app->json)
         return app_print_json(json_pack("{s:I}", "restored", (json_int_t)restored));
     return app_done(app, "%zu message%s restored", restored, PLURAL(restored));

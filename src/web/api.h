@@ -94,6 +94,8 @@ const char *api_role_name(enum directory_role role);
 
 /* For the audit trail: what was done ("account.add"), about what, and a detail without secrets. */
 void api_audit(struct api_call *c, const char *what, struct view about, struct view detail);
+/* "FROM -> TO" as the detail; NULL: nothing. */
+void api_audit_change(struct api_call *c, const char *what, struct view about, const char *from, const char *to);
 
 /* The areas' tables; each ends with a row without method. */
 extern const struct api_route api_session_routes[], api_people_routes[], api_records_routes[], api_queue_routes[], api_trace_routes[], api_report_routes[],

@@ -14,6 +14,8 @@ static void patch_me(struct api_call *c)
     }
     enum rc rc = directory_account_set_language(c->store, c->who.address, language);
     if (rc == RC_OK)
+        api_audit_change(c, "account.language", c->who.address, arena_cstr(c->arena, c->who.language), arena_cstr(c->arena, language));
+    if (rc == RC_OK)
         rc = directory_account_by_id(c->store, c->who.account, c->arena, &account);
     if (rc == RC_OK)
         api_reply(c, json_pack("{s:o}", "account", api_account(c, &account)));

@@ -156,6 +156,7 @@ static void patch_domain(struct api_call *c)
     struct view mode = api_text(c, "mta_sts");
     if (!api_path_domain(c, &d))
         return;
+    const enum directory_sts before = d.sts_mode;
     if (!people_sts_parse(mode, &d.sts_mode)) {
         api_refuse_field(c, "mta_sts", "This is testing, enforce or none.");
         return;
@@ -165,7 +166,7 @@ static void patch_domain(struct api_call *c)
         api_refuse_rc(c, rc);
         return;
     }
-    api_audit(c, "domain.mta_sts", d.name, mode);
+    api_audit_change(c, "domain.mta_sts", d.name, people_sts_name(before), people_sts_name(d.sts_mode));
     reply_domain(c, d.name);
 }
 
@@ -425,10 +426,11 @@ static enum rc change_account(struct api_call *c, const struct person *p, enum d
 {
     enum rc rc = RC_OK;
     if (api_has(c, "role") && role != p->account.role && (rc = directory_account_set_role(c->store, p->address, role)) == RC_OK)
-        api_audit(c, "account.role", p->address, view_str(api_role_name(role)));
+        api_audit_change(c, "account.role", p->address, api_role_name(p->account.role), api_role_name(role));
     if (rc == RC_OK && api_has(c, "quota") && (uint64_t)quota != p->account.quota &&
         (rc = directory_account_set_quota(c->store, p->address, (uint64_t)quota)) == RC_OK)
-        api_audit(c, "account.quota", p->address, view_str(arena_printf(c->arena, "%lld", (long long)quota)));
+        api_audit_change(c, "account.quota", p->address, arena_printf(c->arena, "%llu", (unsigned long long)p->account.quota),
+                     arena_printf(c->arena, "%lld", (long long)quota));
     if (rc == RC_OK && disabled != p->account.disabled && (rc = directory_account_set_disabled(c->store, p->address, disabled)) == RC_OK) {
         api_audit(c, disabled ? "account.disable" : "account.enable", p->address, VIEW(""));
         account_gone(c, p->account.id);
@@ -515,6 +517,31 @@ static void get_aliases(struct api_call *c)
     api_reply(c, json_pack("{s:o, s:o}", "aliases", list, "next", more ? api_view(all[last].address) : json_null()));
 }
 
+/* "a@ici.test, b@ici.test" */
+static const char *targets_text(struct api_call *c, const struct view *targets, size_t n)
+{
+    struct buf text;
+    buf_init(&text, 2000); /* what is longer is cut, as details are */
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&text, "%s%.*s", i > 0 ? ", " : "", VIEW_FMT(targets[i]));
+    const char *out = arena_cstr(c->arena, view_of(text.p, text.n));
+    buf_clear(&text);
+    return out;
+}
+
+/* Where an alias leads now; "-": there is none. */
+static const char *leads_to(struct api_call *c, struct view address)
+{
+    struct directory_alias *all;
+    size_t n, at = view_rchr(address, '@');
+    if (at == VIEW_NONE || directory_aliases(c->store, view_from(address, at + 1), c->arena, &all, &n) != RC_OK)
+        return "-";
+    for (size_t i = 0; i < n; i++)
+        if (view_ieq(all[i].address, address))
+            return targets_text(c, all[i].targets, all[i].n_targets);
+    return "-";
+}
+
 /* "@example.org" is the catch-all. */
 static bool read_alias(struct api_call *c, struct view *out)
 {
@@ -548,6 +575,7 @@ static void put_alias(struct api_call *c)
     }
     json_array_foreach(list, i, one)
         targets[i] = json_is_string(one) ? view_of(json_string_value(one), json_string_length(one)) : (struct view){0};
+    const char *before = leads_to(c, address);
     switch (directory_alias_set(c->store, address, targets, n)) {
     case RC_OK: break;
     case RC_SYNTAX: api_refuse_field(c, "targets", "One of these is not an address."); return;
@@ -555,12 +583,7 @@ static void put_alias(struct api_call *c)
     case RC_EXISTS: api_refuse(c, 409, "alias.account", "This is an account: its mail cannot be led away by an alias."); return;
     default: api_refuse_rc(c, RC_TEMP); return;
     }
-    struct buf detail;
-    buf_init(&detail, 2000);
-    for (i = 0; i < n; i++)
-        buf_printf(&detail, "%s%.*s", i ? ", " : "", VIEW_FMT(targets[i]));
-    api_audit(c, "alias.set", address, view_of(detail.p, detail.n));
-    buf_clear(&detail);
+    api_audit_change(c, "alias.set", address, before, targets_text(c, targets, n));
     api_reply(c, people_alias_json(&(struct directory_alias){address, targets, n}));
 }
 
@@ -569,13 +592,14 @@ static void delete_alias(struct api_call *c)
     struct view address;
     if (!read_alias(c, &address))
         return;
+    const char *before = leads_to(c, address);
     enum rc rc = directory_alias_remove(c->store, address, NULL, 0);
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX) {
         api_refuse(c, 404, "alias.notfound", "There is no such alias.");
     } else if (rc != RC_OK) {
         api_refuse_rc(c, rc);
     } else {
-        api_audit(c, "alias.remove", address, VIEW(""));
+        api_audit_change(c, "alias.remove", address, before, "-");
         api_done(c);
     }
 }

@@ -227,9 +227,22 @@ static void get_message(struct api_call *c)
     api_reply(c, json_pack("{s:o, s:o}", "message", j, "headers", header_json(c->store, &w.m)));
 }
 
-/* After a change: the queue looks, the log and the audit trail know who did it. */
-static void finish(struct api_call *c, const char *event, const char *what, struct view about, uint64_t id, enum rc rc, uint64_t n)
+/* "<anne@ici.test> -> <bert@labas.test> (+1)", as it was before. */
+static const char *whose(struct api_call *c, const struct waiting *w)
 {
+    char more[32] = "";
+    if (w->n == 0)
+        return "";
+    if (w->n > 1)
+        snprintf(more, sizeof more, " (+%zu)", w->n - 1);
+    const char *text = arena_printf(c->arena, "<%.*s> -> <%.*s>%s", VIEW_FMT(w->m.sender), VIEW_FMT(w->rcpts[0].address), more);
+    return text ? text : "";
+}
+
+/* After a change: the queue looks, the log and the audit trail know who did it. */
+static void finish(struct api_call *c, const char *event, const char *what, struct view about, const struct waiting *w, enum rc rc, uint64_t n)
+{
+    const uint64_t id = w ? w->m.id : 0;
     if (rc != RC_OK) {
         api_refuse_rc(c, rc);
         return;
@@ -237,7 +250,7 @@ static void finish(struct api_call *c, const char *event, const char *what, stru
     if (c->set->queue_changed)
         c->set->queue_changed(c->set->app);
     log_info(event, F_ID("id", id), F_VIEW("about", about), F_VIEW("by", c->who.address), F_INT("rcpts", n));
-    api_audit(c, what, about, VIEW(""));
+    api_audit(c, what, about, view_str(w ? whose(c, w) : ""));
     api_reply(c, json_pack("{s:I}", "recipients", (json_int_t)n));
 }
 
@@ -248,7 +261,7 @@ static void post_retry(struct api_call *c)
     if (!find(c, true, &w))
         return;
     enum rc rc = mailq_flush(c->store, w.m.id, VIEW(""), &n);
-    finish(c, "queue.flushed", "queue.retry", c->args[0], w.m.id, rc, n);
+    finish(c, "queue.flushed", "queue.retry", c->args[0], &w, rc, n);
 }
 
 static void post_hold(struct api_call *c)
@@ -258,7 +271,7 @@ static void post_hold(struct api_call *c)
     if (!find(c, true, &w))
         return;
     enum rc rc = mailq_hold(c->store, w.m.id, true, &n);
-    finish(c, "queue.held", "queue.hold", c->args[0], w.m.id, rc, n);
+    finish(c, "queue.held", "queue.hold", c->args[0], &w, rc, n);
 }
 
 static void post_release(struct api_call *c)
@@ -268,7 +281,7 @@ static void post_release(struct api_call *c)
     if (!find(c, true, &w))
         return;
     enum rc rc = mailq_hold(c->store, w.m.id, false, &n);
-    finish(c, "queue.released", "queue.release", c->args[0], w.m.id, rc, n);
+    finish(c, "queue.released", "queue.release", c->args[0], &w, rc, n);
 }
 
 static void post_remove(struct api_call *c)
@@ -278,7 +291,7 @@ static void post_remove(struct api_call *c)
     if (!find(c, true, &w))
         return;
     enum rc rc = mailq_remove(c->store, w.m.id, &n);
-    finish(c, "queue.removed", "queue.remove", c->args[0], w.m.id, rc, n);
+    finish(c, "queue.removed", "queue.remove", c->args[0], &w, rc, n);
 }
 
 static void post_flush(struct api_call *c)
@@ -286,7 +299,7 @@ static void post_flush(struct api_call *c)
     struct view route = api_text(c, "route");
     uint64_t n = 0;
     enum rc rc = mailq_flush(c->store, 0, route, &n);
-    finish(c, "queue.flushed", "queue.flush", route, 0, rc, n);
+    finish(c, "queue.flushed", "queue.flush", route, NULL, rc, n);
 }
 
 const struct api_route api_queue_routes[] = {

@@ -188,3 +188,9 @@ void api_audit(struct api_call *c, const char *what, struct view about, struct v
     if (rc != RC_OK)
         log_warn("audit.failed", F_CSTR("what", what), F_CSTR("reason", rc_name(rc)));
 }
+
+void api_audit_change(struct api_call *c, const char *what, struct view about, const char *from, const char *to)
+{
+    const char *detail = arena_printf(c->arena, "%s -> %s", from ? from : "", to ? to : "");
+    api_audit(c, what, about, view_str(detail ? detail : ""));
+}

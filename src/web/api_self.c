@@ -174,10 +174,13 @@ static void post_restore(struct api_call *c)
     if (rc == RC_OK)
         rc = mailbox_restore(mb, ids, n, &restored);
     mailbox_close(mb);
-    if (rc == RC_OK)
-        api_reply(c, json_pack("{s:I}", "restored", (json_int_t)restored));
-    else
+    if (rc != RC_OK) {
         api_refuse_rc(c, rc);
+        return;
+    }
+    if (restored > 0)
+        api_audit(c, "account.undelete", c->who.address, view_str(arena_printf(c->arena, "%zu", restored)));
+    api_reply(c, json_pack("{s:I}", "restored", (json_int_t)restored));
 }
 
 const struct api_route api_self_routes[] = {

@@ -170,10 +170,12 @@ static void delete_one_session(struct api_call *c)
 {
     uint64_t id;
     enum rc rc = read_id(c->args[0], &id) ? session_close(c->store, c->who.account, id) : RC_NOTFOUND;
-    if (rc == RC_OK)
-        api_done(c);
-    else
+    if (rc != RC_OK) {
         api_refuse_rc(c, rc);
+        return;
+    }
+    api_audit(c, "session.end", c->who.address, c->args[0]);
+    api_done(c);
 }
 
 const struct api_route api_session_routes[] = {
