@@ -1,5 +1,6 @@
 """What the documentation says of the program is so: commands, settings, log events, files and tests that it names."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -105,3 +106,13 @@ def test_settings_are_explained_in_french():
     rows = [line.strip("| ").split(" | ")[0].replace("`", "") for line in text("docs/configuration.md").splitlines() if line.startswith("| `")]
     french = [line.split(": ", 1)[0] for line in text("src/app/config_words.fr").splitlines()]
     assert len(rows) > 40 and set(rows) == set(french)
+
+
+def test_every_change_in_the_audit_trail_has_words():
+    source = "".join([*sources("src/app/*.c").values(), *sources("src/web/api_*.c").values()])
+    calls = re.findall(r"\b(?:noted|noted_change|api_audit|api_audit_change)\((?:app|a->app|c), ([^;]*);", source)
+    kinds = {k for c in calls for k in re.findall(r'"([a-z-]+\.[a-z_-]+)"', c.split("view_str")[0])}
+    assert len(kinds) > 30
+    for lang in ("en", "fr"):
+        words = json.loads(text("ui/src/lang/%s.json" % lang))
+        assert not [k for k in kinds if "did." + k not in words]
