@@ -502,7 +502,7 @@ def test_dane_that_fails_waits(world):
 
 def test_unusable_records_ask_for_encryption(world):
     peer = world.peer("d8.test", tls=world.cert("who.test", self_signed=True)[0])
-    tlsa(world, "d8.test", "1 1 1 " + "11" * 32)
+    tlsa(world, "d8.test", "1 1 1 " + "11" * 32, "3 0 0 3003020100")  # the second holds no certificate (RFC 6698 §4.1)
     world.send("d8.test")
     assert arrives(peer) == "TLSv1.3"
 

@@ -418,6 +418,18 @@ enum rc tls_records_of_pem(const char *pem, struct arena *a, struct tls_record *
     return rc;
 }
 
+bool tls_record_is_readable(const struct tls_record *r)
+{
+    const unsigned char *p = (const unsigned char *)r->data.p;
+    X509 *cert = r->selector == 0 ? d2i_X509(NULL, &p, (long)r->data.n) : NULL;
+    EVP_PKEY *key = r->selector == 1 ? d2i_PUBKEY(NULL, &p, (long)r->data.n) : NULL;
+    bool whole = (key || (cert && X509_get0_pubkey(cert))) && (const char *)p == r->data.p + r->data.n;
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return whole;
+}
+
 struct tls_client *tls_client_ref(struct tls_client *t)
 {
     atomic_fetch_add(&t->refs, 1);

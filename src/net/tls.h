@@ -60,6 +60,8 @@ struct tls_record {
     uint8_t usage, selector, matching;
     struct view data;
 };
+/* Matching type 0 holds a certificate or a key itself (by the selector, 0 or 1), which must be readable. */
+bool tls_record_is_readable(const struct tls_record *r);
 /* The certificates of a PEM text as authorities of one's own (usage 2, whole, unhashed). RC_SYNTAX: there is none, or one
  * cannot be read. RC_TEMP: no memory. */
 enum rc tls_records_of_pem(const char *pem, struct arena *a, struct tls_record **out, size_t *n);

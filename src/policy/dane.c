@@ -5,7 +5,7 @@ bool dane_is_usable(const struct tls_record *r)
     static const size_t sizes[] = {0, 32, 64}; /* of SHA-256 and SHA-512 (RFC 6698 §2.1.3) */
     if ((r->usage != 2 && r->usage != 3) || r->selector > 1 || r->matching > 2 || r->data.n == 0)
         return false;
-    return r->matching == 0 || r->data.n == sizes[r->matching];
+    return r->matching == 0 ? tls_record_is_readable(r) : r->data.n == sizes[r->matching]; /* RFC 6698 §4.1 */
 }
 
 static enum rc write_record(const struct dns_tlsa *t, struct arena *a, struct view *out)

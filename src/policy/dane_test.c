@@ -9,11 +9,15 @@
 
 #define SHA256 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
+#define KEY    "302a300506032b6570032100" SHA256 /* Ed25519 (RFC 8410 §4) */
+
 static const char script[] = "+ok.test A 192.0.2.1\n+_25._tcp.ok.test TLSA 3 1 1 " SHA256 "\n"
                              "+two.test A 192.0.2.1\n+_25._tcp.two.test TLSA 3 1 1 " SHA256 "\n+_25._tcp.two.test TLSA 2 0 2 " SHA256 SHA256 "\n"
                              "+pkix.test A 192.0.2.1\n+_25._tcp.pkix.test TLSA 1 1 1 " SHA256 "\n"
                              "+odd.test A 192.0.2.1\n+_25._tcp.odd.test TLSA 3 2 1 " SHA256 "\n+_25._tcp.odd.test TLSA 3 1 7 " SHA256 "\n"
                              "+short.test A 192.0.2.1\n+_25._tcp.short.test TLSA 3 1 1 001122\n"
+                             "+junk.test A 192.0.2.1\n+_25._tcp.junk.test TLSA 3 0 0 3003020100\n+_25._tcp.junk.test TLSA 2 1 0 00\n"
+                             "+whole.test A 192.0.2.1\n+_25._tcp.whole.test TLSA 3 1 0 " KEY "\n+_25._tcp.whole.test TLSA 3 1 0 " KEY "00\n"
                              "+none.test A 192.0.2.1\n"
                              "+plain.test A 192.0.2.1\n_25._tcp.plain.test TLSA 3 1 1 " SHA256 "\n"
                              "unsigned.test A 192.0.2.1\n+_25._tcp.unsigned.test TLSA !temp\n"
@@ -39,6 +43,8 @@ static void verdicts(void **state)
         {"pkix.test", DANE_UNUSABLE, 0, 1, "pkix.test"},
         {"odd.test", DANE_UNUSABLE, 0, 2, "odd.test"},
         {"short.test", DANE_UNUSABLE, 0, 1, "short.test"},
+        {"junk.test", DANE_UNUSABLE, 0, 2, "junk.test"},
+        {"whole.test", DANE_USABLE, 1, 2, "whole.test"},
         {"none.test", DANE_NONE, 0, 0, "none.test"},
         {"plain.test", DANE_NONE, 0, 0, "plain.test"},
         {"unsigned.test", DANE_NONE, 0, 0, "unsigned.test"},
