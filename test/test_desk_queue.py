@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as read_metrics
 
-from lab import PORTS, ROOT, SERVICES, wait_for
+from lab import IS_ROOT, PORTS, ROOT, SERVICES, Lab, wait_for
 from test_api import PASSWORD, Api, code
 from test_queue import Host
+from test_tls_policy import World, tlsa
 
 SETTINGS = """queue {
     retry = {1h}
@@ -195,3 +196,100 @@ def test_health_means_something(desk):
         c.close()
         return status
     assert health() == 200
+
+
+# --- in French ---
+
+@pytest.fixture(scope="module")
+def refusals():
+    """A message to each kind of trouble that a destination can have, and what the queue and traces say of all of them."""
+    lab = Lab(signed=True)
+    try:
+        world = World(lab, retry="1h", listen=SERVICES + ["http", "https"], start=False)
+        world.server.write(world.server.text.replace("outbound {", 'outbound {\n    destination = {"own.test tls=required"}'))
+        world.server.start()
+        world.peer("s1.test", tls=None)
+        world.enforce("s1.test")
+        world.peer("s2.test")
+        world.enforce("s2.test", mx="mx.elsewhere.test")
+        world.peer("s3.test", tls=world.cert("mx.elsewhere.test")[0])
+        world.enforce("s3.test")
+        world.peer("dane.test")
+        tlsa(world, "dane.test", "3 1 1 " + "11" * 32)
+        world.peer("own.test", tls=world.cert("mx.own.test", self_signed=True)[0])
+        world.peer("there.bogus", tls=None)
+        host = Host(lab.ip(), answers={"RCPT TO:<later@": b"451 4.7.1 greylisted; come back: later\r\n", "RCPT TO:<no@": b"550 5.1.1 nobody of that name\r\n"})
+        world.peers.append(host)
+        host.stop = host.socket.close
+        for domain, ip in (("grey.test", host.socket.getsockname()[0]), ("down.test", lab.ip())):
+            lab.dns.records["mx.%s." % domain] = ["A " + ip]
+            lab.dns.records[domain + "."] = ["MX 10 mx.%s." % domain]
+        lab.dns.publish()
+        yield world
+        world.stop()
+    finally:
+        lab.close()
+
+
+def texts(value, path=""):
+    """All strings of an answer with their places."""
+    if isinstance(value, dict):
+        for k, v in value.items():
+            yield from texts(v, path + "." + k)
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from texts(v, "%s.%d" % (path, i))
+    elif isinstance(value, str):
+        yield path, value
+
+
+# a reply; words of libunbound behind what failed; verdicts; one word
+THEIRS = re.compile(r"^[245]\d\d[ -]|: [45]\d\d |échec de la validation de <[\w. ]+>|^[\w.@<>\[\]:,+-]*$")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="policies are fetched from port 443, and TLSA records name port 25")
+def test_no_english_sentence_of_ours_in_french(refusals):
+    """Each reason and policy that the queue and traces tell is French in French, and the other side's words stay as they are."""
+    server, waits = refusals.server, {"zoe@s1.test": "tls", "zoe@s2.test": "tls", "zoe@s3.test": "tls", "zoe@dane.test": "tls", "zoe@own.test": "tls",
+                                      "zoe@there.bogus": "dns", "later@grey.test": "greylisted", "zoe@down.test": "unreachable"}
+    with server.submission("anne@ici.test") as s:
+        for to in waits:
+            s.sendmail("anne@ici.test", [to], "From: anne@ici.test\r\nSubject: x\r\n\r\nx\r\n")
+        s.sendmail("anne@ici.test", ["no@grey.test", "zoe@nowhere.test"], "From: anne@ici.test\r\n\r\nx\r\n")
+        for wrong in ("nobody@ici.test", "x@down.test"):
+            s.mail("anne@ici.test", ["HOLDFOR=600"] if wrong.startswith("x") else [])
+            s.rcpt(wrong)
+            s.docmd("DATA") if wrong.startswith("x") else s.rset()
+        s.send("From: someone@else.test\r\n\r\nx\r\n.\r\n")
+        assert s.getreply()[0] == 550
+        s.sendmail("anne@ici.test", ["held@down.test"], "From: anne@ici.test\r\n\r\nx\r\n", mail_options=["HOLDFOR=600"])
+    server.wait_log(r"queue\.bounced .*to=no@grey\.test")
+    for to in waits:
+        server.wait_log(r"queue\.deferred .*to=" + re.escape(to))
+    with server.submission("anne@ici.test") as s:
+        s.sendmail("anne@ici.test", ["again@down.test"], "From: anne@ici.test\r\n\r\nx\r\n")
+    server.wait_log(r"queue\.deferred .*to=again@down\.test")
+    server.run("account", "role", "anne@ici.test", "operator")
+    api = Api(server, refusals.lab).login("anne@ici.test", "secret")
+    ids = {m["recipients"][0]["address"]: m["id"] for m in api.get("/queue")["queue"]}
+    assert api.ask("POST", "/queue/%s/hold" % ids["held@down.test"], {})[0] == 200
+    assert {r["address"]: r["reason"] for m in api.get("/queue")["queue"] for r in m["recipients"] if r["address"] in waits} == waits
+
+    results = set()
+    for path in ["/queue?"] + ["/queue/%s?" % ident for ident in ids.values()] + ["/trace?"]:
+        english, french = ({p: t for p, t in texts(api.get(path + "lang=" + lang)) if not p.startswith(".headers")} for lang in ("en", "fr"))
+        assert set(english) == set(french)
+        results |= {t for p, t in english.items() if p.endswith(".result")}
+        same = {p: t for p, t in french.items() if t == english[p] and not THEIRS.search(t)}
+        assert not same, same
+        left = {p: t for p, t in french.items() if re.search(r"\b(the|is|which|cannot|was|could|with|when|our|its)\b", t) and not THEIRS.search(t)}
+        assert not left, left
+        for p, t in english.items():
+            if re.match(r"[245]\d\d ", t):
+                assert french[p] == t
+    assert results >= {"deferred", "unreachable", "tls", "barred", "routing", "resting", "bounced", "refused"}
+    story = api.get("/queue/%s?lang=fr" % ids["zoe@own.test"])["message"]["recipients"][0]["story"][0]
+    assert story["reply"] == "TLS n'a pas pu être établi : certificat autosigné" and story["reply_ours"]
+    assert story["policy"] == "notre configuration exige un TLS vérifié pour cette destination"
+    grey = api.get("/queue/%s?lang=fr" % ids["later@grey.test"])["message"]["recipients"][0]
+    assert grey["last_reply"] == "451 4.7.1 greylisted; come back: later" and not grey["last_reply_ours"]

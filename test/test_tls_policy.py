@@ -158,9 +158,9 @@ class PolicyHost(http.server.ThreadingHTTPServer):
 class World:
     """Domains with hosts and policies of all kinds, and one server of ours, at ici.test."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, retry="300ms", **kw):
         self.lab, self.peers, self.made, self.web = lab, [], 0, None
-        self.server = lab.facteur("ici.test", accounts=("anne",), extra="queue {\n    retry = {300ms}\n    expire = 1h\n}\n")
+        self.server = lab.facteur("ici.test", accounts=("anne",), extra="queue {\n    retry = {%s}\n    expire = 1h\n}\n" % retry, **kw)
 
     def cert(self, *names, ca=None, days="20", self_signed=False, chain=False):
         """A context of a server with such a certificate, and the certificate's file."""

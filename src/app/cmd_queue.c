@@ -141,7 +141,7 @@ static enum rc add_json(struct app *app, const struct mailq_message *m, const st
 {
     json_t *j = queue_message_json(m);
     json_array_append_new(list, j);
-    return queue_add_rcpts(app->store, j, m->id, rcpts, n, false, NULL, NULL);
+    return queue_add_rcpts(app->store, j, m->id, rcpts, n, false, LANG_EN, NULL, NULL);
 }
 
 /* Prints each message of a page, or adds it to *list. */
@@ -220,7 +220,7 @@ static int show_message(struct app *app, const char *text)
         return app_fail_rc(rc, "read the queue");
     if (app->json) {
         json_t *j = queue_message_json(&m);
-        rc = queue_add_rcpts(app->store, j, m.id, rcpts, n, true, NULL, NULL);
+        rc = queue_add_rcpts(app->store, j, m.id, rcpts, n, true, LANG_EN, NULL, NULL);
         if (rc == RC_OK)
             return app_print_json(j);
         json_decref(j);

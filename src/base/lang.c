@@ -202,6 +202,74 @@ void lang_printf(struct buf *out, const struct lang_pair *pairs, enum lang lang,
     va_end(args);
 }
 
+/* --- read again --- */
+
+static bool is_number(struct view v)
+{
+    view_take_chr(&v, '-');
+    for (size_t i = 0; i < v.n; i++)
+        if (!is_digit((unsigned char)v.p[i]))
+            return false;
+    return v.n > 0;
+}
+
+/* Takes what an argument was from the front of *text: all before the first `plain`; at the format's end, before the last. */
+static bool reread_arg(struct view *text, struct view plain, bool at_end, struct arg *arg)
+{
+    size_t n = at_end ? text->n - plain.n : view_find(*text, plain);
+    if (at_end ? !view_ends(*text, plain) : plain.n == 0 || n == VIEW_NONE)
+        return false;
+    arg->text = view_slice(*text, 0, n);
+    *text = view_from(*text, n + plain.n);
+    if (arg->kind != KIND_TEXT && arg->kind != KIND_VIEW)
+        return is_number(arg->text);
+    /* What has borders is no argument, but other sentences beside this one. */
+    return arg->text.n > 0 && view_find(arg->text, VIEW("; ")) == VIEW_NONE && view_find(arg->text, VIEW(": ")) == VIEW_NONE;
+}
+
+/* The arguments with which `en` made `text`. */
+static bool reread_args(const char *en, struct view text, struct arg args[LANG_ARGS_MAX])
+{
+    struct view fmt = view_str(en), plain;
+    unsigned place;
+    enum kind kind;
+    bool more = next_conversion(&fmt, &plain, &kind, &place);
+    if (!view_take(&text, plain))
+        return false;
+    for (size_t n = 0; more; n++) {
+        if (n == LANG_ARGS_MAX || kind == KIND_NONE)
+            return false;
+        args[n].kind = kind;
+        more = next_conversion(&fmt, &plain, &kind, &place);
+        if (!reread_arg(&text, plain, !more, &args[n]))
+            return false;
+    }
+    return text.n == 0;
+}
+
+bool lang_reread(struct buf *out, const struct lang_pair *pairs, enum lang lang, struct view text)
+{
+    for (const struct lang_pair *p = pairs; p->en; p++) {
+        struct arg args[LANG_ARGS_MAX] = {0};
+        struct view fmt = view_str(lang == LANG_EN ? p->en : p->fr), plain;
+        unsigned place, next = 1;
+        enum kind kind;
+        if (!reread_args(p->en, text, args))
+            continue;
+        if (!out)
+            return true;
+        while (next_conversion(&fmt, &plain, &kind, &place)) {
+            buf_add(out, plain);
+            const struct view arg = args[(place > 0 ? place : next++) - 1].text; /* lang_pair_agrees: there is one */
+            if (!lang_reread(out, pairs, lang, arg)) /* it is shorter than the text, which has words of the format too */
+                buf_add(out, arg);
+        }
+        buf_add(out, plain);
+        return true;
+    }
+    return false;
+}
+
 bool lang_pair_agrees(const struct lang_pair *pair)
 {
     struct arg en[LANG_ARGS_MAX] = {0};

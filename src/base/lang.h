@@ -31,6 +31,9 @@ const char *lang_of(const struct lang_pair *pairs, enum lang lang, const char *e
 void lang_vprintf(struct buf *out, const struct lang_pair *pairs, enum lang lang, const char *en, va_list args);
 void lang_printf(struct buf *out, const struct lang_pair *pairs, enum lang lang, const char *en, ...)
     __attribute__((format(printf, 4, 5)));
+/* Appends what `text`, a sentence that an English format of `pairs` made before (a line of the log, a row), says in `lang`: its arguments
+ * are found again by the words between them, and are read again in turn. False: no format made it, and nothing is appended. `out` NULL: only asks. */
+bool lang_reread(struct buf *out, const struct lang_pair *pairs, enum lang lang, struct view text);
 /* Whether both ask for the same arguments: for tests of tables. */
 bool lang_pair_agrees(const struct lang_pair *pair);
 

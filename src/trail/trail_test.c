@@ -13,6 +13,7 @@
 
 #include "sys/logfile.h"
 #include "trail/trace.h"
+#include "trail/words.h"
 
 #define ALL UINT64_MAX
 
@@ -296,6 +297,53 @@ static void files_are_begun_and_removed(void **state)
     assert_true(st.st_size > 20);
 }
 
+static void reasons_are_read_again_in_french(void **state)
+{
+    static const struct {
+        const char *said, *fr;
+    } rows[] = {
+        {"TLS when offered", "TLS s'il est proposé"},
+        {"Connection refused", "connexion refusée"},
+        {"451 4.7.1 come back; later: please", "451 4.7.1 come back; later: please"}, /* theirs */
+        {"451-4.7.1 TLS when offered", "451-4.7.1 TLS when offered"},
+        {"DNS of the domain fails: the name servers fail (SERVFAIL)", "le DNS du domaine est en panne : les serveurs de noms sont en panne (SERVFAIL)"},
+        {"DNS of the domain fails: ", "le DNS du domaine est en panne : "},
+        {"mx.loin.test: TLS could not be started: self-signed certificate; our configuration requires verified TLS for this destination",
+         "mx.loin.test : TLS n'a pas pu être établi : certificat autosigné ; notre configuration exige un TLS vérifié pour cette destination"},
+        {"mx.loin.test: 554 5.7.1 go; away: now; our configuration requires TLS for this destination",
+         "mx.loin.test : 554 5.7.1 go; away: now ; notre configuration exige TLS pour cette destination"},
+        {"554 go; our configuration requires TLS for this destination", "554 go ; notre configuration exige TLS pour cette destination"},
+        {"ici.test does not vouch for this message (DMARC): SPF fail for la.test; no DKIM signature; none of it aligned; p=reject at _dmarc.ici.test",
+         "ici.test ne se porte pas garant de ce message (DMARC) : SPF fail pour la.test ; aucune signature DKIM ; rien d'aligné ; p=reject à "
+         "_dmarc.ici.test"},
+        {"DKIM fail for a.test (the signature has expired)", "DKIM fail pour a.test (la signature a expiré)"},
+        {"words of nobody", "words of nobody"},
+        {"", ""},
+        {";", ";"},
+        {"; ; : ", " ;  ;  : "},
+    };
+    for (const struct lang_pair *p = trail_reasons; p->en; p++)
+        assert_true(lang_pair_agrees(p));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const size_t n = strlen(rows[i].said);
+        char *said = malloc(n + 1); /* what would be read behind it is seen */
+        struct buf out;
+        memcpy(said, rows[i].said, n);
+        said = realloc(said, n > 0 ? n : 1);
+        buf_init(&out, 4096);
+        trail_say(view_of(said, n), LANG_EN, &out);
+        assert_true(view_eq(buf_view(&out), view_str(rows[i].said)));
+        buf_reset(&out);
+        trail_say(view_of(said, n), LANG_FR, &out);
+        if (!view_eq(buf_view(&out), view_str(rows[i].fr)))
+            print_message("%.*s\n", VIEW_FMT(buf_view(&out)));
+        assert_true(view_eq(buf_view(&out), view_str(rows[i].fr)));
+        buf_clear(&out);
+        free(said);
+    }
+    (void)state;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -304,6 +352,7 @@ int main(void)
         T(what_was_written_comes_back),             T(odd_lines_are_refused),
         T(questions_are_answered_newest_first),     T(a_message_is_told_from_beginning_to_end),
         T(an_owner_sees_what_concerns_the_domain),  T(files_are_begun_and_removed),
+        cmocka_unit_test(reasons_are_read_again_in_french),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

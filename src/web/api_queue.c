@@ -5,6 +5,7 @@
 #include "message/header.h"
 #include "store/blob.h"
 #include "web/api.h"
+#include "web/api_health.h"
 #include "web/queue_json.h"
 
 #define QUEUE_LOOKED_MAX 2000       /* messages that one question walks over; the client goes on from `next` */
@@ -104,7 +105,7 @@ static enum rc message_json(const struct api_call *c, const struct waiting *w, b
 {
     const bool all = is_operator(c) || is_sent_by(w, c->who.domain);
     *out = queue_message_json(&w->m);
-    enum rc rc = *out ? queue_add_rcpts(c->store, *out, w->m.id, w->rcpts, w->n, with_story, all ? NULL : is_shown, &c->who.domain) : RC_TEMP;
+    enum rc rc = *out ? queue_add_rcpts(c->store, *out, w->m.id, w->rcpts, w->n, with_story, api_lang(c), all ? NULL : is_shown, &c->who.domain) : RC_TEMP;
     if (rc != RC_OK)
         json_decref(*out);
     return rc;

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/utf8.h"
+#include "trail/words.h"
 
 #define TEXT_MAX 8192
 
@@ -41,7 +42,25 @@ static json_t *hex(uint64_t id)
     return json_string(out);
 }
 
-static json_t *fields_json(const struct trail_line *l, bool part, struct arena *a)
+/* Reasons, as the server wrote them down, in another language. Addresses and what else others named are no reasons. */
+static json_t *said(struct view name, struct view value, enum lang lang)
+{
+    static const char *const names[] = {"reason", "reply", "policy", "by", "kind", "end"};
+    struct buf out;
+    json_t *j = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !j && lang != LANG_EN; i++) {
+        if (!view_eq(name, view_str(names[i])))
+            continue;
+        buf_init(&out, TEXT_MAX);
+        trail_say(value, lang, &out);
+        if (buf_rc(&out) == RC_OK)
+            j = text(buf_view(&out));
+        buf_clear(&out);
+    }
+    return j ? j : text(value);
+}
+
+static json_t *fields_json(const struct trail_line *l, bool part, enum lang lang, struct arena *a)
 {
     json_t *j = json_object();
     struct view rest = l->fields, name, raw, value;
@@ -49,14 +68,14 @@ static json_t *fields_json(const struct trail_line *l, bool part, struct arena *
     while (trail_next_field(&rest, &name, &raw))
         if (!(part && trace_hides(name)) && view_cstr(name, key, sizeof key) == RC_OK && trail_value(raw, a, &value) == RC_OK &&
             utf8_is_valid(name))
-            json_object_set_new(j, key, text(value));
+            json_object_set_new(j, key, said(name, value, lang));
     return j;
 }
 
 json_t *trail_line_json(const struct trail_line *l, struct arena *a)
 {
     return json_pack("{s:o, s:s, s:o, s:o, s:o}", "at", time_json(l->at_ms), "level", trail_level_name(l->level), "process", text(l->process),
-                     "event", text(l->event), "fields", fields_json(l, false, a));
+                     "event", text(l->event), "fields", fields_json(l, false, LANG_EN, a));
 }
 
 /* --- sentences --- */
@@ -130,7 +149,19 @@ const struct lang_pair trail_words[] = {
     {NULL, NULL},
 };
 
-static struct view field_of(const struct trail_line *l, const char *names, bool part, struct arena *a)
+/* A sentence's argument in its language. Without memory it stays as it is. */
+static struct view say_field(struct view value, enum lang lang, struct arena *a)
+{
+    struct buf out;
+    buf_init(&out, TEXT_MAX);
+    trail_say(value, lang, &out);
+    if (buf_rc(&out) == RC_OK)
+        view_dup(a, buf_view(&out), &value);
+    buf_clear(&out);
+    return value;
+}
+
+static struct view field_of(const struct trail_line *l, const char *names, bool part, enum lang lang, struct arena *a)
 {
     struct view rest = view_str(names), name, value = {0};
     char one[32];
@@ -143,6 +174,8 @@ static struct view field_of(const struct trail_line *l, const char *names, bool 
     }
     while (value.n > 0 && value.p[value.n - 1] == '.') /* the sentence has its own */
         value.n--;
+    if (lang != LANG_EN)
+        value = say_field(value, lang, a);
     return value.n > 0 ? value : VIEW("-");
 }
 
@@ -164,15 +197,17 @@ void trail_step_text(const struct trail_line *l, bool part, enum lang lang, stru
         if (!view_eq(l->event, view_str(s->event)))
             continue;
         for (size_t k = 0; k < 4; k++)
-            v[k] = field_of(l, s->fields[k], part, a);
+            v[k] = field_of(l, s->fields[k], part, lang, a);
         lang_printf(out, trail_words, lang, s->en, VIEW_FMT(v[0]), VIEW_FMT(v[1]), VIEW_FMT(v[2]), VIEW_FMT(v[3]));
         add_verdicts(l, lang, a, out);
         return;
     }
     buf_add(out, l->event);
     struct view reason = trail_field(l, "reason", a);
-    if (reason.n > 0)
-        buf_printf(out, ": %.*s", VIEW_FMT(reason));
+    if (reason.n > 0) {
+        buf_str(out, lang == LANG_FR ? " : " : ": ");
+        trail_say(reason, lang, out);
+    }
 }
 #pragma GCC diagnostic pop
 
@@ -187,7 +222,7 @@ json_t *trace_json(const struct trace *t, enum lang lang, struct arena *a)
         trail_step_text(l, t->is_part, lang, a, &words);
         json_array_append_new(steps, json_pack("{s:o, s:s, s:o, s:o, s:o}", "at", time_json(l->at_ms), "level", trail_level_name(l->level),
                                                "event", text(l->event), "text", text(buf_view(&words)), "fields",
-                                               fields_json(l, t->is_part, a)));
+                                               fields_json(l, t->is_part, lang, a)));
     }
     buf_clear(&words);
     for (size_t i = 0; i < t->n_recipients; i++)

@@ -27,17 +27,17 @@ const aliases = [
   { address: 'contact@atelier.test', targets: ['atelier@atelier.test'] },
 ];
 const story = [
-  { at: ago(7300), mx: 'mx1.labas.test', address: '192.0.2.25', tls: 'TLSv1.3', policy: 'opportunistic: the domain has no policy', reply: '451 4.7.1 Greylisted, please come back in a few minutes', result: 'deferred' },
-  { at: ago(3700), mx: 'mx1.labas.test', address: '192.0.2.25', tls: '', policy: '', reply: 'connection refused', result: 'unreachable' },
-  { at: ago(3690), mx: 'mx2.labas.test', address: '192.0.2.26', tls: 'TLSv1.3', policy: 'opportunistic: the domain has no policy', reply: '452 4.2.2 The mailbox of zoe is full', result: 'deferred' },
+  { at: ago(7300), mx: 'mx1.labas.test', address: '192.0.2.25', tls: 'TLSv1.3', policy: 'TLS when offered', reply: '451 4.7.1 Greylisted, please come back in a few minutes', result: 'deferred' },
+  { at: ago(3700), mx: 'mx1.labas.test', address: '192.0.2.25', tls: '', policy: 'TLS when offered', reply: 'Connection refused', reply_ours: true, result: 'unreachable' },
+  { at: ago(3690), mx: 'mx2.labas.test', address: '192.0.2.26', tls: 'TLSv1.3', policy: 'TLS when offered', reply: '452 4.2.2 The mailbox of zoe is full', result: 'deferred' },
 ];
-const rcpt = (address, more) => ({ address, route: address.split('@')[1], sender: 'bert@ici.test', local: false, state: 'ready', attempts: 0, next_attempt: ago(-900), last_attempt: '', last_reply: '', last_mx: '', story: [], ...more });
+const rcpt = (address, more) => ({ address, route: address.split('@')[1], sender: 'bert@ici.test', local: false, state: 'ready', attempts: 0, next_attempt: ago(-900), last_attempt: '', last_reply: '', last_reply_ours: false, reason: '', last_mx: '', story: [], ...more });
 let queue = [
   { id: '2f1a', created: ago(9000), size: 48213, sender: 'bert@ici.test', priority: 0, peer: '198.51.100.7', recipients: [
-    rcpt('zoe@labas.test', { attempts: 3, last_attempt: ago(3690), last_reply: '452 4.2.2 The mailbox of zoe is full', last_mx: 'mx2.labas.test', story }),
-    rcpt('yves@labas.test', { attempts: 1, last_attempt: ago(3690), last_reply: '451 4.7.1 Greylisted, please come back in a few minutes', last_mx: 'mx1.labas.test', story: story.slice(0, 1) })] },
+    rcpt('zoe@labas.test', { attempts: 3, last_attempt: ago(3690), last_reply: '452 4.2.2 The mailbox of zoe is full', reason: 'full', last_mx: 'mx2.labas.test', story }),
+    rcpt('yves@labas.test', { attempts: 1, last_attempt: ago(3690), last_reply: '451 4.7.1 Greylisted, please come back in a few minutes', reason: 'greylisted', last_mx: 'mx1.labas.test', story: story.slice(0, 1) })] },
   { id: '2f22', created: ago(600), size: 2310, sender: 'anne@ici.test', priority: 0, peer: '198.51.100.9', recipients: [
-    rcpt('office@fabrik.example', { attempts: 2, last_reply: 'the domain’s MTA-STS policy demands TLS: 4.7.5 certificate has expired', last_mx: 'mail.fabrik.example', story: [{ ...story[0], result: 'tls', reply: 'certificate has expired', policy: 'MTA-STS enforce: verified TLS to a listed host' }] })] },
+    rcpt('office@fabrik.example', { attempts: 2, last_reply: 'mail.fabrik.example: TLS could not be started: certificate has expired', last_reply_ours: true, reason: 'tls', last_mx: 'mail.fabrik.example', story: [{ ...story[0], result: 'tls', reply: 'TLS could not be started: certificate has expired', reply_ours: true, policy: 'the domain\'s MTA-STS policy (enforce) requires TLS with a valid certificate for this host' }] })] },
   { id: '2f23', created: ago(300), size: 431120, sender: 'claire.dubois@ici.test', priority: 0, peer: '198.51.100.12', recipients: [rcpt('archive@example.net', { state: 'held' })] },
   { id: '2f24', created: ago(2), size: 1120, sender: '', priority: 0, peer: '', recipients: [rcpt('sender@example.org', {})] },
 ];

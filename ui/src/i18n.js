@@ -66,3 +66,6 @@ export function t(key, args) {
 export function T({ k, ...args }) {
   return text(k, args).split(/\{(\w+)\}/).map((part, i) => (i % 2 === 0 ? part : typeof args[part] === 'number' ? show(args[part]) : args[part]));
 }
+
+/** A sentence that the server made, set as French is. */
+export const spaced = (text) => (current === 'fr' && text ? text.replace(/(\p{L})'(?=\p{L})/gu, '$1’').replace(/ ([;:!?»])/g, '\u202f$1').replace(/« /g, '«\u202f') : text);

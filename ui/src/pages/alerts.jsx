@@ -2,14 +2,14 @@
 import { useState } from 'preact/hooks';
 import { post, seg } from '../api.js';
 import { useData } from '../data.js';
-import { language, t } from '../i18n.js';
+import { language, spaced, t } from '../i18n.js';
 import { href, setQuery, useRoute } from '../router.js';
 import { may } from '../session.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Field } from '../parts/form.jsx';
 import { Empty, Loaded, Mark } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
-import { spaced, wordFor } from '../parts/desk.jsx';
+import { wordFor } from '../parts/desk.jsx';
 import { Time } from '../parts/time.jsx';
 import { say } from '../parts/toast.jsx';
 

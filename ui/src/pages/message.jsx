@@ -1,7 +1,7 @@
 import * as api from '../api.js';
 import { useData } from '../data.js';
 import { bytes } from '../format.js';
-import { has, t } from '../i18n.js';
+import { has, spaced, t } from '../i18n.js';
 import { Button } from '../parts/button.jsx';
 import { Card, Facts } from '../parts/card.jsx';
 import { useConfirm } from '../parts/dialog.jsx';
@@ -71,8 +71,8 @@ function Recipient({ r }) {
           <Timeline steps={[...r.story].reverse().map((s) => ({
             at: s.at, mark: 'warn', title: has(`attempt.${s.result}`) ? t(`attempt.${s.result}`) : t('attempt.deferred'),
             facts: [[t('message.asked'), s.mx && (s.address ? `${s.mx} [${s.address}]` : s.mx)], [t('message.tls'), s.tls || (s.mx && t('message.no_tls'))],
-              [t('message.policy'), s.policy]],
-            words: s.reply,
+              [t('message.policy'), spaced(s.policy)]],
+            text: s.reply_ours && spaced(s.reply), words: !s.reply_ours && s.reply,
           }))} />
         </>
       )}

@@ -1,6 +1,6 @@
 import { useList } from '../data.js';
 import { dayEnd, span } from '../format.js';
-import { has, t } from '../i18n.js';
+import { has, spaced, t } from '../i18n.js';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
 import { Field } from '../parts/form.jsx';
@@ -71,14 +71,18 @@ const markOf = (event) => (/deferred|held|notice|unproven|unsealed|told|resting/
 const SHOWN = ['peer', 'rdns', 'helo', 'login', 'sender', 'rcpt', 'rcpts', 'to', 'folder', 'mx', 'address', 'tls', 'policy', 'spf', 'dkim', 'dmarc', 'arc', 'action', 'code', 'size', 'reason'];
 const WORDS = new Set(['spf', 'dkim', 'dmarc', 'arc', 'action', 'policy', 'code']); // as the RFCs have them, in all languages
 
-const shownAs = (name, value) => (WORDS.has(name) ? <code>{value}</code> : name === 'reason' ? <span lang="en">{value}</span> : value);
+const shownAs = (name, value) => {
+  if (name === 'folder' && has(`folder.${value}`)) return t(`folder.${value}`);
+  if (name === 'reason' || (name === 'policy' && value.includes(' '))) return spaced(value); // the server's sentence
+  return WORDS.has(name) ? <code>{value}</code> : value;
+};
 
 function step(s, before) {
   const fields = s.fields ?? {};
   const waited = before ? (new Date(s.at) - new Date(before.at)) / 1000 : 0;
   return {
     at: s.at, mark: markOf(s.event), title: has(`step.${s.event}`) ? t(`step.${s.event}`) : s.event,
-    text: has(`step.${s.event}`) ? null : s.text, after: waited >= 2 ? t('trace.after', { span: span(waited) }) : null,
+    text: has(`step.${s.event}`) ? null : spaced(s.text), after: waited >= 2 ? t('trace.after', { span: span(waited) }) : null,
     words: fields.reply, facts: SHOWN.filter((f) => fields[f] !== undefined && fields[f] !== '').map((f) => [t(`field.${f}`), shownAs(f, String(fields[f]))]),
   };
 }

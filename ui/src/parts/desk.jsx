@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { apiUrl, seg } from '../api.js';
 import { useData } from '../data.js';
 import { day as writeDay, percent } from '../format.js';
-import { has, language, t } from '../i18n.js';
+import { has, t } from '../i18n.js';
 import { go, here, href, setQuery, useRoute } from '../router.js';
 import { Button, LinkButton } from './button.jsx';
 import { Field } from './form.jsx';
@@ -111,8 +111,6 @@ export function adviceMark(code) {
 }
 /** Sources that somebody should do something about. */
 export const needsCare = (s) => ['warn', 'bad'].includes(adviceMark(s.advice));
-/** A sentence that the server made, set as French is. */
-export const spaced = (text) => (language() === 'fr' ? text.replace(/(\p{L})'(?=\p{L})/gu, '$1’').replace(/ ([;:!?»])/g, '\u202f$1').replace(/« /g, '«\u202f') : text);
 
 const said = (key, args) => (has(key) ? t(key, args) : '');
 export const adviceText = (code, args) => said('advice.' + code, args) || t('advice.other', args);
