@@ -157,7 +157,7 @@ struct ledger_source {
     struct ledger_sum sum;
 };
 enum rc ledger_sources(struct store *s, const struct ledger_span *span, struct arena *a, struct ledger_source **out, size_t *n);
-/* One, with its addresses (those with most messages, up to max), days, and who reported. RC_NOTFOUND. */
+/* One, with its addresses (those with most messages, up to max), days, and who reported (up to max). RC_NOTFOUND. */
 struct ledger_address {
     struct view ip, host, country; /* ip: as text; host: empty until known */
     int64_t first, last;
@@ -168,10 +168,12 @@ struct ledger_story {
     struct ledger_source source;
     struct ledger_address *addresses;
     size_t n_addresses;
+    uint64_t rest_messages, rest_aligned; /* of the source, but of no address above: there are more, or the bounds have left them none */
     struct ledger_day *days;
     size_t n_days;
     struct ledger_count *reporters;
     size_t n_reporters;
+    uint64_t rest_reporters; /* messages of the source that no reporter above stands for */
 };
 enum rc ledger_source(struct store *s, const struct ledger_span *span, struct view key, size_t max, struct arena *a,
                         struct ledger_story *out);

@@ -319,6 +319,21 @@ static enum rc ask_addresses(struct db *db, const struct asking *x, int64_t sour
     return ledger_nothing(rc);
 }
 
+/* What the lists do not tell of the source's sums. */
+static void tell_rest(struct ledger_story *out)
+{
+    uint64_t messages = 0, aligned = 0, reported = 0;
+    for (size_t i = 0; i < out->n_addresses; i++) {
+        messages += out->addresses[i].sum.messages;
+        aligned += out->addresses[i].sum.aligned;
+    }
+    for (size_t i = 0; i < out->n_reporters; i++)
+        reported += out->reporters[i].n;
+    out->rest_messages = out->source.sum.messages - messages;
+    out->rest_aligned = out->source.sum.aligned - aligned;
+    out->rest_reporters = out->source.sum.messages - reported;
+}
+
 static enum rc ask_source(struct db *db, void *ctx)
 {
     struct asking *x = ctx;
@@ -348,8 +363,12 @@ static enum rc ask_source(struct db *db, void *ctx)
     if (rc == RC_OK)
         rc = db_query(db, &q, "SELECT reporter.name, SUM(messages) FROM address_day JOIN reporter ON reporter.id = address_day.reporter WHERE domain = $1"
                               " AND day BETWEEN $2 AND $3 AND address IN (SELECT id FROM address WHERE source = $4) GROUP BY reporter.name"
-                              " ORDER BY 2 DESC, 1", DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source));
-    return rc == RC_OK ? take_counts(q, rc, x->a, &out->reporters, &out->n_reporters) : rc;
+                              " ORDER BY 2 DESC, 1 LIMIT $5", DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source), DB_N(x->max));
+    if (rc == RC_OK)
+        rc = take_counts(q, rc, x->a, &out->reporters, &out->n_reporters);
+    if (rc == RC_OK)
+        tell_rest(out);
+    return rc;
 }
 
 enum rc ledger_source(struct store *s, const struct ledger_span *span, struct view key, size_t max, struct arena *a, struct ledger_story *out)

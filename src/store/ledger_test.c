@@ -195,8 +195,11 @@ static void time_takes_rows_first(void **state)
     struct ledger_report *list;
     struct ledger_kept *rows;
     struct ledger_failure failure = {.domain = VIEW("ici.test"), .received_s = NOW, .type = VIEW("auth-failure"), .digest = {1}}, *failures;
+    struct ledger_story story;
     size_t n;
     assert_int_equal(add_report(f->s, &r, &row, 1), RC_OK);
+    assert_int_equal(ledger_source(f->s, &span, VIEW("net:one"), 10, &f->a, &story), RC_OK);
+    assert_true(story.n_addresses == 1 && story.rest_messages == 0 && story.rest_aligned == 0 && story.rest_reporters == 0);
     assert_int_equal(ledger_failure_add(f->s, &failure), RC_OK);
     assert_int_equal(ledger_failure_add(f->s, &failure), RC_EXISTS);
     assert_int_equal(ledger_forget(f->s, NOW + (LEDGER_ROWS_DAYS - 1) * LEDGER_DAY_S), RC_OK);
@@ -211,6 +214,9 @@ static void time_takes_rows_first(void **state)
     assert_int_equal(ledger_failures(f->s, &(struct ledger_span){VIEW("ici.test"), DAY, DAY + 2}, 0, 10, &f->a, &failures, &n), RC_OK);
     assert_int_equal(n, 0);
     assert_int_equal(messages_of(f), 10);
+    assert_int_equal(ledger_source(f->s, &span, VIEW("net:one"), 10, &f->a, &story), RC_OK);
+    assert_int_equal(story.n_addresses, 0);
+    assert_true(story.rest_messages == 10 && story.rest_aligned == 10 && story.rest_reporters == 10);
     assert_int_equal(ledger_forget(f->s, NOW + (LEDGER_DAYS + 1) * LEDGER_DAY_S), RC_OK);
     assert_int_equal(messages_of(f), 0);
     assert_int_equal(ledger_reports(f->s, &span, LEDGER_DMARC, 0, 0, 10, &f->a, &list, &n), RC_OK);

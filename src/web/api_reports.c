@@ -432,8 +432,9 @@ static void get_source(struct api_call *c)
         json_array_append_new(addresses, address_json(&story.addresses[i]));
     for (size_t i = 0; i < story.n_reporters; i++)
         json_array_append_new(reporters, json_pack("{s:o, s:o}", "org", api_view(story.reporters[i].name), "messages", number(story.reporters[i].n)));
-    api_reply(c, json_pack("{s:o, s:o, s:o, s:o}", "source", source_json(&story.source, span.domain), "addresses", addresses, "days",
-                           days_json(story.days, story.n_days), "reporters", reporters));
+    api_reply(c, json_pack("{s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o}", "source", source_json(&story.source, span.domain), "addresses", addresses,
+                           "addresses_rest", "messages", number(story.rest_messages), "aligned", number(story.rest_aligned), "days",
+                           days_json(story.days, story.n_days), "reporters", reporters, "reporters_rest", number(story.rest_reporters)));
 }
 
 static void put_source(struct api_call *c)

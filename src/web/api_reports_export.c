@@ -15,10 +15,20 @@ struct table {
     size_t column, rows;
 };
 
+/* Some spreadsheets take the wide forms for the same. */
+static bool is_formula(struct view text)
+{
+    static const struct view wide[] = {VIEW_INIT("\xef\xbc\x9d"), VIEW_INIT("\xef\xbc\x8b"), VIEW_INIT("\xef\xbc\x8d"), VIEW_INIT("\xef\xbc\xa0")};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (view_starts(text, wide[i]))
+            return true;
+    return text.n > 0 && view_chr(VIEW("=+-@\t\r\n"), text.p[0]) != VIEW_NONE;
+}
+
 /* A cell that a spreadsheet would take for a formula begins with an apostrophe (OWASP, CSV injection). */
 static void put_csv(struct buf *out, struct view text)
 {
-    if (text.n > 0 && (view_chr(VIEW("=+-@\t\r"), text.p[0]) != VIEW_NONE))
+    if (is_formula(text))
         buf_str(out, "\"'");
     else
         buf_chr(out, '"');
@@ -112,7 +122,7 @@ static const char *const row_names[] = {"received", "org", "report_id", "begin",
 
 static void put_row(struct table *t, const struct ledger_report *r, const struct ledger_kept *row)
 {
-    json_t *j = json_loadb(row->detail.p, row->detail.n, 0, NULL);
+    json_t *j = row->detail.n > 0 ? json_loadb(row->detail.p, row->detail.n, 0, NULL) : NULL;
     static const char *const fields[] = {"disposition", "dkim", "spf", "header_from", "envelope_from"};
     begin_row(t);
     cell_json(t, api_time(r->received_s));
@@ -129,10 +139,10 @@ static void put_row(struct table *t, const struct ledger_report *r, const struct
     end_row(t);
 }
 
-/* RC_LIMIT: more than a file may have. */
+/* RC_LIMIT: more than a file may have. What is not kept as rows is one without an address, so that the messages add up. */
 static enum rc put_rows_of(struct table *t, const struct ledger_report *r)
 {
-    struct ledger_kept *rows;
+    struct ledger_kept *rows, rest = {.messages = r->messages};
     struct arena a;
     size_t n = PAGE;
     enum rc rc = RC_OK;
@@ -140,12 +150,16 @@ static enum rc put_rows_of(struct table *t, const struct ledger_report *r)
     for (uint64_t from = 0; rc == RC_OK && n == PAGE; from += n) {
         arena_reset(&a);
         rc = ledger_rows(t->c->store, r->id, from, PAGE, &a, &rows, &n);
-        for (size_t i = 0; i < n && rc == RC_OK; i++)
+        for (size_t i = 0; i < n && rc == RC_OK; i++) {
             put_row(t, r, &rows[i]);
+            rest.messages -= rows[i].messages;
+        }
         if (rc == RC_OK && t->rows > REPORTS_EXPORT)
             rc = RC_LIMIT;
     }
     arena_clear(&a);
+    if (rc == RC_OK && rest.messages > 0)
+        put_row(t, r, &rest);
     return rc == RC_OK ? buf_rc(t->out) : rc;
 }
 

@@ -68,9 +68,9 @@ function Story({ domain, data, from, to, reload }) {
           { label: t('dmarc.not_proven'), colour: '--chart-bad', values: days.map((d) => d.messages - d.aligned) },
         ]} />
       </Card>
-      <Card title={t('source.addresses')} wide flush><Addresses rows={data.addresses} /></Card>
+      <Card title={t('source.addresses')} wide flush><Addresses rows={data.addresses} />{data.addresses_rest?.messages > 0 && <p class="rest">{t('source.addresses_rest', { messages: number(data.addresses_rest.messages) })}</p>}</Card>
       <div class="pair">
-        <Card title={t('source.reporters')} lead={t('source.reporters_lead')}><Facts facts={(data.reporters ?? []).map((r) => [r.org, number(r.messages)])} /></Card>
+        <Card title={t('source.reporters')} lead={t('source.reporters_lead')}><Facts facts={[...(data.reporters ?? []).map((r) => [r.org, number(r.messages)]), ...(data.reporters_rest > 0 ? [[t('source.reporters_rest'), number(data.reporters_rest)]] : [])]} /></Card>
         <Card title={t('source.about')}>
           <Facts facts={[
             [t('source.organization'), source.organization], [t('source.country'), country(source.country, language())],
