@@ -349,10 +349,13 @@ def agree(api, folder, domains):
         assert sum(x["messages"] for x in sources) == t["messages"] and sum(x["aligned"] for x in sources) == t["aligned"]
         for x in sources[:12]:
             one = api.get("/reports/dmarc/sources/%s?domain=%s" % (x["key"], d + span))
-            if len(one["addresses"]) == x["addresses"]:
-                assert sum(a["messages"] for a in one["addresses"]) == x["messages"]
-                assert all([a["messages"], a["aligned"]] == t["addresses"][a["ip"]] for a in one["addresses"])
-                assert sum(r["messages"] for r in one["reporters"]) == x["messages"]
+            rest = one["addresses_rest"]
+            for what in ("messages", "aligned"):
+                assert sum(a[what] for a in one["addresses"]) + rest[what] == x[what], (x["key"], rest)
+            assert sum(r["messages"] for r in one["reporters"]) + one["reporters_rest"] == x["messages"]
+            assert all([a["messages"], a["aligned"]] == t["addresses"][a["ip"]] for a in one["addresses"]), x["key"]
+            assert rest["messages"] == 0 or len(one["addresses"]) == 500
+            assert one["reporters_rest"] == 0
         lines = []
         for back in range(35, -1, -5):  # a file has room for so many rows
             days = "&from=%s&to=%s" % (NOW - datetime.timedelta(days=back), NOW - datetime.timedelta(days=back - 4))
@@ -374,6 +377,13 @@ def test_a_crash_counts_nothing_twice(desk, anne, lab):
     wait_for("the report", lambda: summary(anne, "lang.test")["messages"] == 40000, 60)
     assert summary(anne, "lang.test")["reports"] == 1 and len(reports(anne, "lang.test")) == 1
     assert reports(anne, "lang.test")[0]["rows_total"] == 40000
+    # Not all have a line of their own, and what is shown says so.
+    assert sum(x["messages"] for x in anne.get("/reports/dmarc/sources?domain=lang.test")["sources"]) == 40000
+    first, last = (anne.get("/reports/dmarc/sources/net:10.0.%d.0/24?domain=lang.test" % i) for i in (0, 159))
+    assert len(first["addresses"]) == first["source"]["messages"] == 250 and first["addresses_rest"]["messages"] == first["reporters_rest"] == 0
+    assert last["addresses"] == last["reporters"] == [] and last["addresses_rest"]["messages"] == last["reporters_rest"] == 250
+    rows = anne.get("/reports/export?domain=lang.test&kind=dmarc")
+    assert len(rows) == 10001 and sum(r["messages"] for r in rows) == 40000 and rows[-1]["source_ip"] == ""
     wait_for("an empty queue", lambda: "lang.test" not in json.dumps(desk.json("queue", "list")))
     # The backup has it, and what verifies the store looks at it.
     copy = os.path.join(tempfile.mkdtemp(dir=lab.dir), "copy")
@@ -383,7 +393,24 @@ def test_a_crash_counts_nothing_twice(desk, anne, lab):
     desk.run("store", "verify")
 
 
+def test_reports_without_a_name(desk, anne):
+    desk.run("domain", "add", "anonyme.test")
+    rows = [row("198.51.100.7", 1, domain="anonyme.test")]
+    for day in (2, 3):  # told apart by their periods
+        data = report("", rows, domain="anonyme.test", begin=BEGIN - day * 86400)
+        assert upload(anne, data)["read"] == 1 and upload(anne, data)["again"] == 1
+    assert summary(anne, "anonyme.test")["messages"] == 2
+    late = upload(anne, report("late", rows, domain="anonyme.test", begin=BEGIN + 10 * 86400))
+    assert late["read"] == 0 and "future" in late["refused"][0]["reason"]
+    undated = json.loads(tls_report("u", domain="anonyme.test"))
+    del undated["date-range"]
+    assert upload(anne, json.dumps(undated).encode())["read"] == 1
+    assert [d["day"] for d in anne.get("/reports/tls/summary?domain=anonyme.test")["days"]] == [str(DAY)]
+
+
 def test_a_cell_is_no_formula(desk, anne):
     upload(anne, report("=cmd|' /C calc'!A0", [row("198.51.100.7", 1)], org="@SUM(1+1)\"*"))
+    upload(anne, report("\uff1d1+1", [row("198.51.100.7", 1)], org="&lt;script&gt;\u202e&#27;[31m"))
     status, text, _ = anne.ask("GET", "/reports/export?domain=bureau.test&kind=dmarc&format=csv")
-    assert status == 200 and "\"'=cmd|" in text and "\"'@SUM(1+1)\"\"*\"" in text and not re.search(r'(^|,)"[=+@-]', text, re.M)
+    assert status == 200 and "\"'=cmd|" in text and "\"'@SUM(1+1)\"\"*\"" in text and not re.search(r'(^|,)"[=+@\uff1d-]', text, re.M)
+    assert "\"'\uff1d1+1" in text and "<script>" in text and "\u202e" not in text and "\x1b" not in text

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import quopri
 import re
 import resource
 import subprocess
@@ -254,6 +255,21 @@ def zipped(*members, method=zipfile.ZIP_DEFLATED):
     return out.getvalue()
 
 
+def streamed(data):
+    """A zip archive whose sizes stand after its members."""
+    class Pipe(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, b):
+            out.extend(b)
+            return len(b)
+    out = bytearray()
+    with zipfile.ZipFile(Pipe(), "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("x.xml", data)
+    return bytes(out)
+
+
 def plain(r):
     return {k: v for k, v in r.items() if k not in ("file", "from", "notes")}
 
@@ -309,6 +325,15 @@ def test_senders_bend_the_format():
         "CDATA": report().replace(b"<org_name>Org<", b"<org_name><![CDATA[Org]]><"),
         "its head at its end": re.sub(rb"(<report_metadata>.*</policy_published>)(.*)</feedback>", rb"\2\1</feedback>", report()),
         "an unknown element": report(rows=row().replace("<row>", "<row><geo><source_ip>192.0.2.9</source_ip></geo>")),
+        "records in a group": report(rows="<records>" + row() + "</records>"),
+        "comments in values": report().replace(b"<count>2<", b"<count><!-- a -->2<!-- b --><").replace(b">Org<", b">Or<!-- x -->g<"),
+        "a style sheet": report().replace(b"<report_metadata>", b"<?xml-stylesheet href='x.xsl'?><report_metadata>"),
+        "two declarations": b'<?xml version="1.0"?>\n' + report(),
+        "an envelope": report(head='<?xml version="1.0"?><soap:Envelope xmlns:soap="x"><soap:Body><feedback>', tail="</feedback></soap:Body></soap:Envelope>"),
+        "a document type with a subset": report(head='<!DOCTYPE feedback [<!ELEMENT feedback ANY>]><feedback>'),
+        "all of it in capitals": re.sub(rb"</?\w+", lambda m: m.group(0).upper(), report(head="<feedback>")),
+        "a head that comes twice": re.sub(rb"(<report_metadata>.*</report_metadata>)", rb"\1\1", report()),
+        "blanks around all": report().replace(b"><", b">\r\n\t<"),
         "a version where it does not belong": report().replace(b"<org_name>", b"<version>1.0</version><org_name>"),
     }
     for name, data in same.items():
@@ -317,6 +342,10 @@ def test_senders_bend_the_format():
     assert one(report().replace(b">Org<", b">B\xfcro<"))["org"] == "B\ufffdro"
     assert one(report().replace(b">Org<", b">AT&T & Co<"))["org"].startswith("AT")
     assert one(report().replace(b">Org<", "> Büro \n 東京 <".encode()))["org"] == "Büro 東京"
+    for said, means in (("<reason>forwarded</reason>", ["forwarded"]), ("<reasons><reason><type>Forwarded</type></reason></reasons>", ["forwarded"]),
+                        ("<reason><type>forwarded</type></reason><reason><type>local_policy</type></reason>", ["forwarded", "local_policy"])):
+        r = one(report(rows=row(evaluated="<disposition>Rejected</disposition><dkim>fail</dkim><spf>fail</spf>" + said)))["rows"][0]
+        assert ([x["type"] for x in r["reasons"]], r["disposition"]) == (means, "reject")
     words = {"unknown": "temperror", "error": "permerror", "hardfail": "fail", "SoftFail": "softfail", "neutral": "neutral"}
     for theirs, ours in words.items():
         r = one(report(rows=row(auth="<spf><domain>ours.test</domain><result>%s</result></spf>" % theirs)))
@@ -367,6 +396,17 @@ def test_mails_of_any_shape():
         "zlib": zlib.compress(report()),
         "two gzip members": gzip.compress(report()[:300]) + gzip.compress(report()[300:]),
         "gzip with padding": packed + b"\0" * 600,
+        "base64 in a file": base64.encodebytes(packed),
+        "base64 of XML": base64.encodebytes(report()),
+        "base64 with empty lines and a footer": mail(("application/gzip", packed)).replace(
+            b"--b--", b"____\r\nScanned by a machine!\r\n--b--"),
+        "XML in quoted-printable": b"From: noreply@org.test\r\nContent-Type: text/xml\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+                                   + quopri.encodestring(report()),
+        "as text, quoted": b"From: noreply@org.test\r\n\r\n" + b"\r\n".join(b"> " + line for line in report().splitlines()),
+        "no last boundary": mail(("application/gzip", packed)).replace(b"--b--\r\n", b""),
+        "an archive made as it was sent": streamed(report()),
+        "other compression": zipped(("x.xml", report()), method=zipfile.ZIP_BZIP2),
+        "a name that climbs": zipped(("../../../etc/x.xml", report())),
         "an archive with other files": zipped(("README", b"hello"), ("__MACOSX/._x", b"\0\5\26\7"), ("x.xml", report())),
     }
     for name, data in same.items():

@@ -14,6 +14,7 @@
 #define KEPT_TEXT    255
 #define PARENTS_MAX  3     /* a report may speak of a domain so far below one of ours */
 #define ARENA_MAX    (8u << 20)
+#define AHEAD_S      (2 * LEDGER_DAY_S) /* of our clock; a period that begins later is an error */
 
 struct intake {
     struct desk *d;
@@ -225,17 +226,31 @@ static void log_end(struct intake *x, const char *kind, uint64_t messages, enum 
              F_VIEW("report", x->report_id), F_INT("messages", messages), F_CSTR("counted", x->counted ? "yes" : "no"));
 }
 
-/* RC_OK with x->writer NULL: it is known already. */
+/* Where a reporter gives its reports no names, they are told apart by their periods. */
+static enum rc name_report(struct intake *x, const struct ledger_report *r)
+{
+    if (r->report_id.n > 0)
+        return view_dup(&x->mem, cut(r->report_id), &x->report_id);
+    const char *name = arena_printf(&x->mem, "%lld-%lld", (long long)r->begin_s, (long long)r->end_s);
+    x->report_id = name ? view_str(name) : VIEW("");
+    return name ? RC_OK : RC_TEMP;
+}
+
+/* RC_OK with x->writer NULL: it is known already, or refused. */
 static enum rc begin(struct intake *x, const struct received_origin *o, struct ledger_report *r, const char *kind)
 {
     x->domain = r->domain;
     x->writer = NULL;
     enum rc rc = judge(x, o, r);
     x->counted = r->counted;
+    if (rc == RC_OK && r->begin_s > r->received_s + AHEAD_S)
+        return refuse(x, o, VIEW("its period lies in the future"));
+    if (r->end_s == 0) /* a TLS report need not say it: it is of the day before, as a rule */
+        r->begin_s = r->end_s = r->received_s - LEDGER_DAY_S;
     if (rc == RC_OK)
         rc = view_dup(&x->mem, cut(r->org), &x->org);
     if (rc == RC_OK)
-        rc = view_dup(&x->mem, cut(r->report_id), &x->report_id);
+        rc = name_report(x, r);
     r->org = x->org;
     r->report_id = x->report_id;
     if (rc == RC_OK)

@@ -12,7 +12,6 @@
 #define TEXT_RAW   (RECEIVED_TEXT_MAX * 4)
 #define HEAD_ARENA (1u << 20)
 #define ROW_ARENA  (2u << 20)
-#define DAY_S      86400
 
 #define NAMESPACE_9990 "urn:ietf:params:xml:ns:dmarc-2.0"
 
@@ -20,7 +19,8 @@ enum el {
     EL_NONE, /* something else, and all in it */
     EL_FEEDBACK, EL_VERSION, EL_METADATA, EL_ORG, EL_EMAIL, EL_CONTACT, EL_ID, EL_RANGE, EL_BEGIN, EL_END, EL_ERROR, EL_GENERATOR,
     EL_POLICY, EL_POLICY_DOMAIN, EL_P, EL_SP, EL_NP, EL_PCT, EL_ADKIM, EL_ASPF, EL_FO, EL_TESTING, EL_DISCOVERY,
-    EL_RECORD, EL_ROW, EL_IP, EL_COUNT, EL_EVALUATED, EL_DISPOSITION, EL_EVAL_DKIM, EL_EVAL_SPF, EL_REASON, EL_TYPE, EL_COMMENT,
+    EL_RECORDS, /* a group that the format does not have */
+    EL_RECORD, EL_ROW, EL_IP, EL_COUNT, EL_EVALUATED, EL_DISPOSITION, EL_EVAL_DKIM, EL_EVAL_SPF, EL_REASONS, EL_REASON, EL_TYPE, EL_COMMENT,
     EL_IDENTIFIERS, EL_HEADER_FROM, EL_ENVELOPE_FROM, EL_ENVELOPE_TO,
     EL_RESULTS, EL_DKIM, EL_DKIM_DOMAIN, EL_SELECTOR, EL_DKIM_RESULT, EL_DKIM_HUMAN,
     EL_SPF, EL_SPF_DOMAIN, EL_SCOPE, EL_SPF_RESULT, EL_SPF_HUMAN,
@@ -36,6 +36,8 @@ static const struct element {
     {EL_FEEDBACK, VIEW_INIT("report_metadata"), EL_METADATA},
     {EL_FEEDBACK, VIEW_INIT("policy_published"), EL_POLICY},
     {EL_FEEDBACK, VIEW_INIT("record"), EL_RECORD},
+    {EL_FEEDBACK, VIEW_INIT("records"), EL_RECORDS},
+    {EL_RECORDS, VIEW_INIT("record"), EL_RECORD},
     {EL_METADATA, VIEW_INIT("org_name"), EL_ORG},
     {EL_METADATA, VIEW_INIT("email"), EL_EMAIL},
     {EL_METADATA, VIEW_INIT("extra_contact_info"), EL_CONTACT},
@@ -70,6 +72,8 @@ static const struct element {
     {EL_EVALUATED, VIEW_INIT("dkim"), EL_EVAL_DKIM},
     {EL_EVALUATED, VIEW_INIT("spf"), EL_EVAL_SPF},
     {EL_EVALUATED, VIEW_INIT("reason"), EL_REASON},
+    {EL_EVALUATED, VIEW_INIT("reasons"), EL_REASONS},
+    {EL_REASONS, VIEW_INIT("reason"), EL_REASON},
     {EL_REASON, VIEW_INIT("type"), EL_TYPE},
     {EL_REASON, VIEW_INIT("comment"), EL_COMMENT},
     {EL_IDENTIFIERS, VIEW_INIT("header_from"), EL_HEADER_FROM},
@@ -95,6 +99,7 @@ struct aggregate {
     bool tells;        /* the second time */
     enum rc rc;        /* why it ended early */
     bool done;         /* the root is closed */
+    bool more;         /* another report follows it */
     char reason[RECEIVED_REASON];
     enum el stack[DEPTH_MAX];
     unsigned depth;
@@ -226,6 +231,7 @@ static struct view result_word(struct view v)
     } words[] = {
         {VIEW_INIT("hardfail"), VIEW_INIT("fail")},   {VIEW_INIT("failed"), VIEW_INIT("fail")},    {VIEW_INIT("passed"), VIEW_INIT("pass")},
         {VIEW_INIT("unknown"), VIEW_INIT("temperror")}, {VIEW_INIT("error"), VIEW_INIT("permerror")}, {VIEW_INIT("soft_fail"), VIEW_INIT("softfail")},
+        {VIEW_INIT("quarantined"), VIEW_INIT("quarantine")}, {VIEW_INIT("rejected"), VIEW_INIT("reject")},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (view_eq(v, words[i].said))
@@ -308,7 +314,7 @@ static void end_in_record(struct aggregate *a, enum el el)
     switch (el) {
     case EL_IP: set(a, &a->row, &a->ip, "source_ip", clean_text); break;
     case EL_COUNT: set(a, &a->row, &a->count, "count", clean_text); break;
-    case EL_DISPOSITION: set(a, &a->row, &a->disposition, "disposition", text_word); break;
+    case EL_DISPOSITION: set(a, &a->row, &a->disposition, "disposition", clean_result); break;
     case EL_EVAL_DKIM: set(a, &a->row, &a->dkim, "dkim", clean_result); break;
     case EL_EVAL_SPF: set(a, &a->row, &a->spf, "spf", clean_result); break;
     case EL_HEADER_FROM: set(a, &a->row, &r->header_from, "header_from", text_domain); break;
@@ -330,7 +336,9 @@ static void end_in_record(struct aggregate *a, enum el el)
     case EL_SCOPE: if (spf) set(a, &a->row, &spf->scope, "scope", text_word); break;
     case EL_SPF_RESULT: if (spf) set(a, &a->row, &spf->result, "result", clean_result); break;
     case EL_SPF_HUMAN: if (spf) set(a, &a->row, &spf->human_result, "human_result", clean_text); break;
-    case EL_REASON: /* an empty <reason/> says nothing */
+    case EL_REASON: /* "<reason>forwarded</reason>"; an empty one says nothing */
+        if (reason && reason->type.n == 0 && reason->comment.n == 0)
+            check(a, text_word(&a->row, buf_view(&a->text), &reason->type));
         if (reason && reason->type.n == 0 && reason->comment.n == 0)
             r->n_reasons--;
         break;
@@ -402,7 +410,9 @@ static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const 
         end_in_record(a, el);
     buf_reset(&a->text);
     if (a->depth == 0) { /* what follows is nobody's */
+        const xmlParserInput *in = a->xml->input;
         a->done = true;
+        a->more |= in->end > in->cur && markup_root(view_of(in->cur, (size_t)(in->end - in->cur))) != VIEW_NONE;
         xmlStopParser(a->xml);
     }
 }
@@ -473,6 +483,15 @@ static int on_read(void *ctx, char *buf, int size)
 
 /* --- the whole --- */
 
+/* Of the format, a document has one report; what has more is told of. */
+static void look_for_more(struct aggregate *a)
+{
+    char buf[4096];
+    size_t got = 1;
+    while (!a->more && got > 0 && markup_read(&a->markup, buf, sizeof buf, &got) == RC_OK)
+        a->more = markup_root(view_of(buf, got)) != VIEW_NONE;
+}
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static enum rc parse(struct aggregate *a, const struct content *c)
@@ -501,6 +520,8 @@ static enum rc parse(struct aggregate *a, const struct content *c)
         snprintf(a->reason, sizeof a->reason, "it ends before </feedback>");
         rc = RC_SYNTAX;
     }
+    if (rc == RC_OK && !a->tells)
+        look_for_more(a);
     markup_close(&a->markup);
     reader_close(&a->reader);
     return rc;
@@ -515,26 +536,24 @@ static enum rc finish_head(struct aggregate *a)
         o->domain = a->first_from;
         note(a, "it does not say for which domain it is; the first row's author domain is taken");
     }
-    const bool begins = text_time(a->begin, &o->begin_s), ends = text_time(a->end, &o->end_s);
-    if (begins != ends) {
-        note(a, "it says only when its period %s; a day is taken", begins ? "begins" : "ends");
-        if (begins)
-            o->end_s = o->begin_s + DAY_S - 1;
-        else
-            o->begin_s = o->end_s > DAY_S ? o->end_s - DAY_S + 1 : 0;
-    } else if (begins && o->end_s < o->begin_s) {
-        const int64_t end_s = o->begin_s;
-        o->begin_s = o->end_s;
-        o->end_s = end_s;
-        note(a, "its period ends before it begins; taken the other way round");
-    }
+    if (a->record == 0)
+        note(a, "it has no records");
+    if (!text_time(a->begin, &o->begin_s))
+        o->begin_s = 0;
+    if (!text_time(a->end, &o->end_s))
+        o->end_s = 0;
+    const char *done = text_period(&o->begin_s, &o->end_s);
+    if (done)
+        note(a, "%s", done);
     if (a->rc != RC_OK)
         return a->rc;
     if (o->domain.n == 0 && o->report_id.n == 0 && a->record == 0)
         snprintf(a->reason, sizeof a->reason, "there is nothing of a report in its <feedback>");
     else if (o->domain.n == 0)
         snprintf(a->reason, sizeof a->reason, "it does not say for which domain it is");
-    else if (!begins && !ends)
+    else if (o->end_s == 0 && a->begin.n > 0)
+        snprintf(a->reason, sizeof a->reason, "it does not say which period it is about: \"%.*s\" is no time", VIEW_FMT(view_slice(a->begin, 0, 60)));
+    else if (o->end_s == 0)
         snprintf(a->reason, sizeof a->reason, "it does not say which period it is about");
     return a->reason[0] ? RC_SYNTAX : RC_OK;
 }
@@ -571,6 +590,8 @@ enum rc aggregate_read(struct walk *w, const struct content *c)
         rc = finish_head(&a);
     if (rc == RC_OK)
         rc = tell(&a, c);
+    if (rc == RC_OK && a.more)
+        rc = walk_refuse(w, "more than one <feedback> stands in it; the first alone was read");
     else if (rc == RC_SYNTAX || rc == RC_LIMIT)
         rc = walk_refuse(w, "%s", a.reason[0] ? a.reason : a.reader.reason[0] ? a.reader.reason : "it cannot be read");
     w->left -= a.reader.out < w->left ? a.reader.out : w->left;

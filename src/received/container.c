@@ -26,6 +26,20 @@ static bool is_zip(struct view v)
     return view_starts(v, VIEW("PK\3\4")) || view_starts(v, VIEW("PK\5\6"));
 }
 
+/* Base64 of what reports come in, where nothing says that it is. */
+static bool is_base64(struct view v)
+{
+    v = view_trim(view_slice(v, 0, 200));
+    return view_starts(v, VIEW("H4sI")) || view_starts(v, VIEW("UEsD")) || view_starts(v, VIEW("PD94bWwg")) || view_starts(v, VIEW("PGZlZWRiYWNr"));
+}
+
+/* A list is one of reports only with an object first. */
+static bool is_json(struct view v)
+{
+    view_take_chr(&v, '[');
+    return view_peek(view_trim(v)) == '{';
+}
+
 /* Begins with a header field or the separator line of a mailbox file, and has a field that mails have. */
 static bool is_mail(struct view v)
 {
@@ -48,6 +62,8 @@ enum kind container_kind(struct view head)
         return KIND_GZIP;
     if (is_zip(head))
         return KIND_ZIP;
+    if (is_base64(head))
+        return KIND_BASE64;
     struct buf text;
     buf_init(&text, RECEIVED_HEAD * 4);
     markup_peek(head, &text);
@@ -55,7 +71,7 @@ enum kind container_kind(struct view head)
     enum kind kind = KIND_OTHER;
     if (is_mail(head)) /* mails may hold reports as text: they come first */
         kind = KIND_MAIL;
-    else if (view_peek(v) == '{')
+    else if (is_json(v))
         kind = KIND_JSON;
     else if (markup_root(v) != VIEW_NONE)
         kind = KIND_FEEDBACK;

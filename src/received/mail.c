@@ -153,27 +153,17 @@ static enum rc look(struct mail *m, struct view bytes)
     return content_look(m->w, &c, m->depth, true);
 }
 
-/* Base64 of what reports come in, under another encoding's name. */
-static bool is_unnamed_base64(struct view v)
-{
-    v = view_trim(view_slice(v, 0, 200));
-    return view_starts(v, VIEW("H4sI")) || view_starts(v, VIEW("UEsD")) || view_starts(v, VIEW("PD94bWwg")) || view_starts(v, VIEW("PGZlZWRiYWNr"));
-}
-
 static enum rc read_part(struct mail *m, const struct mime_part *p)
 {
     const struct view raw = body_of(m, p);
     const unsigned before = m->w->told;
     struct buf plain;
     buf_init(&plain, RECEIVED_INNER_MAX);
-    enum content_encoding encoding = p->encoding;
-    if (encoding != ENCODING_BASE64 && is_unnamed_base64(raw))
-        encoding = ENCODING_BASE64;
-    if (!content_encoding_is_identity(encoding))
-        content_decode(encoding, raw, &plain);
-    const struct view v = content_encoding_is_identity(encoding) ? raw : buf_view(&plain);
+    if (!content_encoding_is_identity(p->encoding))
+        content_decode(p->encoding, raw, &plain);
+    const struct view v = content_encoding_is_identity(p->encoding) ? raw : buf_view(&plain);
     enum rc rc = buf_rc(&plain) == RC_TEMP ? RC_TEMP : buf_rc(&plain) == RC_LIMIT ? walk_refuse(m->w, "a part of the mail is too large") : look(m, v);
-    if (rc == RC_OK && m->w->told == before && encoding == ENCODING_BASE64 && container_kind(view_slice(raw, 0, RECEIVED_HEAD)) == KIND_FEEDBACK)
+    if (rc == RC_OK && m->w->told == before && p->encoding == ENCODING_BASE64 && container_kind(view_slice(raw, 0, RECEIVED_HEAD)) == KIND_FEEDBACK)
         rc = look(m, raw); /* it says base64 and is not */
     if (rc == RC_OK && m->w->told == before && failure_is_prose(v))
         rc = failure_read_prose(m->w, v);

@@ -65,6 +65,19 @@ static enum rc look_zip(struct walk *w, struct view data, unsigned depth, bool q
     return rc == RC_OK && w->told == before && !quiet ? walk_refuse(w, "the archive holds no report") : rc;
 }
 
+static enum rc look_base64(struct walk *w, struct view data, unsigned depth, bool quiet)
+{
+    struct buf plain;
+    buf_init(&plain, RECEIVED_INNER_MAX);
+    content_decode(ENCODING_BASE64, data, &plain);
+    const struct content inner = {.kind = CONTENT_PLAIN, .data = buf_view(&plain)};
+    enum rc rc = buf_rc(&plain) == RC_OK      ? content_look(w, &inner, depth, quiet)
+                 : buf_rc(&plain) == RC_LIMIT ? walk_refuse(w, "what is packed in it is too large")
+                                              : RC_TEMP;
+    buf_clear(&plain);
+    return rc;
+}
+
 /* A container or mail: held in memory, and looked into. */
 static enum rc look_inside(struct walk *w, enum kind kind, struct view data, unsigned depth, bool quiet)
 {
@@ -73,6 +86,8 @@ static enum rc look_inside(struct walk *w, enum kind kind, struct view data, uns
         return walk_refuse(w, "more than %d containers stand within each other", RECEIVED_DEPTH_MAX);
     if (kind == KIND_MAIL)
         return mail_read(w, data, depth + 1);
+    if (kind == KIND_BASE64)
+        return look_base64(w, data, depth + 1, quiet);
     return kind == KIND_ZIP ? look_zip(w, data, depth + 1, quiet) : content_look(w, &inner, depth + 1, quiet);
 }
 

@@ -43,7 +43,7 @@ struct reader {
     char reason[RECEIVED_REASON]; /* after RC_SYNTAX and RC_LIMIT: why */
 };
 
-enum kind { KIND_OTHER, KIND_GZIP, KIND_ZIP, KIND_FEEDBACK, KIND_XML, KIND_JSON, KIND_MAIL };
+enum kind { KIND_OTHER, KIND_GZIP, KIND_ZIP, KIND_BASE64, KIND_FEEDBACK, KIND_XML, KIND_JSON, KIND_MAIL };
 /* By its first bytes. */
 enum kind container_kind(struct view head);
 
@@ -77,8 +77,10 @@ enum rc text_domain(struct arena *a, struct view raw, struct view *out);
 enum rc text_ip(struct arena *a, struct view raw, struct view *out);
 /* "12", " 12 ", "12.0"; up to max. */
 bool text_number(struct view raw, uint64_t max, uint64_t *out);
-/* Seconds since 1970, also with a fraction or as milliseconds, or a date of RFC 3339 or RFC 5322. */
+/* Seconds since 1970, also with a fraction or as milli-, micro- or nanoseconds, or a date of RFC 3339 or RFC 5322, or as 20231114. */
 bool text_time(struct view raw, int64_t *out);
+/* Of a period of which perhaps but one end is known (0: not known), both; and the right way round. NULL, or what was done, as a note. */
+const char *text_period(int64_t *begin_s, int64_t *end_s);
 
 /* --- one kind each: they read and tell, or refuse. What they give: as the sink, or RC_TEMP --- */
 

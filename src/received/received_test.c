@@ -110,8 +110,80 @@ static void senders_bend_the_format(void **state)
         expect(buf_view(&b), "dmarc Org 7 ours.test 1700000000-1700086399 p=none rows=1/0 messages=2\n192.0.2.1 2" TOLD_ROW "\nend\n");
         buf_clear(&b);
     }
+    expect(VIEW("<feedback>" HEAD ROW("192.0.2.1", "2", "") "</feedback>\n<feedback>" HEAD "</feedback>"),
+           "dmarc Org 7 ours.test 1700000000-1700086399 p=none rows=1/0 messages=2\n192.0.2.1 2" TOLD_ROW
+           "\nend\nrefused: more than one <feedback> stands in it; the first alone was read\n");
     expect(VIEW("<!DOCTYPE feedback [<!ENTITY a 'b'>]><feedback>" HEAD "</feedback>"), "refused: it declares entities, which no report needs\n");
     expect(VIEW("<feedback/>"), "refused: there is nothing of a report in its <feedback>\n");
+}
+
+static void addresses_and_counts_are_believed_or_not(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ip, *count, *told; /* NULL: left out */
+    } cases[] = {
+        {"2001:DB8:0:0:0:0:0:1", "2", "2001:db8::1 2"}, {"[2001:db8::1]", "2", "2001:db8::1 2"}, {"IPv6:2001:db8::1", "2", "2001:db8::1 2"},
+        {"::ffff:c000:0201", "2", "192.0.2.1 2"},       {"2001:db8::1/128", "2", "2001:db8::1 2"}, {"fe80::1%eth0", "2", "fe80::1 2"},
+        {"192.0.2.1/32", "2", "192.0.2.1 2"},           {"192.0.2.1:25", "2", "192.0.2.1 2"},     {"192.0.2.0/24", "2", NULL},
+        {"2001:db8::/64", "2", NULL},                   {"192.0.2.1, 192.0.2.2", "2", NULL},      {"192.000.002.001", "2", NULL},
+        {"3221225985", "2", NULL},                      {"mail.x.test", "2", NULL},               {"192.0.2", "2", NULL},
+        {"192.0.2.1", "0", "192.0.2.1 0"},              {"192.0.2.1", "007", "192.0.2.1 7"},      {"192.0.2.1", "<![CDATA[ 2 ]]>", "192.0.2.1 2"},
+        {"192.0.2.1", "<!-- x -->2", "192.0.2.1 2"},    {"192.0.2.1", "&#49;2", "192.0.2.1 12"},  {"192.0.2.1", "+3", NULL},
+        {"192.0.2.1", "1.5", NULL},                     {"192.0.2.1", "1e3", NULL},               {"192.0.2.1", "1,234", NULL},
+        {"192.0.2.1", "-1", NULL},                      {"192.0.2.1", "18446744073709551617", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf in, out;
+        buf_init(&in, 65536);
+        buf_init(&out, 65536);
+        buf_printf(&in, "<feedback>" HEAD ROW("%s", "%s", "") "</feedback>", cases[i].ip, cases[i].count);
+        const char *count = cases[i].told ? strchr(cases[i].told, ' ') + 1 : "0";
+        buf_printf(&out, "dmarc Org 7 ours.test 1700000000-1700086399 p=none rows=%s messages=%s\n%s%send\n", cases[i].told ? "1/0" : "0/1", count,
+                   cases[i].told ? cases[i].told : "", cases[i].told ? TOLD_ROW "\n" : "");
+        buf_chr(&out, '\0');
+        expect(buf_view(&in), out.p);
+        buf_clear(&in);
+        buf_clear(&out);
+    }
+}
+
+static void periods_are_understood_or_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *begin, *end, *told; /* refused: why */
+    } cases[] = {
+        {"1700000000.0", " 1700086399\n", "1700000000-1700086399"},
+        {"1700000000123", "1700086399123", "1700000000-1700086399"},
+        {"1700000000123456", "1700086399123456", "1700000000-1700086399"},
+        {"1700000000123456789", "1700086399123456789", "1700000000-1700086399"},
+        {"2023-11-14T22:13:20Z", "2023-11-16T00:13:19.5+02:00", "1700000000-1700086399"},
+        {"Tue, 14 Nov 2023 22:13:20 +0000", "2023-11-15 22:13:19", "1700000000-1700086399"},
+        {"20231114", "20231115", "1699920000-1700006400"},
+        {"1700086399", "1700000000", "1700000000-1700086399"},
+        {"0", "1700086399", "1700000000-1700086399"},
+        {"1700000000", "", "1700000000-1700086399"},
+        {"", "", "it does not say which period it is about"},
+        {"0", "0", "it does not say which period it is about: \"0\" is no time"},
+        {"11/14/2023", "11/15/2023", "it does not say which period it is about: \"11/14/2023\" is no time"},
+        {"-1700000000", "99999999999999999999", "it does not say which period it is about: \"-1700000000\" is no time"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf in, out;
+        buf_init(&in, 65536);
+        buf_init(&out, 65536);
+        buf_printf(&in, "<feedback><report_metadata><date_range><begin>%s</begin><end>%s</end></date_range></report_metadata><policy_published>"
+                        "<domain>ours.test</domain></policy_published></feedback>", cases[i].begin, cases[i].end);
+        if (is_digit((unsigned char)cases[i].told[0]))
+            buf_printf(&out, "dmarc   ours.test %s p= rows=0/0 messages=0\nend\n", cases[i].told);
+        else
+            buf_printf(&out, "refused: %s\n", cases[i].told);
+        buf_chr(&out, '\0');
+        expect(buf_view(&in), out.p);
+        buf_clear(&in);
+        buf_clear(&out);
+    }
 }
 
 static void texts_are_clean(void **state)
@@ -190,12 +262,24 @@ static void tls_is_told(void **state)
     expect(VIEW("{\"policies\": null}"), "tls   0-0\n");
     expect(VIEW("{\"policies\": [{\"summary\": {\"total-failure-session-count\": -1}}]}"), "refused: a session count is not to be believed\n");
     expect(VIEW("{\"a\": 1}"), "refused: it is JSON, but no TLS report\n");
+#define COUNTS "\"total-successful-session-count\": \"7\", \"total-failure-session-count\": 1"
+    expect(VIEW("{\"report-id\": 12, \"policies\": [{\"policy-type\": \"sts\", \"policy-domain\": \"y.example\", " COUNTS "}]}"), /* on one level */
+           "tls  12 0-0\nsts y.example 7/1 0\n");
+    expect(VIEW("{\"policies\": [{\"policy\": {\"policy-type\": \"sts\", \"summary\": {" COUNTS "}}}]}"), "tls   0-0\nsts  7/1 0\n");
+    expect(VIEW("{\"Report_ID\": \"a\", \"date_range\": {\"start_datetime\": 1700000000, \"end_datetime\": \"2023-11-15T22:13:19Z\"}, \"policies\":"
+                " [{\"failure_details\": [{\"failed_session_count\": 2}, {\"result_type\": \"x\"}]}]}"),
+           "tls  a 1700000000-1700086399\n  0/2 2\n");
+    expect(VIEW("{\"policies\": [], \"date-range\": {\"end-datetime\": 1700086399}}"), "tls   1700000000-1700086399\n");
+    expect(VIEW("[{\"report-id\": \"a\"}, {\"report-id\": \"b\"}]"), "tls  a 0-0\ntls  b 0-0\n");
+    expect(VIEW("{\"report-id\": \"a\"}\n{\"report-id\": \"b\"}\n-- \nfooter"), "tls  a 0-0\ntls  b 0-0\n");
+    expect(VIEW("[{\"report-id\": \"a\"}, 3]"), "tls  a 0-0\nrefused: it is JSON, but no TLS report\n");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_told),         cmocka_unit_test(senders_bend_the_format), cmocka_unit_test(texts_are_clean),
+        cmocka_unit_test(addresses_and_counts_are_believed_or_not), cmocka_unit_test(periods_are_understood_or_refused),
         cmocka_unit_test(containers_are_opened), cmocka_unit_test(failures_are_told),       cmocka_unit_test(tls_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

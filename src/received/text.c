@@ -7,6 +7,7 @@
 #include "net/addr.h"
 
 #define TIME_MAX INT64_C(253402300799) /* the year 9999 */
+#define DAY_S    86400
 
 /* What no reader sees, or what moves the text around it. */
 static bool is_invisible(uint32_t c)
@@ -95,6 +96,19 @@ enum rc text_domain(struct arena *a, struct view raw, struct view *out)
     return RC_OK;
 }
 
+/* "192.0.2.1:25", "192.0.2.1/32", "2001:db8::1/128", "fe80::1%eth0": one host, and something that is not the address. */
+static struct view host_alone(struct view v)
+{
+    const size_t colon = view_chr(v, ':'), zone = view_chr(v, '%');
+    if (view_ends(v, VIEW("/32")) && colon == VIEW_NONE)
+        return view_slice(v, 0, v.n - 3);
+    if (view_ends(v, VIEW("/128")) && colon != VIEW_NONE)
+        return view_slice(v, 0, v.n - 4);
+    if (zone != VIEW_NONE)
+        return view_slice(v, 0, zone);
+    return colon != VIEW_NONE && colon == view_rchr(v, ':') ? view_slice(v, 0, colon) : v;
+}
+
 enum rc text_ip(struct arena *a, struct view raw, struct view *out)
 {
     struct addr addr;
@@ -103,6 +117,7 @@ enum rc text_ip(struct arena *a, struct view raw, struct view *out)
     if (view_starts(raw, VIEW("[")) && view_ends(raw, VIEW("]")))
         raw = view_slice(raw, 1, raw.n - 2);
     view_itake(&raw, VIEW("IPv6:"));
+    raw = host_alone(raw);
     if (addr_parse_ip(raw, 0, &addr) != RC_OK)
         return RC_SYNTAX;
     addr_unmap(&addr);
@@ -158,20 +173,32 @@ static bool read_rfc3339(struct view v, int64_t *out)
     return v.n == 0 && *out > 0;
 }
 
+/* "20231114": as seconds it were 1970, long before there were reports. */
+static bool read_day(uint64_t n, int64_t *out)
+{
+    const unsigned year = (unsigned)(n / 10000), month = (unsigned)(n / 100 % 100), day = (unsigned)(n % 100);
+    if (year < 2000 || year > 2999 || month < 1 || month > 12 || day < 1 || day > 31)
+        return false;
+    *out = date_days_from_civil((int)year, (int)month, (int)day) * 86400;
+    return true;
+}
+
 bool text_time(struct view raw, int64_t *out)
 {
     uint64_t n;
     struct date date;
     raw = view_trim(raw);
     struct view v = raw;
-    if (view_u64(&v, (uint64_t)TIME_MAX * 1000, &n) == RC_OK) {
+    if (view_u64(&v, INT64_MAX, &n) == RC_OK) {
         if (view_take_chr(&v, '.'))
             view_take_while(&v, is_digit);
         if (v.n == 0 && n > 0) {
-            if (n > 100000000000) /* milliseconds: as seconds it were the year 5138 */
+            if (read_day(n, out))
+                return true;
+            while (n > 100000000000) /* milliseconds and smaller: as seconds it were the year 5138 */
                 n /= 1000;
             *out = (int64_t)n;
-            return *out <= TIME_MAX;
+            return true;
         }
     }
     if (read_rfc3339(raw, out))
@@ -180,4 +207,24 @@ bool text_time(struct view raw, int64_t *out)
         return false;
     *out = date.utc;
     return true;
+}
+
+const char *text_period(int64_t *begin_s, int64_t *end_s)
+{
+    const int64_t begin = *begin_s, end = *end_s;
+    if (begin == 0 && end == 0)
+        return NULL;
+    if (end == 0) {
+        *end_s = begin + DAY_S - 1;
+        return "it says only when its period begins; a day is taken";
+    }
+    if (begin == 0) {
+        *begin_s = end > DAY_S ? end - DAY_S + 1 : 0;
+        return "it says only when its period ends; a day is taken";
+    }
+    if (begin <= end)
+        return NULL;
+    *begin_s = end;
+    *end_s = begin;
+    return "its period ends before it begins; taken the other way round";
 }
