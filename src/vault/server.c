@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/digest.h"
@@ -508,6 +510,7 @@ static void run_channel(void *arg)
     if (in)
         serve_channel(c, in);
     free(in);
+    OPENSSL_thread_stop(); /* who waits below for the last channel may end the process before this thread is gone */
     pthread_mutex_lock(&s->lock);
     for (struct channel **p = &s->channels; *p; p = &(*p)->next) {
         if (*p == c) {
