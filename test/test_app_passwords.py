@@ -8,7 +8,7 @@ import smtplib
 
 import pytest
 
-from lab import PORTS, SLOW
+from lab import PORTS, SLOW, wait_for
 
 pytestmark = pytest.mark.sanitize
 MAIL = "From: x@example.test\r\nTo: anne@ici.test\r\nSubject: one\r\nMessage-ID: <1@example.test>\r\n\r\nHello\r\n"
@@ -139,6 +139,78 @@ def test_one_that_is_removed_opens_nothing(ici, passwords):
     with pytest.raises(imaplib.IMAP4.error):
         ici.imap(ANNE, gone["password"])
     ici.imap(ANNE, passwords["all"]["password"]).logout()
+
+
+def maildrop(server, user, password):
+    """Once the session before has let go of it."""
+    def opened():
+        try:
+            return server.pop3(user, password)
+        except poplib.error_proto as e:
+            assert "IN-USE" in str(e)
+    return wait_for("the maildrop", opened)
+
+
+class Sessions:
+    """One of each protocol, open; in each something has been begun that the end of the session must undo."""
+
+    def __init__(self, server, user, password):
+        self.imap, self.idle, self.pop3 = server.imap(user, password, "INBOX"), server.imap(user, password, "INBOX"), maildrop(server, user, password)
+        self.smtp, self.parked = (server.submission(user, password) for _ in range(2))
+        self.pop3.dele(1)
+        self.smtp.ehlo()
+        assert self.smtp.mail(user)[0] == 250 and self.smtp.rcpt("bob@ici.test")[0] == 250
+        self.idle.send(b"i IDLE\r\n")
+        assert self.idle.readline().startswith(b"+")
+
+    def go_on(self):
+        self.imap.noop()
+        assert self.pop3.noop().startswith(b"+OK") and self.parked.noop()[0] == 250
+
+    def have_ended(self):
+        assert self.idle.readline().startswith(b"* BYE")
+        with pytest.raises(imaplib.IMAP4.abort):
+            self.imap.select("INBOX")
+        with pytest.raises(poplib.error_proto, match="no longer good"):
+            self.pop3.quit()
+        assert self.smtp.docmd("DATA")[0] == 421
+        assert self.parked.docmd("MAIL FROM:<x@ici.test>")[0] == 421
+
+    def close(self):
+        for c in (self.imap, self.idle):
+            c.shutdown()
+        self.pop3.close()
+        self.smtp.close()
+        self.parked.close()
+
+
+def test_sessions_lose_their_right(ici):
+    """With the password that opened them, whichever way it goes; others stay."""
+    user = "olive@ici.test"
+    ici.run("account", "add", user, stdin="first\n")
+    ici.send("x@example.test", user, "Subject: un\r\n\r\nun\r\n")
+    ici.wait_messages(user, password="first")
+    made = ici.json("account", "app-password", "add", user, "telephone")
+    by_app = Sessions(ici, user, made["password"])
+    by_app.pop3.close()  # of one maildrop there is one session
+    by_own = Sessions(ici, user, "first")
+    ici.run("account", "passwd", user, stdin="second\n")
+    by_own.have_ended()
+    by_app.pop3 = maildrop(ici, user, made["password"])
+    assert by_app.pop3.stat()[0] == 1  # nothing was removed
+    by_app.go_on()
+    ici.run("account", "app-password", "remove", user, str(made["id"]))
+    by_app.have_ended()
+    by_app.close()
+    by_own.close()
+    # the account itself
+    last = Sessions(ici, user, "second")
+    last.go_on()
+    ici.run("account", "remove", user)
+    assert last.smtp.docmd("DATA")[0] == 421
+    with pytest.raises((poplib.error_proto, OSError)):
+        last.pop3.quit()
+    last.close()
 
 
 def test_commands_say_what_is_wrong(ici, passwords):

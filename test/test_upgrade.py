@@ -74,7 +74,7 @@ def test_older_data_is_brought_up_to_date(own_lab, release, schema, vault_schema
     server.run("store", "verify")
 
     # what was there before can be had back
-    domain, vault = ("%s/%s.v%d-before-v%d" % (server.data, *f) for f in (("facteur.db", schema, 3), ("vault/vault.db", vault_schema, 4)))
+    domain, vault = ("%s/%s.v%d-before-v%d" % (server.data, *f) for f in (("facteur.db", schema, 4), ("vault/vault.db", vault_schema, 4)))
     assert one_number(domain, "SELECT version FROM schema_info") == schema
     assert one_number(domain, "SELECT count(*) FROM queue_message") == 1
     assert one_number(vault, "PRAGMA user_version") == vault_schema
@@ -94,5 +94,20 @@ def test_the_copy_is_of_before_whoever_is_first(lab):
     unpack(server, "first-release")
     runs = [subprocess.Popen([server.binary, "-c", server.conf, "account", "list"], stdout=subprocess.PIPE) for _ in range(12)]
     assert [(r.communicate()[0].count(b"@ici.test"), r.returncode) for r in runs] == [(2, 0)] * len(runs)
-    assert one_number(server.data + "/facteur.db.v1-before-v3", "SELECT version FROM schema_info") == 1
-    assert [f for f in os.listdir(server.data) if "before" in f] == ["facteur.db.v1-before-v3"]
+    assert one_number(server.data + "/facteur.db.v1-before-v4", "SELECT version FROM schema_info") == 1
+    assert [f for f in os.listdir(server.data) if "before" in f] == ["facteur.db.v1-before-v4"]
+
+
+def test_schema_3_gets_what_4_added(own_lab):
+    server = own_lab.facteur("trois.test", accounts=("anne",))
+    server.stop()
+    with sqlite3.connect(server.data + "/facteur.db") as db:
+        db.execute("ALTER TABLE account DROP COLUMN password_n")
+        db.execute("UPDATE schema_info SET version = 3")
+    db.close()
+    server.start()
+    assert server.log_text().count("store.schema.migrating") == 1
+    server.imap("anne@trois.test").logout()
+    server.run("account", "passwd", "anne@trois.test", stdin="another\n")
+    server.imap("anne@trois.test", "another").logout()
+    assert one_number(server.data + "/facteur.db", "SELECT password_n FROM account") == 1

@@ -43,7 +43,7 @@ static enum rc logged_in(struct imap_session *s, const struct directory_account 
         return imap_no(s, "[UNAVAILABLE] Mailbox cannot be opened now");
     }
     s->read_only = grant.read_only;
-    s->app_password = grant.app_password;
+    s->mark = sasl_mark(account, grant);
     s->state = IMAP_AUTHENTICATED;
     imap_deadline(s);
     conn_set_account(s->conn, account->address);

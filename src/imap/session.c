@@ -365,13 +365,26 @@ static void park(struct imap_session *s)
     pool_park_until(s->conn, s->state == IMAP_NEW ? s->login_by : deadline_in(s->set->idle_ms));
 }
 
+/* The telephone that has it is lost, perhaps, and its session idles. */
+static bool has_lost_right(const struct imap_session *s)
+{
+    return s->account != 0 && login_mark_look(s->server->store, &s->mark) == RC_DENIED;
+}
+
+static enum rc end_rights(struct imap_session *s)
+{
+    return imap_bye(s, "The password that opened this session is no longer good");
+}
+
 static enum rc serve_input(struct imap_session *s)
 {
     enum rc rc;
 
     do {
         imap_deadline(s);
-        if (s->idling) {
+        if (has_lost_right(s)) {
+            rc = end_rights(s);
+        } else if (s->idling) {
             rc = imap_idle_line(s);
         } else {
             rc = read_command(s);
@@ -385,12 +398,6 @@ static enum rc serve_input(struct imap_session *s)
     return rc == RC_LIMIT ? RC_OK : rc;
 }
 
-/* The telephone that it was made for is lost, perhaps, and its session idles. */
-static bool has_lost_password(const struct imap_session *s)
-{
-    return s->app_password != 0 && app_password_look(s->server->store, s->account, s->app_password) == RC_NOTFOUND;
-}
-
 enum pool_next imap_session_serve(struct imap_session *s, enum pool_why why)
 {
     enum rc rc = RC_OK, flushed;
@@ -398,12 +405,12 @@ enum pool_next imap_session_serve(struct imap_session *s, enum pool_why why)
     switch (why) {
     case POOL_INPUT:
         imap_deadline(s);
-        rc = has_lost_password(s) ? imap_bye(s, "The application password was removed") : serve_input(s);
+        rc = serve_input(s);
         break;
     case POOL_EVENT:
         imap_deadline(s);
-        if (has_lost_password(s))
-            rc = imap_bye(s, "The application password was removed");
+        if (has_lost_right(s))
+            rc = end_rights(s);
         else if (s->idling)
             rc = imap_idle_event(s);
         break;

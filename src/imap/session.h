@@ -57,7 +57,7 @@ struct imap_session {
     const struct imap_settings *set;
     struct conn *conn;
     uint64_t account;
-    uint64_t app_password;      /* that opened it; 0: the account's own password */
+    struct login_mark mark;     /* by what it was opened */
     int64_t login_by;           /* deadline until logged in */
     enum imap_state state;
     bool condstore;             /* RFC 7162 §3.1: the client knows MODSEQ */

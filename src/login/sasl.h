@@ -6,6 +6,7 @@
 #define LOGIN_SASL_H
 
 #include "net/conn.h"
+#include "store/app_password.h"
 #include "store/directory.h"
 #include "vault/vault.h"
 
@@ -17,6 +18,11 @@ struct sasl_grant {
     uint64_t app_password; /* that opened the session; 0: the account's own password */
     bool read_only;        /* nothing may be changed */
 };
+/* For the service to look at while the session lasts (login_mark_look). */
+static inline struct login_mark sasl_mark(const struct directory_account *account, struct sasl_grant grant)
+{
+    return (struct login_mark){.account = account->id, .app_password = grant.app_password, .password_n = account->password_n};
+}
 struct sasl_settings {
     enum sasl_use use;
     struct vault *vault;

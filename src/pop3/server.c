@@ -32,6 +32,7 @@ struct session {
     enum { AUTHORIZATION, TRANSACTION } state;
     char *user; /* of USER, until PASS */
     uint64_t account;
+    struct login_mark mark; /* by what it was opened */
     uint64_t folder;
     uint32_t uidvalidity;
     struct message *messages; /* the maildrop as it was at login; numbers are index + 1 */
@@ -139,6 +140,7 @@ static void enter(struct session *s, const struct directory_account *account, st
 {
     s->account = account->id;
     s->read_only = grant.read_only;
+    s->mark = sasl_mark(account, grant);
     if (!hold(s)) {
         s->account = 0;
         reply(s, "-ERR [IN-USE] Another session has this maildrop open");
@@ -537,6 +539,11 @@ static void run_line(struct session *s, struct view line)
     enum rc rc = pop3_command_parse(line, &cmd);
 
     s->last = verb_name(cmd.verb);
+    if (s->state == TRANSACTION && login_mark_look(s->server->set.sasl.store, &s->mark) == RC_DENIED) { /* and nothing is removed */
+        reply(s, "-ERR [AUTH] The password that opened this session is no longer good");
+        s->ending = true;
+        return;
+    }
     if (rc != RC_OK)
         refuse(s, "-ERR Syntax error in the arguments");
     else if (s->state == AUTHORIZATION)

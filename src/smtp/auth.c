@@ -56,6 +56,7 @@ static enum rc log_in(struct smtp_session *s, const struct sasl *x, struct view 
     if (!who || view_cstr(who->address, s->login, sizeof s->login) != RC_OK)
         return smtp_reply(s, 454, "4.7.0", "Temporary authentication failure");
     s->account = who->id;
+    s->mark = sasl_mark(who, sasl_grant(x));
     conn_set_account(s->c, who->address);
     board_count(BOARD_LOGINS, "smtp");
     log_info("smtp.auth.ok", F_ID("sid", conn_id(s->c)), F_CSTR("peer", conn_peer_text(s->c)),

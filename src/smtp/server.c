@@ -254,6 +254,10 @@ static enum rc serve_line(struct smtp_session *s)
     struct view line;
     conn_deadline(s->c, deadline_in(s->set->line_ms));
     enum rc rc = conn_line(s->c, SMTP_AUTH_LINE_MAX + SMTP_LINE_MAX, &line);
+    if (rc == RC_OK && s->account && login_mark_look(s->srv->store, &s->mark) == RC_DENIED) {
+        smtp_reply(s, 421, "4.7.0", "The password that opened this session is no longer good");
+        return smtp_end(s, "password");
+    }
     if (rc == RC_OK)
         rc = run_line(s, line);
     else if (rc == RC_LIMIT)

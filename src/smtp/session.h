@@ -108,6 +108,7 @@ struct smtp_session {
     char helo[SMTP_DOMAIN_MAX + 1];
     bool greeted, esmtp;
     uint64_t account; /* who is logged in; 0: nobody */
+    struct login_mark mark; /* and by what */
     char login[SMTP_LOGIN_MAX + 1];
     unsigned errors, refusals, failed_logins;
     unsigned n_mail, n_accepted;

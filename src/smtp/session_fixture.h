@@ -82,6 +82,7 @@ static inline void *serve_all(void *arg)
     assert_non_null(s);
     if (x->account) { /* as after AUTH */
         s->account = x->account;
+        s->mark = (struct login_mark){.account = x->account};
         memcpy(s->login, "marie@ici.test", sizeof "marie@ici.test");
     }
     while (service.serve(s, POOL_INPUT) == POOL_PARK)

@@ -104,6 +104,44 @@ enum rc app_password_remove(struct store *s, uint64_t account, uint64_t id)
     return rc;
 }
 
+static enum rc look_at_mark(struct db *db, void *ctx)
+{
+    const struct login_mark *m = ctx;
+    struct db_query *q;
+    enum rc rc = db_first(db, &q, "SELECT password_n FROM account WHERE id = $1 AND disabled = 0 AND"
+                                  " ($2 = 0 OR EXISTS (SELECT 1 FROM app_password WHERE account = $1 AND id = $2))",
+                          DB_N(m->account), DB_N(m->app_password));
+    if (rc == RC_OK && m->app_password == 0 && (uint64_t)db_number(q, 0) != m->password_n)
+        rc = RC_NOTFOUND;
+    db_done(q);
+    return rc;
+}
+
+enum rc login_mark_look(struct store *s, const struct login_mark *mark)
+{
+    struct login_mark copy = *mark;
+    enum rc rc = directory_look(s, look_at_mark, &copy);
+    return rc == RC_NOTFOUND ? RC_DENIED : rc;
+}
+
+enum rc directory_end_logins(struct db *db, uint64_t account)
+{
+    return db_exec(db, "UPDATE account SET password_n = password_n + 1 WHERE id = $1", DB_N(account));
+}
+
+static enum rc end_logins(struct db *db, void *ctx)
+{
+    return directory_end_logins(db, *(const uint64_t *)ctx);
+}
+
+enum rc login_mark_end(struct store *s, uint64_t account)
+{
+    enum rc rc = directory_txn(s, end_logins, &account);
+    if (rc == RC_OK)
+        bus_publish(s, account, 0);
+    return rc;
+}
+
 static enum rc look_at_use(struct db *db, void *ctx)
 {
     struct order *o = ctx;
@@ -120,12 +158,6 @@ static enum rc note_use(struct db *db, void *ctx)
     struct order *o = ctx;
     return db_exec(db, "UPDATE app_password SET used_s = $1, used_peer = $2 WHERE account = $3 AND id = $4", DB_N(o->now_s),
                    DB_T(o->peer), DB_N(o->account), DB_N(o->id));
-}
-
-enum rc app_password_look(struct store *s, uint64_t account, uint64_t id)
-{
-    struct order o = {.account = account, .id = id, .now_s = clock_real_s()};
-    return directory_look(s, look_at_use, &o);
 }
 
 enum rc app_password_used(struct store *s, uint64_t account, uint64_t id, struct view peer)

@@ -24,10 +24,19 @@ enum rc app_password_add(struct store *s, uint64_t account, uint64_t id, struct 
 enum rc app_passwords(struct store *s, uint64_t account, struct arena *a, struct app_password **out, size_t *n); /* by id */
 /* Who watches the account (store/bus.h) hears of it: sessions that were opened by it end. RC_NOTFOUND. */
 enum rc app_password_remove(struct store *s, uint64_t account, uint64_t id);
-/* RC_NOTFOUND: it has been removed. */
-enum rc app_password_look(struct store *s, uint64_t account, uint64_t id);
 /* Notes the use; most calls only look. */
 enum rc app_password_used(struct store *s, uint64_t account, uint64_t id, struct view peer);
+
+/* By what somebody logged in, kept while they stay. */
+struct login_mark {
+    uint64_t account;
+    uint64_t app_password; /* 0: the account's own password */
+    uint64_t password_n;   /* directory_account.password_n then */
+};
+/* RC_DENIED: that opens nothing any more: the account has gone or is disabled, the application password was removed, the own one is another. */
+enum rc login_mark_look(struct store *s, const struct login_mark *mark);
+/* Who logged in by the account's own password has to do so again (a new one does that by itself: session_close_all). */
+enum rc login_mark_end(struct store *s, uint64_t account);
 
 struct passkey {
     uint64_t account;

@@ -31,7 +31,7 @@ enum rc directory_domain_is_ours(struct db *db, struct view domain, bool *out)
     return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
-#define ACCOUNT_COLUMNS "id, address, role, created_s, quota, disabled, language"
+#define ACCOUNT_COLUMNS "id, address, role, created_s, quota, disabled, language, password_n"
 
 static enum rc take_account(struct db_query *q, struct arena *a, struct directory_account *out)
 {
@@ -40,6 +40,7 @@ static enum rc take_account(struct db_query *q, struct arena *a, struct director
     out->created_s = db_number(q, 3);
     out->quota = (uint64_t)db_number(q, 4);
     out->disabled = db_number(q, 5) != 0;
+    out->password_n = (uint64_t)db_number(q, 7);
     enum rc rc = db_bytes_dup(q, 1, a, &out->address);
     return rc == RC_OK ? db_bytes_dup(q, 6, a, &out->language) : rc;
 }

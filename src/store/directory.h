@@ -22,6 +22,7 @@ struct directory_account {
     uint64_t quota;      /* bytes; 0: none */
     bool disabled;
     struct view language; /* "en", "fr"; empty: not chosen */
+    uint64_t password_n;  /* rises with each new password of its own (store/app_password.h) */
 };
 struct directory_target {
     uint64_t account;    /* 0: a foreign address; DIRECTORY_DESK: the desk */

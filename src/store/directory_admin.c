@@ -272,7 +272,7 @@ static enum rc list_accounts(struct db *db, void *ctx)
 {
     struct admin *x = ctx;
     struct db_query *q;
-    enum rc rc = db_query(db, &q, "SELECT id, address, role, created_s, quota, disabled, language FROM account"
+    enum rc rc = db_query(db, &q, "SELECT id, address, role, created_s, quota, disabled, language, password_n FROM account"
                                   " WHERE ($1 = '' OR domain = $1) ORDER BY address", DB_T(x->domain));
 
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
@@ -281,8 +281,9 @@ static enum rc list_accounts(struct db *db, void *ctx)
             rc = RC_TEMP;
             break;
         }
-        *o = (struct directory_account){(uint64_t)db_number(q, 0), {0}, (enum directory_role)db_number(q, 2),
-                                        db_number(q, 3), (uint64_t)db_number(q, 4), db_number(q, 5) != 0, {0}};
+        *o = (struct directory_account){.id = (uint64_t)db_number(q, 0), .role = (enum directory_role)db_number(q, 2),
+                                        .created_s = db_number(q, 3), .quota = (uint64_t)db_number(q, 4),
+                                        .disabled = db_number(q, 5) != 0, .password_n = (uint64_t)db_number(q, 7)};
         rc = db_bytes_dup(q, 1, x->a, &o->address);
         if (rc == RC_OK)
             rc = db_bytes_dup(q, 6, x->a, &o->language);

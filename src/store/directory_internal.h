@@ -25,6 +25,8 @@ enum rc address_normalise_target(struct view target, struct arena *a, struct vie
 
 /* session.c: the account's sessions on the pages but `except` (0: all), and its links. */
 enum rc directory_end_sessions(struct db *db, uint64_t account, uint64_t except);
+/* app_password.c: of mail clients, by the own password. */
+enum rc directory_end_logins(struct db *db, uint64_t account);
 enum rc directory_domain_is_ours(struct db *db, struct view domain, bool *out);
 /* The keys of a domain that is no longer ours; their selectors stay used. */
 enum rc directory_dkim_leave(struct db *db, struct view domain);

@@ -87,7 +87,6 @@ static const char *const domain_2[] = {
     "CREATE TABLE seen_pause (address TEXT NOT NULL PRIMARY KEY, bounces BIGINT NOT NULL, until_s BIGINT NOT NULL, why TEXT NOT NULL)" CLUSTERED,
     NULL,
 };
-/* Unreleased: further tables of this version are added here. */
 static const char *const domain_3[] = {
     /* Attempts that failed. rcpt 0: of all the message's recipients of that route. seq: in order; queue_message.tries has the last. */
     "CREATE TABLE queue_attempt (message BIGINT NOT NULL, route TEXT NOT NULL, rcpt BIGINT NOT NULL, seq BIGINT NOT NULL,"
@@ -147,8 +146,14 @@ static const char *const domain_3[] = {
     "CREATE TABLE alert_setting (one INTEGER NOT NULL PRIMARY KEY, value TEXT NOT NULL)" CLUSTERED,
     NULL,
 };
-static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3};
-const struct schema schema_domain = {"facteur.db", 3, domain_steps};
+/* Unreleased: further tables of this version are added here. */
+static const char *const domain_4[] = {
+    /* Rises with each new password of its own. */
+    "ALTER TABLE account ADD COLUMN password_n BIGINT NOT NULL DEFAULT 0",
+    NULL,
+};
+static const char *const *const domain_steps[] = {domain_1, domain_2, domain_3, domain_4};
+const struct schema schema_domain = {"facteur.db", 4, domain_steps};
 
 /* Every table leads with its account, the shard key, though one database holds one account only: so the same rows fit
  * into one database of many. The sequence of an account is the highest change.seq; ids below 256 are for what each

@@ -86,8 +86,8 @@ static void a_newer_store_is_refused(void **state)
     f->s = NULL;
     set_version(f->folder, "7");
     assert_int_equal(store_open(&set, &f->a, &s, &why), RC_DENIED);
-    assert_string_equal(why, "facteur.db has schema 7, this program knows 3: install the newer version");
-    set_version(f->folder, "3");
+    assert_string_equal(why, "facteur.db has schema 7, this program knows 4: install the newer version");
+    set_version(f->folder, "4");
     assert_int_equal(store_open(&set, &f->a, &f->s, &why), RC_OK);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "crypto/random.h"
+#include "store/bus.h"
 #include "store/directory_internal.h"
 #include "store/store_internal.h"
 
@@ -149,13 +150,17 @@ enum rc directory_end_sessions(struct db *db, uint64_t account, uint64_t except)
 static enum rc delete_sessions(struct db *db, void *ctx)
 {
     const struct ask *x = ctx;
-    return directory_end_sessions(db, x->account, x->id);
+    enum rc rc = directory_end_sessions(db, x->account, x->id);
+    return rc == RC_OK ? directory_end_logins(db, x->account) : rc;
 }
 
 enum rc session_close_all(struct store *s, uint64_t account, uint64_t except)
 {
     struct ask x = {.account = account, .id = except};
-    return directory_txn(s, delete_sessions, &x);
+    enum rc rc = directory_txn(s, delete_sessions, &x);
+    if (rc == RC_OK)
+        bus_publish(s, account, 0);
+    return rc;
 }
 
 static enum rc delete_ended(struct db *db, void *ctx)

@@ -32,7 +32,7 @@ enum rc session_list(struct store *s, uint64_t account, const struct session_ter
                      size_t *n);
 /* RC_NOTFOUND: this account has none of that id. */
 enum rc session_close(struct store *s, uint64_t account, uint64_t id);
-/* All of an account but `except` (0: all), and its links. */
+/* All of an account but `except` (0: all), its links, and what mail clients opened by its own password (store/app_password.h). */
 enum rc session_close_all(struct store *s, uint64_t account, uint64_t except);
 /* Rows of what has ended go. */
 enum rc session_forget(struct store *s, const struct session_terms *terms);

@@ -20,7 +20,7 @@
 struct remembered {
     uint8_t digest[SHA256_SIZE];
     enum sasl_step step;
-    uint64_t account;
+    struct login_mark mark;
     uint32_t delay_ms;
     int64_t until_ms;
 };
@@ -87,7 +87,7 @@ static void check(struct api_call *c, struct view credentials, struct remembered
         if (view_split(&password, ':', &name))
             r->step = sasl_password_of(&sasl, c->peer, name, password, &r->delay_ms, c->arena, &account, &grant);
         if (r->step == SASL_DONE)
-            r->account = account.id;
+            r->mark = sasl_mark(&account, grant);
         addr_write_ip(c->peer, ip);
         if (r->step != SASL_DONE)
             log_info("web.login.failed", F_VIEW("name", name), F_CSTR("peer", ip), F_CSTR("reason", sasl_step_word(r->step)));
@@ -113,7 +113,7 @@ enum sasl_step api_basic(struct api_call *c, uint32_t *delay_ms)
     *delay_ms = r.delay_ms;
     if (r.step != SASL_DONE)
         return r.step;
-    if (directory_account_by_id(c->store, r.account, c->arena, &account) != RC_OK || account.disabled)
+    if (login_mark_look(c->store, &r.mark) != RC_OK || directory_account_by_id(c->store, r.mark.account, c->arena, &account) != RC_OK)
         return SASL_WRONG;
     size_t at = view_rchr(account.address, '@');
     c->who = (struct api_who){.account = account.id, .address = account.address, .role = ROLE_USER, .language = account.language,

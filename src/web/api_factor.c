@@ -163,6 +163,8 @@ static void reply_recovery(struct api_call *c)
 static void put_totp(struct api_call *c)
 {
     enum rc rc = vault_totp_confirm(vault_of(c), c->who.account, api_text(c, "code"));
+    if (rc == RC_OK)
+        rc = login_mark_end(c->store, c->who.account); /* the password alone opens no mail client any more */
     if (rc == RC_OK) {
         api_audit(c, "totp.on", c->who.address, (struct view){0});
         reply_recovery(c);

@@ -273,6 +273,8 @@ static void post_passkey(struct api_call *c)
         if (rc == RC_OK && (rc = passkey_add(c->store, &key)) == RC_SYNTAX)
             rc = RC_NOTFOUND;
     }
+    if (rc == RC_OK)
+        rc = login_mark_end(c->store, c->who.account); /* the password alone opens no mail client any more */
     if (rc == RC_OK) {
         api_audit(c, "passkey.add", c->who.address, key.name);
         tell_kept(c, &key);
