@@ -250,3 +250,39 @@ def test_tls_of_ten_years_ago(good, lab):
         assert found and found[0]["mark"] == mark and words in found[0]["text"], (point, answer["points"])
         assert mark == "good" or found[0]["repair"]
     assert answer["dmarc"]["walk"][0] == {"name": "_dmarc.weak.test", "record": None, "used": False}
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+def test_each_address_of_a_host(good, lab):
+    """One name, two machines behind it: what is wrong with one alone is told with its address, what is alike once."""
+    weak = WeakServer(lab, "mx.two.test")
+    lab.dns.set("two.test.", "MX 10 mx.two.test.", "MX 20 none.two.test.")
+    lab.dns.set("mx.two.test.", "A " + good.ip, "A " + weak.ip)
+    try:
+        answer = points(good, "two.test", code=1)
+    finally:
+        weak.listener.close()
+    old = [p for p in answer["points"] if p["id"] == "tls.versions"]
+    assert {(p["address"], p["mark"]) for p in old} == {(weak.ip, "warn"), (good.ip, "good")}, old
+    assert all(p["text"].startswith(p["address"] + ": ") for p in old)
+    assert marks(answer, "tls.compression") == ["good"]  # both the same
+    first, second = answer["hosts"]
+    assert (first["host"], first["preference"], sorted(first["addresses"])) == ("mx.two.test", 10, sorted([good.ip, weak.ip]))
+    assert (second["host"], second["addresses"], second["seen"], second["tls"]) == ("none.two.test", [], [], None)
+    seen = {s["address"]: s for s in first["seen"]}
+    assert seen[good.ip]["tls"] == "TLSv1.3" and seen[weak.ip]["tls"] == "TLSv1.2" and all(s["answers"] for s in seen.values())
+    assert not seen[weak.ip]["valid"] and seen[weak.ip]["why"] and seen[weak.ip]["days"] in (19, 20)
+    leaf = first["certificate"]
+    assert "CN" not in leaf["issuer"] and leaf["issuer"] == "Lab CA" and leaf["not_after"] and leaf["days"] in (19, 20) and not leaf["valid"]
+
+
+def test_tables_of_a_good_domain(good):
+    answer = points(good, "ici.test")
+    keys = {k["algorithm"]: k for k in answer["selectors"]}
+    assert keys["rsa"]["bits"] == 2048 and keys["ed25519"]["bits"] == 256
+    assert all(k["state"] == "active" and k["published"] and k["mark"] == "good" and k["since"] and k["days"] == 0 for k in keys.values()), keys
+    host = answer["hosts"][0]
+    assert host["host"] == "mx.ici.test" and host["tls"] == "TLSv1.3" and host["certificate"]["valid"] and host["certificate"]["why"] is None
+    assert "mx.ici.test" in host["certificate"]["names"] and host["certificate"]["key"] == "ECDSA" and host["dane"] is False
+    certificate = [p for p in answer["points"] if p["id"] == "tls.certificate"]
+    assert len(certificate) == 1 and certificate[0]["valid"] and certificate[0]["days"] in (19, 20) and all("days" not in p for p in answer["points"] if p["id"] != "tls.certificate")

@@ -11,7 +11,7 @@
 #include "policy/sts_cache.h"
 #include "store/store.h"
 
-#define HEALTH_DESK_LOOK_MS  60000   /* for one domain */
+#define HEALTH_DESK_LOOK_MS  120000  /* for one domain */
 #define HEALTH_DESK_CHECK_MS 60000   /* between looks for questions whose poke was lost */
 #define HEALTH_DESK_DAILY_S  86400   /* our own domains are looked at so often, */
 #define HEALTH_DESK_FIRST_MS 600000  /* and first so long after the start */

@@ -18,6 +18,8 @@ static enum rc write_record(const struct directory_dkim_key *key, struct arena *
 
 enum rc health_own(struct store *store, struct view domain, struct arena *a, struct health_settings *set)
 {
+    static const enum health_key_state states[] = {
+        [DKIM_KEY_NEXT] = HEALTH_KEY_NEXT, [DKIM_KEY_ACTIVE] = HEALTH_KEY_ACTIVE, [DKIM_KEY_RETIRED] = HEALTH_KEY_RETIRED};
     struct directory_dkim_key *keys;
     struct view ascii;
     size_t n;
@@ -29,15 +31,16 @@ enum rc health_own(struct store *store, struct view domain, struct arena *a, str
     enum rc rc = directory_has_domain(store, ascii, &set->ours);
     if (rc != RC_OK || !set->ours)
         return rc;
-    rc = directory_dkim_active(store, ascii, a, &keys, &n);
+    rc = directory_dkim_keys(store, ascii, a, &keys, &n);
     if (rc != RC_OK)
         return rc;
     struct health_selector *own = arena_new_array(a, n + 1, struct health_selector);
     for (size_t i = 0; own && i < n && rc == RC_OK; i++) {
-        own[i] = (struct health_selector){.selector = keys[i].selector, .since_s = keys[i].active_s};
-        rc = write_record(&keys[i], a, &own[i].record);
+        if (keys[i].state == DKIM_KEY_GONE)
+            continue;
+        own[set->n_selectors] = (struct health_selector){.selector = keys[i].selector, .state = states[keys[i].state], .since_s = keys[i].active_s};
+        rc = write_record(&keys[i], a, &own[set->n_selectors++].record);
     }
     set->selectors = own;
-    set->n_selectors = n;
     return own ? rc : RC_TEMP;
 }

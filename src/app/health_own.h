@@ -5,7 +5,7 @@
 #include "health/health.h"
 #include "store/store.h"
 
-/* Fills in ours and selectors (of keys that sign now; in the arena). `store` NULL: nothing is ours. */
+/* Fills in ours and selectors (of keys that sign, will, or did and must still be found; in the arena). `store` NULL: nothing is ours. */
 enum rc health_own(struct store *store, struct view domain, struct arena *a, struct health_settings *set);
 
 #endif

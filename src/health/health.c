@@ -18,7 +18,7 @@ static const struct {
 } areas[] = {{"ns.", "Name servers"}, {"mx.", "MX"},           {"dnssec.", "DNSSEC"},    {"ptr.", "Reverse DNS"}, {"ipv6.", "IPv6"},
              {"spf.", "SPF"},         {"dkim.", "DKIM"},       {"dmarc.", "DMARC"},      {"bimi.", "BIMI"},       {"send.", "Delivery"},
              {"tls.", "STARTTLS"},    {"cert.", "Certificates"}, {"caa.", "Certificates"}, {"sts.", "MTA-STS"},   {"dane.", "DANE"},
-             {"tlsrpt.", "TLS-RPT"},  {"list.", "Blocklists"}};
+             {"tlsrpt.", "TLS-RPT"},  {"list.", "Blocklists"}, {"look.", "This look"}};
 #define N_AREAS (sizeof areas / sizeof *areas)
 
 static const char *area_of(const char *id)
@@ -68,7 +68,7 @@ static struct health_point *add_point(struct look *l, const char *id, enum healt
             l->rc = RC_TEMP;
         return NULL;
     }
-    *p = (struct health_point){.id = id, .area = area_of(id), .mark = mark, .subject = subject};
+    *p = (struct health_point){.id = id, .area = area_of(id), .mark = mark, .subject = subject, .address = l->at};
     for (enum lang lang = LANG_EN; lang < LANG_N; lang++) {
         struct buf b;
         buf_init(&b, TEXT_MAX); /* what is longer is cut */
@@ -107,6 +107,63 @@ void health_say_repair(struct look *l, const char *id, enum health_mark mark, st
     va_end(args);
 }
 
+static bool is_alike(const struct health_point *p, const struct health_point *o)
+{
+    return strcmp(p->id, o->id) == 0 && p->mark == o->mark && view_eq(p->text[LANG_EN], o->text[LANG_EN]) &&
+           view_eq(p->repair[LANG_EN], o->repair[LANG_EN]);
+}
+
+static void name_address(struct look *l, struct health_point *p)
+{
+    for (enum lang lang = LANG_EN; lang < LANG_N; lang++) {
+        const char *text = arena_printf(l->a, "%.*s: %.*s", VIEW_FMT(p->address), VIEW_FMT(p->text[lang]));
+        if (!text)
+            l->rc = RC_TEMP;
+        p->text[lang] = view_str(text ? text : "");
+    }
+}
+
+/* The others that say the same go; gives how many say it. */
+static size_t drop_alike(struct look *l, struct health_point *p)
+{
+    size_t n = 1;
+    for (struct health_point **o = &p->next; *o;) {
+        if ((*o)->address.n == 0 || !is_alike(p, *o)) {
+            o = &(*o)->next;
+            continue;
+        }
+        l->out->n[(*o)->mark]--;
+        l->n_points--;
+        n++;
+        if (l->last == &(*o)->next)
+            l->last = o;
+        *o = (*o)->next;
+    }
+    return n;
+}
+
+static size_t count_alike(const struct health_point *p)
+{
+    size_t n = 0;
+    for (const struct health_point *o = p; o; o = o->next)
+        n += o->address.n > 0 && is_alike(p, o);
+    return n;
+}
+
+void health_merge(struct look *l, struct health_point **from, size_t n_addresses)
+{
+    for (struct health_point *p = *from; p; p = p->next) {
+        if (p->address.n == 0)
+            continue;
+        if (count_alike(p) < n_addresses) {
+            name_address(l, p); /* no other is alike now: what follows keeps its own words */
+            continue;
+        }
+        drop_alike(l, p);
+        p->address = (struct view){0};
+    }
+}
+
 bool health_is_over(const struct look *l)
 {
     return clock_mono_ms() >= l->deadline_ms || (l->set->stop && atomic_load(l->set->stop));
@@ -140,6 +197,9 @@ enum rc health_look(const struct health_settings *set, struct view domain, int64
                                                       health_tls, health_caa, health_sts, health_dane, health_tlsrpt, health_lists};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !health_is_over(&l); i++)
         subjects[i](&l);
+    if (clock_mono_ms() >= deadline_ms)
+        health_say(&l, "look.time", HEALTH_UNKNOWN, out->domain, "Mend first what is slow to answer, as told here; then look again.",
+                   "There was no time left to look at everything: hosts or name servers answer too slowly.");
     group_points(out);
     return l.rc;
 }

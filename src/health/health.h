@@ -14,6 +14,7 @@
 #include "dns/dns.h"
 #include "mailauth/bimi_svg.h"
 #include "mailauth/spf_tree.h"
+#include "net/conn_look.h"
 #include "net/tls.h"
 #include "smtp/client.h"
 
@@ -21,6 +22,9 @@
 #define HEALTH_ADDRS_MAX     4     /* addresses of one host that are connected to */
 #define HEALTH_POINTS_MAX    200
 #define HEALTH_CONNECT_MS    10000 /* for one host to answer */
+#define HEALTH_GREETING_MS   30000 /* for its greeting, when it is met first (RFC 5321 §4.5.3.2.1 lets it have five minutes) */
+#define HEALTH_SLOW_MS       5000  /* a greeting that takes so long is told of */
+#define HEALTH_PROBE_MS      20000 /* for the TLS settings of one address */
 #define HEALTH_SELECTORS_MAX 64
 
 enum health_mark {
@@ -42,14 +46,53 @@ struct health_point {
     const char *area;    /* "SPF"; in other languages by health_words */
     enum health_mark mark;
     struct view subject; /* the host or name it is about; empty: the domain */
+    struct view address; /* of the host, where its addresses are not alike; else empty */
+    bool has_days, valid; /* of a certificate: whether a sender that verifies takes it, and the days that it lasts; below 0: expired */
+    int64_t days;
     struct view text[LANG_N];   /* what was found, one sentence, in each language */
     struct view repair[LANG_N]; /* what to do; empty where nothing is to be done */
 };
 /* A key that the domain should publish. */
+enum health_key_state { HEALTH_KEY_NEXT, HEALTH_KEY_ACTIVE, HEALTH_KEY_RETIRED, HEALTH_KEY_FOUND /* of others */ };
 struct health_selector {
     struct view selector;
-    int64_t since_s;    /* when it began to sign; 0: unknown */
+    enum health_key_state state;
+    int64_t since_s;    /* when it began to sign; 0: unknown, or not yet */
     struct view record; /* the text expected, empty: any key */
+};
+/* A DKIM key as it was found. */
+struct health_key {
+    struct health_key *next;
+    struct view selector;
+    const char *algorithm; /* "rsa", "ed25519"; NULL: not known */
+    unsigned bits;         /* 0: not known */
+    enum health_key_state state;
+    bool published;
+    int64_t since_s;       /* as above */
+    enum health_mark mark; /* the worst that was said of it */
+};
+/* An MX host as it was met. */
+struct health_seen {
+    struct view address;
+    bool answers;            /* as a mail server */
+    struct view tls, cipher; /* "TLSv1.3"; empty: none */
+    bool valid;              /* a sender that verifies takes the certificate; else: */
+    struct view why;
+    bool has_days;
+    int64_t days;            /* that the certificate lasts */
+    enum { HEALTH_DANE_NONE, HEALTH_DANE_FITS, HEALTH_DANE_FAILS } dane;
+};
+struct health_host {
+    struct view name;
+    int preference;          /* -1: there is no MX record */
+    const struct addr *addrs;
+    size_t n_addrs;
+    struct health_seen seen[HEALTH_ADDRS_MAX]; /* those that were connected to */
+    size_t n_seen;
+    bool has_leaf;
+    struct conn_leaf leaf;   /* of the first address that spoke TLS, as */
+    const char *key;         /* "RSA" */
+    unsigned bits;
 };
 /* How mail to the domain would be sent. */
 struct health_sending {
@@ -114,6 +157,9 @@ struct health {
     unsigned n[HEALTH_UNKNOWN + 1]; /* by mark */
     struct spf_tree spf;
     struct health_dmarc_step *dmarc; /* the domain's own first */
+    struct health_key *keys;
+    struct health_host hosts[HEALTH_HOSTS_MAX]; /* best first */
+    size_t n_hosts;
     struct health_bimi bimi;
 };
 /* RC_SYNTAX: not a domain name. RC_TEMP: no memory. */

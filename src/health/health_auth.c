@@ -8,6 +8,7 @@
 
 #define DAY_S        86400
 #define KEY_DAYS_MAX 365 /* then a change is advised */
+#define RSA_BITS_MAX 4096 /* that every verifier must take (RFC 8301 §3.2) */
 #define WALK_MAX     8   /* names of RFC 9989 §4.10 */
 
 /* --- SPF --- */
@@ -103,27 +104,60 @@ static const char *const usual_selectors[] = {"default", "dkim",   "mail",   "em
                                               "k3",      "google", "selector1", "selector2", "fm1",    "fm2",    "fm3",   "mx",   "sig1",
                                               "protonmail", "zoho", "mandrill", "pm",        "krs",    "dkim1",  "key1",  "20230601"};
 
-static void say_key(struct look *l, struct view name, const struct dkim_key *key, bool secure)
+static struct health_key *keep_key(struct look *l, struct view selector, enum health_key_state state)
+{
+    struct health_key **last = &l->out->keys;
+    struct health_key *key = arena_new(l->a, struct health_key);
+    if (!key) {
+        l->rc = RC_TEMP;
+        return NULL;
+    }
+    while (*last)
+        last = &(*last)->next;
+    *key = (struct health_key){.selector = selector, .state = state};
+    *last = key;
+    return key;
+}
+
+/* One of the domain: GOOD is less than a note, a note less than what is wrong; "unknown" is the least of what is wrong. */
+static void mark_key(struct health_key *key, enum health_mark mark)
+{
+    if (key->mark == HEALTH_GOOD || (mark > key->mark && mark != HEALTH_UNKNOWN))
+        key->mark = mark;
+}
+
+static void say_key(struct look *l, struct view name, const struct dkim_key *key, bool secure, struct health_key *shown)
 {
     struct pkey *pkey = NULL;
     unsigned bits = 0;
     if (pkey_public(key->kind, key->bytes, &pkey) == RC_OK)
         bits = pkey_bits(pkey);
     pkey_free(pkey);
-    if (key->kind == PKEY_ED25519)
-        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, secure ? "An Ed25519 key, proven by DNSSEC." : "An Ed25519 key.");
-    else if (bits == 0)
+    shown->algorithm = key->kind == PKEY_ED25519 ? "ed25519" : "rsa";
+    shown->bits = bits;
+    if (bits == 0) {
+        mark_key(shown, HEALTH_BAD);
         health_say(l, "dkim.key", HEALTH_BAD, name, "Publish the record again as your mail server prints it.", "The key cannot be read.");
-    else if (bits < DKIM_RSA_BITS_MIN)
+    } else if (key->kind == PKEY_ED25519) {
+        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, secure ? "An Ed25519 key, proven by DNSSEC." : "An Ed25519 key.");
+    } else if (bits < DKIM_RSA_BITS_MIN) {
+        mark_key(shown, HEALTH_BAD);
         health_say(l, "dkim.key", HEALTH_BAD, name, "Make a key of 2048 bits.", "An RSA key of %u bits: receivers do not accept it.", bits);
-    else if (bits < 2048)
+    } else if (bits < 2048) {
+        mark_key(shown, HEALTH_WARN);
         health_say(l, "dkim.key", HEALTH_WARN, name, "Make a key of 2048 bits.", "An RSA key of %u bits, which is short today.", bits);
-    else
-        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL,
-                   secure ? "An RSA key of %u bits, proven by DNSSEC." : "An RSA key of %u bits.", bits);
-    if (key->is_testing)
+    } else if (bits > RSA_BITS_MAX) {
+        mark_key(shown, HEALTH_WARN);
+        health_say(l, "dkim.key", HEALTH_WARN, name, "Make a key of 2048 bits: nobody has to read one of more than 4096 (RFC 8301 \xc2\xa7""3.2).",
+                   "An RSA key of %u bits, which is so long that some receivers do not take it.", bits);
+    } else {
+        health_say(l, "dkim.key", HEALTH_GOOD, name, NULL, secure ? "An RSA key of %u bits, proven by DNSSEC." : "An RSA key of %u bits.", bits);
+    }
+    if (key->is_testing) {
+        mark_key(shown, HEALTH_NOTE);
         health_say(l, "dkim.testing", HEALTH_NOTE, name, "Remove t=y from the record once signing works.",
                    "The key says t=y, testing: some receivers ignore its signatures.");
+    }
 }
 
 static struct view key_name(struct look *l, struct view selector)
@@ -134,38 +168,101 @@ static struct view key_name(struct look *l, struct view selector)
     return view_str(name ? name : "");
 }
 
+/* What it means that one of our keys is not there, or not as it must be. */
+static void say_lost(struct look *l, struct view name, const struct health_selector *own, struct health_key *shown)
+{
+    if (own->state == HEALTH_KEY_NEXT) {
+        mark_key(shown, HEALTH_NOTE);
+        health_say(l, "dkim.next", HEALTH_NOTE, name, "Publish it as `facteur dns` prints it: the server then signs with it by itself.",
+                   "The next key is made, but is not in the DNS yet; the present ones sign until it is.");
+    } else if (own->state == HEALTH_KEY_RETIRED) {
+        mark_key(shown, HEALTH_WARN);
+        health_say(l, "dkim.retired", HEALTH_WARN, name, "Publish it again as `facteur dns` prints it, until that leaves it out.",
+                   "This key signs no more, but messages with its signature may still be on their way, and it is not in the DNS.");
+    } else {
+        mark_key(shown, HEALTH_BAD);
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it as `facteur dns` prints it.",
+                   "Our mail is signed with this key, but it is not in the DNS: every signature fails.");
+    }
+}
+
 /* One of ours, which has to be there just so. */
 static void look_at_own_key(struct look *l, const struct health_selector *own)
 {
     struct dns_answer answer;
     struct view *texts, name = key_name(l, own->selector);
+    struct health_key *shown = keep_key(l, own->selector, own->state);
     size_t n;
-    dns_txt(l->set->dns, name, l->deadline_ms, l->a, &answer, &texts, &n);
-    if (health_unanswered(l, "dkim.key", name, &answer))
+    if (!shown)
         return;
+    shown->since_s = own->since_s;
+    dns_txt(l->set->dns, name, l->deadline_ms, l->a, &answer, &texts, &n);
+    if (health_unanswered(l, "dkim.key", name, &answer)) {
+        mark_key(shown, answer.status == DNS_BOGUS ? HEALTH_BAD : HEALTH_UNKNOWN);
+        return;
+    }
     if (answer.status != DNS_OK || n == 0) {
-        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it as `facteur dns` prints it.",
-                   "Our mail is signed with this key, but it is not in the DNS: every signature fails.");
+        say_lost(l, name, own, shown);
         return;
     }
     struct dkim_key key;
     const char *why;
     enum rc rc = dkim_key_parse(texts[0], l->a, &key, &why);
+    const bool good = n == 1 && rc == RC_OK && (own->record.n == 0 || view_eq(texts[0], own->record));
+    shown->published = good;
+    if (!good)
+        mark_key(shown, HEALTH_BAD);
     if (n > 1)
         health_say(l, "dkim.key", HEALTH_BAD, name, "Leave the one that `facteur dns` prints.", "There are %zu records where one may be.", n);
+    else if (rc == RC_NOTFOUND)
+        health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it as `facteur dns` prints it.",
+                   "The DNS says that this key is revoked (p= is empty): every signature fails.");
     else if (rc != RC_OK)
         health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it as `facteur dns` prints it.", "The record cannot be used: %s.", why);
-    else if (own->record.n > 0 && !view_eq(texts[0], own->record))
+    else if (!good)
         health_say(l, "dkim.key", HEALTH_BAD, name, "Publish it again as `facteur dns` prints it; mind quotes and line breaks.",
                    "The record is not the one of our key: every signature fails.");
     else
-        say_key(l, name, &key, answer.secure);
+        say_key(l, name, &key, answer.secure, shown);
     const int64_t days = (l->set->now_s - own->since_s) / DAY_S;
-    if (own->since_s > 0 && rc == RC_OK && days > KEY_DAYS_MAX)
+    if (own->state != HEALTH_KEY_ACTIVE || own->since_s <= 0 || rc != RC_OK)
+        return;
+    if (days > KEY_DAYS_MAX) {
+        mark_key(shown, HEALTH_NOTE);
         health_say(l, "dkim.age", HEALTH_NOTE, name, "`facteur domain rotate-keys` makes new ones, and switches when the DNS shows them.",
                    "This key has signed for %lld days; keys that leak unseen do less harm when they are changed now and then.", (long long)days);
-    else if (own->since_s > 0 && rc == RC_OK)
+    } else {
         health_say(l, "dkim.age", HEALTH_GOOD, name, NULL, days > 1 ? "This key has signed for %lld days." : "This key is new.", (long long)days);
+    }
+}
+
+/* What stands under a usual name: a key, one that was taken back, or something that is none. */
+static bool look_at_found(struct look *l, struct view selector, const struct dns_question *q)
+{
+    struct view *texts;
+    size_t n = 0;
+    struct dkim_key key;
+    const char *why;
+    if (q->answer.status != DNS_OK || dns_texts(&q->answer, l->a, &texts, &n) != RC_OK || n == 0)
+        return false;
+    const enum rc rc = dkim_key_parse(texts[0], l->a, &key, &why);
+    if (rc != RC_OK && rc != RC_NOTFOUND && view_find(texts[0], VIEW("p=")) == VIEW_NONE)
+        return false; /* some other text: a wildcard, most often */
+    struct health_key *shown = keep_key(l, selector, HEALTH_KEY_FOUND);
+    if (!shown)
+        return false;
+    shown->published = rc == RC_OK;
+    if (rc == RC_OK) {
+        say_key(l, q->name, &key, q->answer.secure, shown);
+    } else if (rc == RC_NOTFOUND) {
+        mark_key(shown, HEALTH_NOTE);
+        health_say(l, "dkim.revoked", HEALTH_NOTE, q->name, "Nothing must be done; remove the record once no message signed with it is on its way.",
+                   "This key is revoked (p= is empty): signatures by it do not count.");
+    } else {
+        mark_key(shown, HEALTH_BAD);
+        health_say(l, "dkim.key", HEALTH_BAD, q->name, "Publish the record again as your mail server prints it.", "The record cannot be used: %s.", why);
+    }
+    return rc == RC_OK;
 }
 
 static void try_usual_selectors(struct look *l)
@@ -178,28 +275,21 @@ static void try_usual_selectors(struct look *l)
         for (size_t i = 0; i < n; i++)
             q[i] = (struct dns_question){.name = key_name(l, view_str(usual_selectors[from + i])), .type = DNS_TXT};
         dns_query_all(l->set->dns, q, n, l->deadline_ms, l->a);
-        for (size_t i = 0; i < n; i++) {
-            struct view *texts;
-            size_t n_texts = 0;
-            struct dkim_key key;
-            const char *why;
-            if (q[i].answer.status != DNS_OK || dns_texts(&q[i].answer, l->a, &texts, &n_texts) != RC_OK)
-                continue;
-            for (size_t t = 0; t < n_texts && t < 1; t++)
-                if (dkim_key_parse(texts[t], l->a, &key, &why) == RC_OK) {
-                    say_key(l, q[i].name, &key, q[i].answer.secure);
-                    any = true;
-                }
-        }
+        for (size_t i = 0; i < n; i++)
+            any |= look_at_found(l, view_str(usual_selectors[from + i]), &q[i]);
     }
+    if (any)
+        return;
     /* A name with names below it exists, one without does not (RFC 8020). */
     const char *below = arena_printf(l->a, "_domainkey.%.*s", VIEW_FMT(l->out->domain));
     struct dns_answer answer;
     dns_query(l->set->dns, view_str(below ? below : ""), DNS_TXT, l->deadline_ms, l->a, &answer);
-    if (!any && answer.status == DNS_NXDOMAIN)
+    if (health_unanswered(l, "dkim.key", l->out->domain, &answer))
+        return;
+    if (answer.status == DNS_NXDOMAIN)
         health_say(l, "dkim.key", HEALTH_BAD, l->out->domain, "Let your mail server make keys and sign, and publish what it prints.",
                    "There are no DKIM keys: nothing proves that its mail is its own.");
-    else if (!any)
+    else
         health_say(l, "dkim.key", HEALTH_NOTE, l->out->domain,
                    "Look at a message of the domain: `facteur check FILE` says whether its signature holds.",
                    "No key was found under the selectors that are usual; which ones it uses only its messages tell.");
@@ -207,13 +297,16 @@ static void try_usual_selectors(struct look *l)
 
 void health_dkim(struct look *l)
 {
+    size_t active = 0;
     health_progress(l, "the DKIM keys of", l->out->domain);
     if (l->no_mail)
         return;
-    if (l->set->ours && l->set->n_selectors == 0)
+    for (size_t i = 0; i < l->set->n_selectors && i < HEALTH_SELECTORS_MAX; i++)
+        active += l->set->selectors[i].state == HEALTH_KEY_ACTIVE;
+    if (l->set->ours && active == 0)
         health_say(l, "dkim.key", HEALTH_BAD, l->out->domain, "`facteur domain rotate-keys` makes keys; `facteur dns` prints the records.",
                    "We have no DKIM key for it: our mail leaves unsigned.");
-    for (size_t i = 0; i < l->set->n_selectors && i < HEALTH_SELECTORS_MAX; i++)
+    for (size_t i = 0; i < l->set->n_selectors && i < HEALTH_SELECTORS_MAX && !health_is_over(l); i++)
         look_at_own_key(l, &l->set->selectors[i]);
     if (!l->set->ours)
         try_usual_selectors(l);

@@ -9,6 +9,7 @@
 
 struct look_host {
     struct view name;
+    struct health_host *shown; /* the same for readers */
     struct addr *addrs;
     size_t n_addrs;
     bool secure; /* its addresses are proven by DNSSEC */
@@ -20,9 +21,12 @@ struct look {
     int64_t deadline_ms;
     struct health_point **last;
     unsigned n_points;
+    struct view at; /* the address that points are about now; empty: none */
     enum rc rc;
     struct look_host hosts[HEALTH_HOSTS_MAX];
     size_t n_hosts;
+    size_t n_ipv4;  /* addresses of the host that is looked at */
+    bool has_ipv6;  /* this machine */
     bool no_mail;   /* null MX: the domain takes none (RFC 7505) */
     bool mx_secure; /* the MX records are proven by DNSSEC */
     struct health_sending sending;
@@ -35,6 +39,8 @@ void health_say(struct look *l, const char *id, enum health_mark mark, struct vi
 /* The same with a repair that has one "%.*s" in it, for `about`. */
 void health_say_repair(struct look *l, const char *id, enum health_mark mark, struct view subject, const char *repair, struct view about,
                        const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+/* What was said of each of a host's addresses since *from: once where all are alike, else with the address before it. */
+void health_merge(struct look *l, struct health_point **from, size_t n_addresses);
 /* No time is left. */
 bool health_is_over(const struct look *l);
 void health_progress(const struct look *l, const char *what, struct view about);
@@ -53,7 +59,7 @@ void health_dmarc(struct look *l);
 void health_tls(struct look *l);      /* talks to the hosts */
 void health_sts(struct look *l);
 void health_dane(struct look *l);
-/* How well TLS is made at one address; what the certificates of a whole connection are. */
+/* How well TLS is made at one address, within HEALTH_PROBE_MS; what the certificates of a whole connection are. */
 void health_probe(struct look *l, const struct look_host *host, const struct addr *addr, bool has_1_3);
 void health_certificates(struct look *l, const struct look_host *host, const struct conn *c);
 /* Whether the host serves what its TLSA records say. */

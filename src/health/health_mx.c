@@ -16,11 +16,16 @@ static bool all_public(const struct addr *addrs, size_t n)
 }
 
 /* RFC 5321 §5.1, RFC 2181 §10.3: an MX names a host with addresses, not another name for one. */
-static void look_at_host(struct look *l, struct view host)
+static void look_at_host(struct look *l, struct view host, int preference)
 {
     struct dns_answer answer;
     struct addr *addrs;
+    struct health_host *shown = &l->out->hosts[l->out->n_hosts];
     size_t n, n6 = 0;
+    if (l->out->n_hosts == HEALTH_HOSTS_MAX)
+        return;
+    *shown = (struct health_host){.name = host, .preference = preference};
+    l->out->n_hosts++;
     if (is_address(host)) {
         health_say(l, "mx.host", HEALTH_BAD, host, "Give the host a name with an A or AAAA record, and let the MX name that.",
                    "This MX is an IP address; it must be a host name.");
@@ -34,6 +39,8 @@ static void look_at_host(struct look *l, struct view host)
                    "This MX host has no address: mail waits, and may bounce after days.");
         return;
     }
+    shown->addrs = addrs;
+    shown->n_addrs = n;
     if (l->set->public_only && !all_public(addrs, n)) {
         health_say(l, "mx.private", HEALTH_BAD, host, "Publish an address that the Internet can reach.",
                    "This MX host has a private or local address: nobody outside can reach it.");
@@ -42,9 +49,7 @@ static void look_at_host(struct look *l, struct view host)
     if (answer.canonical.n > 0)
         health_say(l, "mx.cname", HEALTH_WARN, host, "Name the real host in the MX record.",
                    "This MX is an alias (CNAME) of %.*s; some senders refuse that.", VIEW_FMT(answer.canonical));
-    if (l->n_hosts == HEALTH_HOSTS_MAX)
-        return;
-    l->hosts[l->n_hosts++] = (struct look_host){.name = host, .addrs = addrs, .n_addrs = n, .secure = answer.secure};
+    l->hosts[l->n_hosts++] = (struct look_host){.name = host, .shown = shown, .addrs = addrs, .n_addrs = n, .secure = answer.secure};
     for (size_t i = 0; i < n; i++)
         n6 += addr_is_ipv6(&addrs[i]);
     health_say(l, "mx.host", HEALTH_GOOD, host, NULL, "Addresses: %zu IPv4 and %zu IPv6.", n - n6, n6);
@@ -137,17 +142,22 @@ void health_mx(struct look *l)
     if (n == 0) {
         health_say(l, "mx.records", HEALTH_WARN, domain, "Add an MX record that names your mail host.",
                    "There is no MX record; senders then try the domain's own address.");
-        look_at_host(l, domain);
+        look_at_host(l, domain, -1);
         return;
     }
     sort_mx(mx, n);
     health_say(l, "mx.records", HEALTH_GOOD, domain, NULL, "MX records: %zu.", n);
     for (size_t i = 0; i < n && i < HEALTH_HOSTS_MAX; i++) {
+        bool again = false;
+        for (size_t k = 0; k < i; k++)
+            again |= view_ieq(mx[k].host, mx[i].host);
+        if (again)
+            continue;
         if (mx[i].host.n == 0)
             health_say(l, "mx.null", HEALTH_BAD, domain, "Remove the MX record that names \".\", or all others.",
                        "A null MX stands beside others: it says that the domain takes no mail.");
         else
-            look_at_host(l, mx[i].host);
+            look_at_host(l, mx[i].host, mx[i].preference);
     }
     say_dnssec(l);
     for (size_t i = 0; i < l->n_hosts; i++)

@@ -29,6 +29,7 @@ struct probe {
     const struct look_host *host;
     const struct addr *addr;
     const char *name;
+    int64_t deadline_ms;
     bool lost; /* the host no longer answers: what follows cannot be told */
 };
 
@@ -60,9 +61,9 @@ static struct conn *open_tls(struct probe *p)
     struct conn *c = NULL;
     const char *why;
     bool starttls = false;
-    if (p->lost || health_is_over(p->l) || conn_dial(p->addr, bind, deadline_in(HEALTH_CONNECT_MS), &c, &why) != RC_OK)
+    if (p->lost || health_is_over(p->l) || clock_mono_ms() >= p->deadline_ms || conn_dial(p->addr, bind, p->deadline_ms, &c, &why) != RC_OK)
         goto lost;
-    conn_deadline(c, deadline_in(HEALTH_CONNECT_MS));
+    conn_deadline(c, p->deadline_ms);
     if (read_reply(c, NULL) != 220)
         goto lost;
     conn_printf(c, "EHLO %s\r\n", set->hostname);
@@ -242,7 +243,7 @@ static void look_at_client_renegotiation(struct probe *p)
     if (!c)
         return;
     if (conn_start_tls_client(c, l->set->trust, &o) == RC_OK) {
-        conn_deadline(c, deadline_in(HEALTH_CONNECT_MS));
+        conn_deadline(c, p->deadline_ms);
         if (conn_look_renegotiate(c) == RC_OK)
             health_say(l, "tls.client-renegotiation", HEALTH_NOTE, p->host->name,
                        "Switch renegotiation off (in Postfix: tls_ssl_options = NO_RENEGOTIATION).",
@@ -255,7 +256,7 @@ static void look_at_client_renegotiation(struct probe *p)
 
 void health_probe(struct look *l, const struct look_host *host, const struct addr *addr, bool has_1_3)
 {
-    struct probe p = {.l = l, .host = host, .addr = addr, .name = arena_cstr(l->a, host->name)};
+    struct probe p = {.l = l, .host = host, .addr = addr, .name = arena_cstr(l->a, host->name), .deadline_ms = deadline_in(HEALTH_PROBE_MS)};
     if (!p.name) {
         l->rc = RC_TEMP;
         return;
@@ -269,8 +270,9 @@ void health_probe(struct look *l, const struct look_host *host, const struct add
         look_at_client_renegotiation(&p);
     }
     if (p.lost)
-        health_say(l, "tls.versions", HEALTH_UNKNOWN, host->name, "Try again later; many connections one after the other may have annoyed it.",
-                   "It stopped answering, so not all of its TLS settings could be looked at.");
+        health_say(l, "tls.versions", HEALTH_UNKNOWN, host->name,
+                   "Try again later; many connections one after the other may have annoyed it, or its greeting is slow.",
+                   "It stopped answering, or too slowly, so not all of its TLS settings could be looked at.");
 }
 
 /* --- what the first, whole connection shows --- */

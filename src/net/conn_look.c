@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <time.h>
 
 #include "net/conn_impl.h"
 
@@ -42,6 +43,55 @@ size_t conn_look_chain(const struct conn *c, struct conn_certificate out[CONN_CH
         out[n++] = look_at(sk_X509_value(chain, i));
     ERR_clear_error();
     return n;
+}
+
+static bool keep_part(X509_NAME *from, int nid, struct arena *a, struct view *out)
+{
+    const int at = X509_NAME_get_index_by_NID(from, nid, -1);
+    unsigned char *text = NULL;
+    const int n = at >= 0 ? ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(from, at))) : -1;
+    *out = (struct view){0};
+    const bool ok = n <= 0 || view_dup(a, view_of(text, (size_t)n), out) == RC_OK;
+    OPENSSL_free(text);
+    return ok;
+}
+
+static int64_t seconds_of(const ASN1_TIME *t)
+{
+    struct tm tm;
+    return t && ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+static bool keep_names(X509 *cert, struct arena *a, struct conn_leaf *out)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool ok = true;
+    for (int i = 0; ok && i < sk_GENERAL_NAME_num(names) && out->n_names < CONN_NAMES_MAX; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS)
+            ok = view_dup(a, view_of(ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName)),
+                          &out->names[out->n_names++]) == RC_OK;
+    }
+    GENERAL_NAMES_free(names);
+    return ok;
+}
+
+bool conn_look_leaf(const struct conn *c, struct arena *a, struct conn_leaf *out)
+{
+    X509 *cert = c->ssl ? SSL_get0_peer_certificate(c->ssl) : NULL;
+    struct view organization, name;
+    *out = (struct conn_leaf){0};
+    if (!cert)
+        return false;
+    bool ok = keep_part(X509_get_subject_name(cert), NID_commonName, a, &out->subject) &&
+              keep_part(X509_get_issuer_name(cert), NID_organizationName, a, &organization) &&
+              keep_part(X509_get_issuer_name(cert), NID_commonName, a, &name) && keep_names(cert, a, out);
+    const char *issuer = arena_printf(a, "%.*s%s%.*s", VIEW_FMT(organization), organization.n > 0 && name.n > 0 ? ", " : "", VIEW_FMT(name));
+    out->issuer = view_str(issuer ? issuer : "");
+    out->not_before_s = seconds_of(X509_get0_notBefore(cert));
+    out->not_after_s = seconds_of(X509_get0_notAfter(cert));
+    ERR_clear_error();
+    return ok && issuer;
 }
 
 bool conn_look_name(const struct conn *c, const char *host)

@@ -3,9 +3,11 @@
 #ifndef NET_CONN_LOOK_H
 #define NET_CONN_LOOK_H
 
+#include "base/arena.h"
 #include "net/conn.h"
 
 #define CONN_CHAIN_MAX 10
+#define CONN_NAMES_MAX 20
 
 struct conn_certificate {
     const char *key;       /* "RSA", "ECDSA", "Ed25519", ...; static */
@@ -15,6 +17,14 @@ struct conn_certificate {
 };
 /* The chain as served, the server's own first. 0: none, or no memory. */
 size_t conn_look_chain(const struct conn *c, struct conn_certificate out[CONN_CHAIN_MAX]);
+struct conn_leaf {
+    struct view subject, issuer; /* common name; organisation and common name. UTF-8 as the certificate has it, or empty */
+    int64_t not_before_s, not_after_s;
+    struct view names[CONN_NAMES_MAX]; /* its DNS names */
+    size_t n_names;
+};
+/* The server's own certificate. False: there is none, or no memory. */
+bool conn_look_leaf(const struct conn *c, struct arena *a, struct conn_leaf *out);
 /* Whether the server's certificate is for this name (RFC 9525). */
 bool conn_look_name(const struct conn *c, const char *host);
 /* Bytes of early data (0-RTT) that the server would take; known when something was read after the handshake. */
