@@ -220,6 +220,8 @@ def test_webhooks_tell_a_messages_fate(desk, lab, anne, far):
     assert {a: e["event"] for a, e in told.items()} == {"full@loin.test": "bounced", "yes@loin.test": "delivered", "later@loin.test": "deferred",
                                                         "bert@ici.test": "delivered"}
     assert all(e["id"] == body["id"] and e["sender"] == "anne@ici.test" for e in told.values())
+    # what was told before an answer that it did not like comes again as the same event
+    assert len({e["event_id"] for e in told.values()}) == 4 and hook.events()[0] in hook.events()[1:]
     assert (told["full@loin.test"]["status"], told["full@loin.test"]["reply"]) == ("5.2.2", "552 5.2.2 full")
     for signature, raw in hook.calls:
         seconds, mac = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", signature).groups()

@@ -195,6 +195,7 @@ static struct queue_settings queue_settings_of(const struct mta *m, struct arena
                                  .report_failed = reporting_failed,
                                  .report_ctx = m->report,
                                  .fate = webhooks_fate,
+                                 .fate_told = webhooks_told,
                                  .fate_ctx = m->webhooks};
     set.n_destinations = destinations_of(c, a, &set.destinations);
     set.n_own = own_addresses(f, a, &set.own);

@@ -9,11 +9,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "crypto/digest.h"
 #include "store/suppression.h"
 #include "sys/board.h"
 #include "sys/thread.h"
 
 #define CALLS_ARENA (8u << 20)
+#define EVENT_ID    16 /* bytes */
 
 struct webhooks {
     pthread_t thread;
@@ -46,46 +48,50 @@ static const char *event_name(enum webhook_event e)
     return e == WEBHOOK_DELIVERED ? "delivered" : e == WEBHOOK_DEFERRED ? "deferred" : e == WEBHOOK_BOUNCED ? "bounced" : "complained";
 }
 
+/* The same for the same event, however often it is told: of a deferral there are many, of an end there is one. */
+static enum rc event_id(enum webhook_event event, const struct queue_fate *f, int64_t now_s, char out[2 * EVENT_ID + 1])
+{
+    uint8_t digest[SHA256_SIZE];
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_printf(&b, "%llx %s %lld %.*s", (unsigned long long)f->message, event_name(event),
+               event == WEBHOOK_DELIVERED || event == WEBHOOK_BOUNCED ? 0LL : (long long)now_s, VIEW_FMT(f->recipient));
+    enum rc rc = buf_rc(&b) == RC_OK ? sha256(buf_view(&b), digest) : RC_TEMP;
+    for (size_t i = 0; rc == RC_OK && i < EVENT_ID; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    buf_clear(&b);
+    return rc;
+}
+
 static json_t *event_json(enum webhook_event event, const struct queue_fate *f, int64_t now_s)
 {
-    char id[24], at[32] = "";
+    char id[24], at[32] = "", event_key[2 * EVENT_ID + 1];
     time_t now = (time_t)now_s;
     struct tm tm;
+    if (event_id(event, f, now_s, event_key) != RC_OK)
+        return NULL;
     snprintf(id, sizeof id, "%llx", (unsigned long long)f->message);
     if (gmtime_r(&now, &tm))
         strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "event", event_name(event), "at", at, "id", id, "sender", text(f->sender),
-                     "recipient", text(f->recipient), "status", text(f->status), "reply", text(f->reply), "mx", text(f->mx));
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "event", event_name(event), "event_id", event_key, "at", at, "id", id, "sender",
+                     text(f->sender), "recipient", text(f->recipient), "status", text(f->status), "reply", text(f->reply), "mx", text(f->mx));
 }
 
-static void tell(struct webhooks *w, uint64_t account, enum webhook_event event, const struct queue_fate *f)
+static enum rc make_event(enum webhook_event event, const struct queue_fate *f, struct arena *a, struct mailq_event *out)
 {
-    const int64_t now_s = clock_real_s();
-    size_t n = 0;
-    json_t *j = event_json(event, f, now_s);
+    json_t *j = event_json(event, f, clock_real_s());
     char *body = j ? json_dumps(j, JSON_COMPACT) : NULL;
-    json_decref(j);
-    enum rc rc = body ? webhook_tell(w->set.store, account, event, view_str(body), now_s, &n) : RC_TEMP;
+    *out = (struct mailq_event){.account = f->account, .event = event};
+    enum rc rc = body ? view_dup(a, view_str(body), &out->body) : RC_TEMP;
     free(body);
-    if (rc != RC_OK)
-        log_warn("webhook.lost", F_INT("account", account), F_ID("id", f->message), F_CSTR("event", event_name(event)), F_CSTR("reason", rc_name(rc)));
-    if (n == 0)
-        return;
-    pthread_mutex_lock(&w->lock);
-    w->wanted = true;
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
+    json_decref(j);
+    return rc;
 }
 
-static void suppress(struct webhooks *w, uint64_t account, struct view address, enum suppression_kind kind, struct view reason)
+static void log_suppressed(uint64_t account, struct view address, enum suppression_kind kind, struct view reason)
 {
-    const struct suppression x = {.address = address, .kind = kind, .reason = reason, .since_s = clock_real_s()};
-    enum rc rc = suppression_add(w->set.store, account, &x);
-    if (rc == RC_OK)
-        log_info("suppression.added", F_INT("account", account), F_VIEW("address", address),
-                 F_CSTR("kind", kind == SUPPRESSED_BOUNCE ? "bounce" : "complaint"), F_VIEW("reason", reason));
-    else
-        log_warn("suppression.failed", F_INT("account", account), F_VIEW("address", address), F_CSTR("reason", rc_name(rc)));
+    log_info("suppression.added", F_INT("account", account), F_VIEW("address", address),
+             F_CSTR("kind", kind == SUPPRESSED_BOUNCE ? "bounce" : "complaint"), F_VIEW("reason", reason));
 }
 
 /* RFC 3463 §3.2: the address itself is what is wrong. Where the sender's is (5.1.7, 5.1.8) the recipient can do nothing for it. */
@@ -94,14 +100,33 @@ static bool is_dead_address(struct view status)
     return view_starts(status, VIEW("5.1.")) && !view_eq(status, VIEW("5.1.7")) && !view_eq(status, VIEW("5.1.8"));
 }
 
-void webhooks_fate(void *webhooks, const struct queue_fate *f)
+enum rc webhooks_fate(void *webhooks, const struct queue_fate *f, struct arena *a, struct mailq_event *out)
 {
-    struct webhooks *w = webhooks;
+    (void)webhooks;
+    *out = (struct mailq_event){0};
     if (f->account == 0) /* from outside: its sender is told by mail */
-        return;
-    if (f->kind == FATE_BOUNCED && is_dead_address(f->status))
-        suppress(w, f->account, f->recipient, SUPPRESSED_BOUNCE, f->reply);
-    tell(w, f->account, f->kind == FATE_DELIVERED ? WEBHOOK_DELIVERED : f->kind == FATE_DEFERRED ? WEBHOOK_DEFERRED : WEBHOOK_BOUNCED, f);
+        return RC_OK;
+    enum rc rc = make_event(f->kind == FATE_DELIVERED ? WEBHOOK_DELIVERED : f->kind == FATE_DEFERRED ? WEBHOOK_DEFERRED : WEBHOOK_BOUNCED, f, a, out);
+    if (f->kind == FATE_BOUNCED && is_dead_address(f->status)) {
+        out->dead = f->recipient;
+        out->reason = f->reply;
+    }
+    return rc;
+}
+
+static void wake(struct webhooks *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->wanted = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void webhooks_told(void *webhooks, const struct mailq_event *e)
+{
+    if (e->dead.n > 0)
+        log_suppressed(e->account, e->dead, SUPPRESSED_BOUNCE, e->reason);
+    wake(webhooks);
 }
 
 /* --- complaints --- */
@@ -120,9 +145,22 @@ void webhooks_feedback(void *webhooks, uint64_t blob)
 static void complained(void *ctx, const struct complaint *c)
 {
     struct webhooks *w = ctx;
+    const struct suppression x = {.address = c->recipient, .kind = SUPPRESSED_COMPLAINT, .reason = c->type, .since_s = clock_real_s()};
     const struct queue_fate f = {.account = c->account, .sender = c->sender, .recipient = c->recipient, .reply = c->type};
-    suppress(w, c->account, c->recipient, SUPPRESSED_COMPLAINT, c->type);
-    tell(w, c->account, WEBHOOK_COMPLAINED, &f);
+    struct mailq_event event;
+    struct arena a;
+    enum rc rc = suppression_add(w->set.store, c->account, &x);
+    if (rc == RC_OK)
+        log_suppressed(c->account, x.address, x.kind, x.reason);
+    else
+        log_warn("suppression.failed", F_INT("account", c->account), F_VIEW("address", x.address), F_CSTR("reason", rc_name(rc)));
+    arena_init(&a, 65536);
+    rc = make_event(WEBHOOK_COMPLAINED, &f, &a, &event);
+    if (rc == RC_OK)
+        rc = mailq_tell(w->set.store, &event);
+    if (rc != RC_OK)
+        log_warn("webhook.lost", F_INT("account", c->account), F_CSTR("event", "complained"), F_CSTR("reason", rc_name(rc)));
+    arena_clear(&a);
 }
 
 static void read_feedback(struct webhooks *w, const uint64_t *blobs, size_t n)

@@ -16,6 +16,7 @@
 #include "store/quota.h"
 #include "sys/board.h"
 
+#define FATE_ARENA 65536
 #define LOCAL_BUCKETS    4096
 #define LOCAL_RETRY_MS   1000      /* after the store could not settle */
 #define LOCAL_RESULTS    512       /* rows of one transaction of results */
@@ -218,6 +219,27 @@ static void job_done(struct local *l, struct local_job *job)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* Before the row goes: it is told at least once. */
+static enum rc tell_fate(struct local *l, const struct local_job *job, struct view address)
+{
+    const struct queue_fate f = {.kind = FATE_DELIVERED, .message = job->msg->id, .account = job->msg->account, .sender = job->msg->sender,
+                                 .recipient = address, .status = VIEW("2.0.0")};
+    struct mailq_event event = {0};
+    struct arena a;
+    if (!l->set.fate || f.account == 0)
+        return RC_OK;
+    arena_init(&a, FATE_ARENA);
+    enum rc rc = l->set.fate(l->set.fate_ctx, &f, &a, &event);
+    if (rc == RC_OK)
+        rc = mailq_tell(l->store, &event);
+    if (rc == RC_OK)
+        l->set.fate_told(l->set.fate_ctx, &event);
+    else
+        log_warn("queue.fate.failed", F_ID("id", f.message), F_VIEW("to", address), F_CSTR("reason", rc_name(rc)));
+    arena_clear(&a);
+    return rc;
+}
+
 static void tell(struct local *l, uint64_t account, struct local_job *job, enum rc rc, enum folder_role folder,
                  const struct born *born)
 {
@@ -232,10 +254,10 @@ static void tell(struct local *l, uint64_t account, struct local_job *job, enum 
     log_info("queue.delivered", F_ID("id", job->msg->id), F_VIEW("to", address), F_INT("account", account),
              F_INT("uid", born->uid), F_INT("ms", clock_real_ms() - job->msg->created_ms),
              F_CSTR("folder", folder == FOLDER_JUNK ? "junk" : "inbox"));
-    if (l->set.fate && job->msg->account) {
-        const struct queue_fate f = {.kind = FATE_DELIVERED, .message = job->msg->id, .account = job->msg->account, .sender = job->msg->sender,
-                                     .recipient = address, .status = VIEW("2.0.0")};
-        l->set.fate(l->set.fate_ctx, &f);
+    rc = tell_fate(l, job, address);
+    if (rc != RC_OK) { /* delivered again, which adds nothing but this */
+        l->set.told(l->set.told_ctx, job->msg->id, job->rcpt, RC_TEMP);
+        return;
     }
     if (job->tell_success)
         l->set.told(l->set.told_ctx, job->msg->id, job->rcpt, RC_OK);

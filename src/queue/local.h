@@ -29,13 +29,15 @@ struct local_desk_mail {
 typedef enum rc (*local_desk_fn)(void *ctx, const struct local_desk_mail *mail);
 
 struct queue_fate;
+struct mailq_event;
 struct local_settings {
     unsigned workers;
     local_told_fn told;
     void *told_ctx;
     local_desk_fn desk;  /* NULL: nobody reads, postmaster gets it all */
     void *desk_ctx;
-    void (*fate)(void *ctx, const struct queue_fate *f); /* hears of deliveries (queue/queue.h); NULL: nobody */
+    enum rc (*fate)(void *ctx, const struct queue_fate *f, struct arena *a, struct mailq_event *out); /* as in queue/queue.h */
+    void (*fate_told)(void *ctx, const struct mailq_event *e);
     void *fate_ctx;
 };
 struct local;

@@ -357,16 +357,24 @@ static enum rc submit(struct settlement *st, size_t n_results)
 }
 
 /* Deliveries here are told by queue/local. */
-static void tell_fate(const struct settlement *st, const struct outcome *o, const struct mailq_result *r)
+static enum rc prepare_event(struct settlement *st, const struct outcome *o, struct mailq_result *r)
 {
     struct queue_fate f = {.message = st->m->id, .account = st->m->account, .sender = st->m->sender, .mx = o->mx,
                            .recipient = o->rcpt->forwarded && o->rcpt->original.n > 0 ? o->rcpt->original : o->rcpt->address,
                            .reply = o->reply.n > 0 ? o->reply : o->why};
+    r->event = (struct mailq_event){0};
     if (!st->set->fate || st->m->lane == LANE_REPORTS || o->kind == OUTCOME_DELIVERED)
-        return;
+        return RC_OK;
     f.kind = r->kind == RESULT_RETRY ? FATE_DEFERRED : o->kind == OUTCOME_RELAYED || o->kind == OUTCOME_PASSED ? FATE_DELIVERED : FATE_BOUNCED;
     f.status = status_of(o, f.kind == FATE_BOUNCED ? OUTCOME_FAILED : o->kind);
-    st->set->fate(st->set->fate_ctx, &f);
+    return st->set->fate(st->set->fate_ctx, &f, &st->arena, &r->event);
+}
+
+static void tell_fates(struct settlement *st, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (st->results[i].event.account)
+            st->set->fate_told(st->set->fate_ctx, &st->results[i].event);
 }
 
 static enum rc settle_some(const struct queue_settings *set, struct store *s, const struct mailq_message *m,
@@ -386,6 +394,8 @@ static enum rc settle_some(const struct queue_settings *set, struct store *s, co
     enum rc rc = st.results && st.tell && st.tell_of ? RC_OK : RC_TEMP;
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         settle_one(&st, &o[i], i, &mine);
+    for (size_t i = 0; i < n && rc == RC_OK; i++)
+        rc = prepare_event(&st, &o[i], &st.results[i]);
     if (rc == RC_OK) {
         rc = submit(&st, n);
         if (rc != RC_OK && st.n_tell > 0) {
@@ -398,15 +408,18 @@ static enum rc settle_some(const struct queue_settings *set, struct store *s, co
                                            .delay_told = o[st.tell_of[i]].rcpt->delay_told, .reply = r->reply, .mx = r->mx};
             }
             log_warn("queue.notice.failed", F_ID("id", m->id), F_CSTR("reason", rc_name(rc)));
-            rc = mailq_results(s, st.results, n);
+            rc = RC_OK;
+            for (size_t i = 0; i < n && rc == RC_OK; i++)
+                rc = prepare_event(&st, &o[i], &st.results[i]);
+            if (rc == RC_OK)
+                rc = mailq_results(s, st.results, n);
         }
     }
     for (size_t i = 0; i < n && rc == RC_OK; i++)
         if (st.results[i].kind == RESULT_RETRY)
             *next_ms = earlier(*next_ms, st.results[i].due_ms);
-    for (size_t i = 0; i < n && rc == RC_OK; i++)
-        tell_fate(&st, &o[i], &st.results[i]);
     if (rc == RC_OK) {
+        tell_fates(&st, n);
         counts->relayed += mine.relayed;
         counts->deferred += mine.deferred;
         counts->bounced += mine.bounced;

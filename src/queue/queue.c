@@ -268,7 +268,7 @@ enum rc queue_new(const struct queue_settings *set, struct store *s, struct dns 
         rc = hosts_new(&q->hosts);
     if (rc == RC_OK)
         rc = local_new(s, &(struct local_settings){q->snapshot->set.local_workers, told_local, q, set->desk, set->desk_ctx,
-                                                       set->fate, set->fate_ctx}, &q->local);
+                                                       set->fate, set->fate_told, set->fate_ctx}, &q->local);
     if (rc == RC_OK) {
         mailq_set_wake(s, take_submission, q);
         q->has_scheduler = pthread_create(&q->scheduler, NULL, schedule_run, q) == 0;

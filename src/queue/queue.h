@@ -45,7 +45,10 @@ struct queue_fate {
     struct view sender, recipient;
     struct view status, reply, mx;
 };
-typedef void (*queue_fate_fn)(void *ctx, const struct queue_fate *f);
+/* What is kept of it, in `a`; it comes into the store together with the result, or not at all. RC_TEMP: no memory. */
+typedef enum rc (*queue_fate_fn)(void *ctx, const struct queue_fate *f, struct arena *a, struct mailq_event *out);
+/* It is in the store now. */
+typedef void (*queue_told_fn)(void *ctx, const struct mailq_event *e);
 struct sts_cache;
 struct tls_outcomes;
 struct local_desk_mail; /* queue/local.h */
@@ -70,7 +73,8 @@ struct queue_settings {
     void *report_ctx;
     enum rc (*desk)(void *ctx, const struct local_desk_mail *mail); /* reads reports of others; as it was at queue_new. NULL: nobody does */
     void *desk_ctx;
-    queue_fate_fn fate; /* after the result is in the store; any thread of the queue; must not block for long. NULL: nobody */
+    queue_fate_fn fate; /* NULL: nobody is told. Both: any thread of the queue; must not block for long */
+    queue_told_fn fate_told;
     void *fate_ctx;
     const struct queue_destination *destinations; /* the first one that fits counts */
     size_t n_destinations;

@@ -132,8 +132,18 @@ static enum rc insert_message(struct db *db, struct group *g, struct mailq_messa
     return rc;
 }
 
-static enum rc finish_rcpt(struct db *db, struct group *g, uint64_t id)
+static enum rc put_event(struct db *db, const struct mailq_event *e)
 {
+    const int64_t now_s = clock_real_s();
+    enum rc rc = e->account && e->dead.n > 0 ? suppression_add_in(db, e->account, e->dead, e->reason, now_s) : RC_OK;
+    if (rc == RC_OK && e->account && e->event)
+        rc = webhook_tell_in(db, e->account, e->event, e->body, now_s);
+    return rc;
+}
+
+static enum rc finish_rcpt(struct db *db, struct group *g, const struct mailq_result *r)
+{
+    const uint64_t id = r->rcpt;
     struct db_query *q;
     enum rc rc = db_first(db, &q, "SELECT message, held, account FROM queue_rcpt WHERE id = $1", DB_N(id));
 
@@ -146,7 +156,9 @@ static enum rc finish_rcpt(struct db *db, struct group *g, uint64_t id)
         g->promises = true;
     db_done(q);
     g->rcpts--;
-    rc = db_exec(db, "DELETE FROM queue_rcpt WHERE id = $1", DB_N(id));
+    rc = put_event(db, &r->event);
+    if (rc == RC_OK)
+        rc = db_exec(db, "DELETE FROM queue_rcpt WHERE id = $1", DB_N(id));
     if (rc == RC_OK)
         rc = db_first(db, &q, "SELECT waiting, size, tries FROM queue_message WHERE id = $1", DB_N(message));
     if (rc != RC_OK)
@@ -190,17 +202,18 @@ static enum rc put_attempts(struct db *db, const struct mailq_result *r)
 static enum rc put_result(struct db *db, struct group *g, const struct mailq_result *r)
 {
     if (r->kind == RESULT_DONE)
-        return finish_rcpt(db, g, r->rcpt);
+        return finish_rcpt(db, g, r);
     enum rc rc = r->n_attempts > 0 ? put_attempts(db, r) : RC_OK;
     if (rc != RC_OK)
         return rc;
-    return db_exec(db,
+    rc = db_exec(db,
                    "UPDATE queue_rcpt SET due_ms = $1, delay_told = $2, attempts = attempts + $3,"
                    " last_attempt_ms = CASE WHEN $3 = 0 THEN last_attempt_ms ELSE $4 END,"
                    " last_reply = CASE WHEN $5 = '' THEN last_reply ELSE $5 END,"
                    " last_mx = CASE WHEN $5 = '' THEN last_mx ELSE $6 END WHERE id = $7",
                    DB_N(r->due_ms), DB_N(r->delay_told), DB_N(r->count ? 1 : 0), DB_N(clock_real_ms()), DB_T(r->reply),
                    DB_T(r->mx), DB_N(r->rcpt));
+    return rc == RC_OK && db_changed(db) > 0 ? put_event(db, &r->event) : rc;
 }
 
 static enum rc write_group(struct db *db, void *ctx)
@@ -353,4 +366,31 @@ enum rc mailq_submit(struct store *s, struct mailq_message *m, struct mailq_rcpt
 enum rc mailq_results(struct store *s, const struct mailq_result *r, size_t n)
 {
     return n == 0 ? RC_OK : mailq_submit_and_results(s, NULL, NULL, 0, r, n);
+}
+
+/* --- events by themselves --- */
+
+struct telling {
+    const struct mailq_event *event;
+    bool wanted;
+};
+
+static enum rc look_who_wants(struct db *db, void *ctx)
+{
+    struct telling *x = ctx;
+    x->wanted = x->event->dead.n > 0;
+    return x->wanted ? RC_OK : webhook_wanted_in(db, x->event->account, x->event->event, &x->wanted);
+}
+
+static enum rc tell(struct db *db, void *ctx)
+{
+    const struct telling *x = ctx;
+    return put_event(db, x->event);
+}
+
+enum rc mailq_tell(struct store *s, const struct mailq_event *event)
+{
+    struct telling x = {.event = event};
+    enum rc rc = event->account ? mailq_look(s, look_who_wants, &x) : RC_OK;
+    return rc == RC_OK && x.wanted ? mailq_txn(s, tell, &x) : rc;
 }

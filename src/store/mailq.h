@@ -102,6 +102,18 @@ struct mailq_attempt {
 /* Those of one recipient, oldest first. */
 enum rc mailq_story(struct store *s, uint64_t message, const struct mailq_rcpt *r, struct arena *a, struct mailq_attempt **out, size_t *n);
 
+/* What its sender's account is told of a result (store/webhook.h, store/suppression.h), in the same transaction: never lost, never of something
+ * that did not happen. */
+struct mailq_event {
+    uint64_t account;      /* 0: nothing is told */
+    unsigned event;        /* enum webhook_event */
+    struct view body;
+    struct view dead;      /* an address that does not exist; or empty */
+    struct view reason;    /* the peer's words about it */
+};
+/* One by itself; returns at once where nobody wants it. */
+enum rc mailq_tell(struct store *s, const struct mailq_event *event);
+
 /* Results of attempts, many in one transaction. */
 struct mailq_result {
     uint64_t rcpt;
@@ -114,6 +126,7 @@ struct mailq_result {
     struct view route;
     const struct mailq_attempt *attempts;    /* RETRY: they are kept while the message waits */
     size_t n_attempts;
+    struct mailq_event event;
 };
 enum rc mailq_results(struct store *s, const struct mailq_result *r, size_t n);
 /* As submit, plus results in the same transaction: a bounce is queued when and only when the rows it tells of go. */

@@ -8,6 +8,11 @@
 #include "store/mailq.h"
 
 struct mailq_job;
+/* webhook.c and suppression.c, in a transaction of facteur.db. */
+enum rc webhook_wanted_in(struct db *db, uint64_t account, unsigned event, bool *out);
+enum rc webhook_tell_in(struct db *db, uint64_t account, unsigned event, struct view body, int64_t now_s);
+enum rc suppression_add_in(struct db *db, uint64_t account, struct view address, struct view reason, int64_t now_s); /* of a bounce */
+
 struct mailq {
     pthread_mutex_t mutex; /* guards db while a statement runs */
     struct db *db;

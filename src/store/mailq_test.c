@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "store/mailq.h"
+#include "store/suppression.h"
+#include "store/webhook.h"
 
 static struct mailq_message a_message(struct fixture *f)
 {
@@ -359,12 +361,53 @@ static void no_question_scans_the_queue(void **state)
     sqlite3_close(db);
 }
 
+static size_t n_calls(struct fixture *f)
+{
+    struct webhook_call *calls;
+    int64_t next_s;
+    size_t n;
+    assert_int_equal(webhook_due(f->s, INT32_MAX, 100, &f->a, &calls, &n, &next_s), RC_OK);
+    return n;
+}
+
+/* What is told of a result is there when and only when the result is. */
+static void events_come_with_results(void **state)
+{
+    struct fixture *f = *state;
+    const struct webhook hook = {.url = VIEW("https://h.test/"), .secret = VIEW("s"), .events = WEBHOOK_BOUNCED | WEBHOOK_DEFERRED};
+    struct mailq_message m = a_message(f);
+    struct mailq_rcpt r[2] = {remote_rcpt("far.test", 20), remote_rcpt("far.test", 20)};
+    bool dead;
+    uint64_t id;
+
+    assert_int_equal(webhook_add(f->s, 9, &hook, &id), RC_OK);
+    assert_int_equal(mailq_submit(f->s, &m, r, 2), RC_OK);
+    struct mailq_result result = {.rcpt = r[0].id, .kind = RESULT_RETRY, .due_ms = 5, .event = {.account = 9, .event = WEBHOOK_DEFERRED, .body = VIEW("{}")}};
+    assert_int_equal(mailq_results(f->s, &result, 1), RC_OK);
+    assert_int_equal(n_calls(f), 1);
+    result = (struct mailq_result){.rcpt = r[0].id, .kind = RESULT_DONE, .event = {.account = 9, .event = WEBHOOK_BOUNCED, .body = VIEW("{}"),
+                                   .dead = VIEW("C@far.test"), .reason = VIEW("550 5.1.1")}};
+    assert_int_equal(mailq_results(f->s, &result, 1), RC_OK);
+    assert_int_equal(n_calls(f), 2);
+    assert_true(suppression_has(f->s, 9, VIEW("c@far.test"), &dead) == RC_OK && dead);
+    assert_int_equal(mailq_results(f->s, &result, 1), RC_OK); /* the row has gone: so it was told */
+    result.rcpt = r[1].id;
+    result.event.event = WEBHOOK_DELIVERED; /* nobody asked for it */
+    assert_int_equal(mailq_results(f->s, &result, 1), RC_OK);
+    assert_int_equal(n_calls(f), 2);
+    const struct mailq_event alone = {.account = 9, .event = WEBHOOK_BOUNCED, .body = VIEW("{}")}, others = {.account = 8, .event = WEBHOOK_BOUNCED, .body = VIEW("{}")};
+    assert_int_equal(mailq_tell(f->s, &alone), RC_OK);
+    assert_int_equal(mailq_tell(f->s, &others), RC_OK);
+    fixture_reopen(f);
+    assert_int_equal(n_calls(f), 3);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STORE(rows_come_back_as_they_went_in),         WITH_STORE(due_rows_are_met_in_order),
+        WITH_STORE(rows_come_back_as_they_went_in), WITH_STORE(events_come_with_results), WITH_STORE(due_rows_are_met_in_order),
         WITH_STORE(a_message_goes_with_its_last_recipient), WITH_STORE(operators_hold_flush_and_remove),
         WITH_STORE(attempts_are_told_while_it_waits),       WITH_STORE(a_story_ends_with_its_message),
         WITH_STORE(threads_share_commits),                  WITH_STORE(no_question_scans_the_queue),

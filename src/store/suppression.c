@@ -1,6 +1,7 @@
 #include "store/suppression.h"
 
 #include "store/directory_internal.h"
+#include "store/mailq_internal.h"
 
 /* Local parts may tell case apart; no mail host of today does, and whoever complained must not get mail for a capital letter. */
 static enum rc lower(struct view v, struct arena *a, struct view *out)
@@ -39,6 +40,19 @@ static enum rc add(struct db *db, void *ctx)
                        " ON CONFLICT DO NOTHING",
                    DB_N(x->account), DB_T(x->address), DB_N(x->put->kind), DB_T(view_slice(x->put->reason, 0, SUPPRESSION_TEXT_MAX)),
                    DB_N(x->put->since_s));
+}
+
+enum rc suppression_add_in(struct db *db, uint64_t account, struct view address, struct view reason, int64_t now_s)
+{
+    struct arena a;
+    const struct suppression put = {.kind = SUPPRESSED_BOUNCE, .reason = reason, .since_s = now_s};
+    struct question x = {.account = account, .put = &put};
+    arena_init(&a, 65536);
+    enum rc rc = lower(address, &a, &x.address);
+    if (rc == RC_OK)
+        rc = add(db, &x);
+    arena_clear(&a);
+    return rc == RC_LIMIT ? RC_OK : rc; /* no mail waits for that */
 }
 
 static enum rc has(struct db *db, void *ctx)

@@ -1,6 +1,7 @@
 #include "store/webhook.h"
 
 #include "store/directory_internal.h"
+#include "store/mailq_internal.h"
 
 struct question {
     uint64_t account, id;
@@ -9,7 +10,6 @@ struct question {
     struct webhook *hooks;
     size_t n;
     /* calls */
-    enum webhook_event event;
     struct view text;
     int64_t now_s, due_s;
     size_t max;
@@ -97,42 +97,45 @@ enum rc webhook_remove(struct store *s, uint64_t account, uint64_t id)
 
 /* --- calls --- */
 
-static enum rc tell(struct db *db, void *ctx)
+enum rc webhook_wanted_in(struct db *db, uint64_t account, unsigned event, bool *out)
 {
-    struct question *x = ctx;
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < x->n && rc == RC_OK; i++) {
+    struct db_query *q;
+    enum rc rc = db_first(db, &q, "SELECT 1 FROM webhook WHERE account = $1 AND (events & $2) <> 0", DB_N(account), DB_N(event));
+    *out = rc == RC_OK;
+    db_done(q);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+static enum rc list_wanting(struct db *db, uint64_t account, unsigned event, uint64_t ids[WEBHOOKS_MAX], size_t *n)
+{
+    struct db_query *q;
+    enum rc rc = db_query(db, &q, "SELECT id FROM webhook WHERE account = $1 AND (events & $2) <> 0", DB_N(account), DB_N(event));
+    *n = 0;
+    while (rc == RC_OK && (rc = db_next(q)) == RC_OK && *n < WEBHOOKS_MAX)
+        ids[(*n)++] = (uint64_t)db_number(q, 0);
+    db_done(q);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+enum rc webhook_tell_in(struct db *db, uint64_t account, unsigned event, struct view body, int64_t now_s)
+{
+    uint64_t ids[WEBHOOKS_MAX];
+    size_t n;
+    enum rc rc = list_wanting(db, account, event, ids, &n);
+    for (size_t i = 0; i < n && rc == RC_OK; i++) {
         int64_t waiting = 0, last = 0, due_s = 0;
-        rc = count(db, "SELECT COUNT(*) FROM webhook_call WHERE hook = $1", x->hooks[i].id, &waiting);
+        rc = count(db, "SELECT COUNT(*) FROM webhook_call WHERE hook = $1", ids[i], &waiting);
         if (rc == RC_OK) /* where others wait, for the hook did not answer, this one does too */
-            rc = count(db, "SELECT COALESCE(MIN(due_s), 0) FROM webhook_call WHERE hook = $1", x->hooks[i].id, &due_s);
+            rc = count(db, "SELECT COALESCE(MIN(due_s), 0) FROM webhook_call WHERE hook = $1", ids[i], &due_s);
         if (rc != RC_OK || waiting >= WEBHOOK_CALLS_MAX)
             continue;
-        if (due_s < x->now_s)
-            due_s = x->now_s;
+        if (due_s < now_s)
+            due_s = now_s;
         rc = count(db, "SELECT COALESCE(MAX(id), 0) FROM webhook_call WHERE id > $1", 0, &last);
         if (rc == RC_OK)
             rc = db_exec(db, "INSERT INTO webhook_call (id, hook, due_s, tries, made_s, event, body) VALUES ($1, $2, $3, 0, $4, $5, $6)",
-                         DB_N(last + 1), DB_N(x->hooks[i].id), DB_N(due_s), DB_N(x->now_s), DB_N(x->event), DB_T(x->text));
+                         DB_N(last + 1), DB_N(ids[i]), DB_N(due_s), DB_N(now_s), DB_N(event), DB_T(body));
     }
-    return rc;
-}
-
-enum rc webhook_tell(struct store *s, uint64_t account, enum webhook_event event, struct view body, int64_t now_s, size_t *n)
-{
-    struct arena a;
-    struct question x = {.event = event, .text = body, .now_s = now_s};
-    size_t all = 0;
-    *n = 0;
-    arena_init(&a, 1 << 20);
-    enum rc rc = webhook_list(s, account, &a, &x.hooks, &all);
-    for (size_t i = 0; i < all; i++)
-        if (x.hooks[i].events & event)
-            x.hooks[x.n++] = x.hooks[i];
-    if (rc == RC_OK && x.n > 0)
-        rc = directory_txn(s, tell, &x);
-    *n = rc == RC_OK ? x.n : 0;
-    arena_clear(&a);
     return rc;
 }
 

@@ -25,8 +25,7 @@ enum rc webhook_list(struct store *s, uint64_t account, struct arena *a, struct 
 /* Its calls go too. RC_NOTFOUND. */
 enum rc webhook_remove(struct store *s, uint64_t account, uint64_t id);
 
-/* Tells every hook of the account that wants the event, by `body`; *n: how many. */
-enum rc webhook_tell(struct store *s, uint64_t account, enum webhook_event event, struct view body, int64_t now_s, size_t *n);
+/* Events come with results of deliveries, or alone: mailq_tell (store/mailq.h). */
 struct webhook_call {
     uint64_t id, hook;
     struct view url, secret, body;
