@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import ssl
 import threading
 
@@ -168,6 +169,25 @@ def test_dead_addresses_are_suppressed(desk, lab, anne, far):
     assert Api(desk, lab).login("bert@ici.test").get("/me/suppressions")["suppressions"] == []
     assert anne.ask("DELETE", "/me/suppressions/no@loin.test")[0] == 204
     assert anne.ask("DELETE", "/me/suppressions/no@loin.test")[0] == 404
+
+
+def test_operators_look_after_suppressions_by_command(desk, lab, anne, far):
+    """What is submitted by SMTP feeds the list, and is not held to it."""
+    since = len(desk.log_text())
+    with desk.submission("anne@ici.test", PASSWORD) as s:
+        s.sendmail("anne@ici.test", ["no@loin.test"], "From: anne@ici.test\r\nSubject: x\r\n\r\nx\r\n")
+    one, = wait_for("the list", lambda: desk.json("suppression", "list", "anne@ici.test"))
+    assert (one["address"], one["kind"], one["reason"]) == ("no@loin.test", "bounce", "550 5.1.1 unknown") and one["since"].startswith("20")
+    assert "no@loin.test" in desk.run("suppression", "list", "anne@ici.test")
+    with desk.submission("anne@ici.test", PASSWORD) as s:
+        assert s.sendmail("anne@ici.test", ["no@loin.test"], "From: anne@ici.test\r\nSubject: x\r\n\r\nx\r\n") == {}
+    wait_for("the second bounce", lambda: desk.log_text()[since:].count("suppression.added") == 2)
+    desk.run("suppression", "remove", "anne@ici.test", "NO@loin.test")
+    assert desk.run("suppression", "remove", "anne@ici.test", "no@loin.test", check=False).returncode == 1
+    assert desk.run("suppression", "list", "nobody@ici.test", check=False).returncode == 1
+    with sqlite3.connect("file:%s/facteur.db?mode=ro" % desk.data, uri=True) as db:
+        assert db.execute("SELECT what, about, detail FROM audit ORDER BY id DESC LIMIT 1").fetchone() == (
+            "suppression.remove", "anne@ici.test", "NO@loin.test")
 
 
 def complaint(message_id, sender="fbl@fbl.test", to="yes@loin.test"):

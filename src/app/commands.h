@@ -25,6 +25,7 @@ int cmd_queue(struct app *app, int argc, char **argv);
 int cmd_report(struct app *app, int argc, char **argv);
 /* argv[0] is "show". */
 int cmd_report_show(struct app *app, int argc, char **argv);
+int cmd_suppression(struct app *app, int argc, char **argv);
 int cmd_quickstart(struct app *app, int argc, char **argv);
 
 #endif

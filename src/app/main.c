@@ -35,6 +35,8 @@ static const struct command commands[] = {
     {"queue", cmd_queue,
      "queue list [--json]\nqueue show ID [--json]\nqueue flush [ID|DOMAIN]\nqueue hold ID\nqueue release ID\nqueue remove ID",
      "mail that waits: for another server, or to be let go"},
+    {"suppression", cmd_suppression, "suppression list ADDRESS [--json]\nsuppression remove ADDRESS WHOM",
+     "whom an account's mail over the HTTP API does not go to any more: dead addresses, and who complained"},
     {"log", cmd_log, "log [--event EVENT] [--level LEVEL] [--since TIME] [--limit N] [--follow | --json] [TEXT...]",
      "the kept log: lines that hold all of the texts, the newest last"},
     {"trace", cmd_trace, "trace [--sender TEXT] [--recipient TEXT] [--id ID] [--since TIME] [--limit N] [--json]",

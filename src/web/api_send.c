@@ -345,7 +345,7 @@ static void delete_suppression(struct api_call *c)
         api_refuse_rc(c, rc);
         return;
     }
-    api_audit(c, "suppression.remove", c->args[0], VIEW(""));
+    api_audit(c, "suppression.remove", c->who.address, c->args[0]);
     api_done(c);
 }
 
