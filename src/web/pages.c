@@ -5,6 +5,11 @@
 #include "web/web_impl.h"
 
 #define PREFIX "/admin/"
+#define NO_PAGES                                                                                                                 \
+    "This program was built without pages. Install nodejs and npm, then build again:\n"                                          \
+    "Ce programme a été construit sans pages. Installez nodejs et npm, puis reconstruisez-le :\n\n"                               \
+    "    meson setup --reconfigure -Dpages=enabled build && ninja -C build\n\n"                                                                   \
+    "API: /admin/api/openapi.json\n"
 /* No inline scripts, nothing from elsewhere, no frames (CSP Level 3). */
 #define POLICY                                                                                                                   \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "       \
@@ -102,7 +107,7 @@ void pages_answer(const struct http_request *r, struct http_response *out)
     if (!f)
         f = find_file(VIEW("index.html"));
     if (!f) {
-        refuse(out, 404, "This build has no pages; the API is at /admin/api.\n");
+        refuse(out, 404, NO_PAGES);
         return;
     }
     http_respond(out, "ETag", view_str(f->etag));
