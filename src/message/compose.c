@@ -8,6 +8,7 @@
 #include "message/header.h"
 
 #define LINE_MAX_BYTES 998 /* RFC 5322 §2.1.1, without CRLF */
+#define FIELD_WORD_MAX 800 /* bytes of a further field that stand on one line */
 #define PARAMETER_CUT  54  /* bytes of a file name's value on a line (RFC 2231 §3) */
 
 /* --- addresses --- */
@@ -22,6 +23,7 @@ enum rc compose_mailbox_read(struct view text, struct arena *a, struct compose_m
     if (rc != RC_OK)
         return rc;
     if (!list || list->next || list->kind != ADDRESS_MAILBOX || list->bad || list->local.n == 0 || list->domain.n == 0 || list->route.n > 0 ||
+        list->name.n > COMPOSE_NAME_MAX || list->local.n + list->domain.n >= COMPOSE_ADDRESS_MAX ||
         !view_is_ascii(list->local) || !view_is_ascii(list->domain))
         return RC_SYNTAX;
     buf_init(&spec, COMPOSE_FIELD_MAX);
@@ -89,6 +91,18 @@ static void write_text(struct buf *out, const char *name, struct view value)
     buf_clear(&words);
 }
 
+/* Other than the words of a subject, those of a field may mean something: none is encoded for being long. */
+static bool has_long_word(struct view v)
+{
+    struct view word;
+    while (v.n > 0) {
+        view_split(&v, ' ', &word);
+        if (word.n > FIELD_WORD_MAX)
+            return true;
+    }
+    return false;
+}
+
 static const char *check(const struct compose *c)
 {
     if (view_has_ctl(c->subject) || !utf8_is_valid(c->subject) || c->subject.n > COMPOSE_FIELD_MAX)
@@ -98,10 +112,12 @@ static const char *check(const struct compose *c)
     if (c->n_fields > COMPOSE_FIELDS_MAX || c->n_parts > COMPOSE_PARTS_MAX)
         return "there are too many further header fields or attachments";
     for (size_t i = 0; i < c->n_fields; i++) {
-        if (!compose_may_set(c->fields[i].name))
+        if (c->fields[i].name.n > COMPOSE_TYPE_MAX || !compose_may_set(c->fields[i].name))
             return "a header field may not be set here: X-..., List-... and others that tell of the message may";
         if (view_has_ctl(c->fields[i].value) || !utf8_is_valid(c->fields[i].value) || c->fields[i].value.n > COMPOSE_FIELD_MAX)
             return "a header field's value is one line of UTF-8 text, of 2000 bytes at most";
+        if (has_long_word(c->fields[i].value))
+            return "a header field's value has a word that is too long for a line";
     }
     for (size_t i = 0; i < c->n_parts; i++) {
         struct view rest = c->parts[i].type, major;

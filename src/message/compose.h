@@ -12,6 +12,8 @@
 #define COMPOSE_PARTS_MAX     100
 #define COMPOSE_FILENAME_MAX  255  /* bytes */
 #define COMPOSE_TYPE_MAX      100
+#define COMPOSE_NAME_MAX      250  /* bytes of a mailbox's name; and of its address, whose parts RFC 5321 §4.5.3.1 bounds: */
+#define COMPOSE_ADDRESS_MAX   320
 
 struct compose_field {
     struct view name, value;
@@ -41,7 +43,7 @@ struct compose {
     int64_t now_s;
 };
 
-/* All of it from the arena. RC_SYNTAX: not just one mailbox, or one that SMTPUTF8 would be needed for. */
+/* All of it from the arena. RC_SYNTAX: not just one mailbox, a longer one than the limits, or one that SMTPUTF8 would be needed for. */
 enum rc compose_mailbox_read(struct view text, struct arena *a, struct compose_mailbox *out);
 /* May a caller set this field: "X-...", "List-...", "In-Reply-To" and others that tell of the message, none that we write. */
 bool compose_may_set(struct view name);

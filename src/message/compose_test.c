@@ -54,6 +54,42 @@ static void a_plain_text(void **state)
     buf_clear(&out);
 }
 
+/* RFC 5322 §2.1.1: what has no blank to fold at is encoded, or refused where an encoded word would mean something else. */
+static void endless_words(void **state)
+{
+    char word[1500];
+    struct compose c = plain();
+    struct compose_field field = {VIEW_INIT("X-Order"), {0}};
+    struct compose_mailbox m;
+    struct buf out;
+    struct arena a;
+    const char *why;
+    (void)state;
+    memset(word, 'x', sizeof word);
+    c.subject = view_of(word, sizeof word);
+    buf_init(&out, 1 << 20);
+    assert_int_equal(compose_write(&c, &out, &why), RC_OK);
+    lines_are_short_and_end_at_crlf(&out);
+    c.fields = &field;
+    c.n_fields = 1;
+    field.value = view_of(word, 800);
+    buf_reset(&out);
+    assert_int_equal(compose_write(&c, &out, &why), RC_OK);
+    lines_are_short_and_end_at_crlf(&out);
+    field.value = view_of(word, 801);
+    assert_int_equal(compose_write(&c, &out, &why), RC_SYNTAX);
+    field = (struct compose_field){view_of(word, COMPOSE_TYPE_MAX + 1), VIEW("x")};
+    memcpy(word, "X-", 2);
+    assert_int_equal(compose_write(&c, &out, &why), RC_SYNTAX);
+    memcpy(word + COMPOSE_NAME_MAX, " <a@ici.test>", 13);
+    arena_init(&a, 65536);
+    assert_int_equal(compose_mailbox_read(view_of(word, COMPOSE_NAME_MAX + 13), &a, &m), RC_OK);
+    memcpy(word + COMPOSE_NAME_MAX, "x <a@ici.test>", 14);
+    assert_int_equal(compose_mailbox_read(view_of(word, COMPOSE_NAME_MAX + 14), &a, &m), RC_SYNTAX);
+    arena_clear(&a);
+    buf_clear(&out);
+}
+
 static void parts_and_names(void **state)
 {
     static const struct compose_part parts[] = {
@@ -147,7 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_text),
-        cmocka_unit_test(parts_and_names),
+        cmocka_unit_test(endless_words), cmocka_unit_test(parts_and_names),
         cmocka_unit_test(nothing_makes_a_field),
         cmocka_unit_test(a_long_line_and_a_long_subject),
     };

@@ -8,6 +8,7 @@
 
 #define WORD_TEXT_MAX 1000 /* bytes inside one encoded word that is read */
 #define WORD_RAW_MAX  39   /* bytes in one base64 word: "=?utf-8?B?" 52 characters "?=" */
+#define PLAIN_RUN_MAX 800  /* bytes without a blank that fit on a line behind the field's name (RFC 5322 §2.1.1) */
 
 struct word {
     struct view charset, text;
@@ -158,9 +159,12 @@ void encoded_decode(struct view value, struct buf *out)
 void encoded_write(struct view text, struct buf *out)
 {
     bool is_plain = view_find(text, VIEW("=?")) == VIEW_NONE;
-    for (size_t i = 0; i < text.n && is_plain; i++)
-        is_plain =
-            is_printable((unsigned char)text.p[i]) ? !((unsigned char)text.p[i] & 0x80) : text.p[i] == ' ';
+    size_t run = 0;
+    for (size_t i = 0; i < text.n && is_plain; i++) {
+        const unsigned char c = (unsigned char)text.p[i];
+        run = c == ' ' ? 0 : run + 1;
+        is_plain = (is_printable(c) ? c < 0x80 : c == ' ') && run <= PLAIN_RUN_MAX;
+    }
     if (is_plain) {
         buf_add(out, text);
         return;

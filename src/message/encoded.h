@@ -11,7 +11,7 @@
  * valid UTF-8. Anything that is no encoded word stands as it is. RC_LIMIT is remembered in out. */
 void encoded_decode(struct view value, struct buf *out);
 
-/* Appends UTF-8 text for an unstructured field or a display name: ASCII without "=?" as it is, anything else
+/* Appends UTF-8 text for an unstructured field or a display name: ASCII without "=?" and endless words as it is, anything else
  * as encoded words parted by blanks, where header_write may fold. CR, LF and NUL become blanks. */
 void encoded_write(struct view text, struct buf *out);
 
