@@ -38,7 +38,38 @@ struct sts_cache {
     struct failure failures[STS_FAILURES_MAX];
     size_t next_failure;
     bool look; /* there is a new policy: the time of the next refresh may have changed */
+    int64_t real_s, mono_ms; /* what the clocks said when they were last believed */
+    int64_t leapt_ms;        /* monotonic time at which the clock was first seen to have leapt; 0: it has not */
 };
+
+/* --- time --- */
+
+static int64_t system_real_s(void)
+{
+    return clock_real_s();
+}
+
+/* Seconds since 1970, but for a clock that leapt ahead a short while ago. */
+static int64_t believed_s(struct sts_cache *c)
+{
+    const int64_t real_s = c->set.real_s(), mono_ms = clock_mono_ms();
+    pthread_mutex_lock(&c->lock);
+    int64_t now_s = c->real_s + (mono_ms - c->mono_ms) / 1000;
+    const bool leapt = real_s > now_s + STS_CLOCK_SLACK_S;
+    if (leapt && !c->leapt_ms) {
+        log_warn("sts.clock.leapt", F_INT("ahead_s", real_s - now_s));
+        c->leapt_ms = mono_ms;
+    } else if (!leapt) {
+        c->leapt_ms = 0;
+    }
+    if (!leapt || mono_ms - c->leapt_ms >= STS_LEAP_MS) {
+        c->real_s = now_s = real_s;
+        c->mono_ms = mono_ms;
+        c->leapt_ms = 0;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return now_s;
+}
 
 /* --- failures --- */
 
@@ -119,7 +150,7 @@ static enum rc fetch_policy(struct sts_cache *c, struct view domain, struct view
     struct buf file;
     struct mta_sts_policy policy;
     char why[FETCH_WHY_MAX] = "";
-    int64_t own_deadline = deadline_in(STS_FETCH_MS), now_s = clock_real_s();
+    int64_t own_deadline = deadline_in(STS_FETCH_MS), now_s = believed_s(c);
     buf_init(&file, MTA_STS_POLICY_MAX);
     enum tlsrpt_result fault = get_file(c, domain, own_deadline < deadline_ms ? own_deadline : deadline_ms, a, &file, why);
     enum rc rc = RC_OK;
@@ -204,9 +235,9 @@ static bool find_id(struct sts_cache *c, struct view domain, int64_t deadline_ms
 
 /* Kept, of this record, and fetched in the past as far as our clock tells: nothing newer is to be had. Where the clock was ahead and was
  * set right, the policy stays in force, but its times mean nothing until it has been fetched again. */
-static bool is_current(const struct sts_answer *out, const struct sts_row *row, struct view id)
+static bool is_current(struct sts_cache *c, const struct sts_answer *out, const struct sts_row *row, struct view id)
 {
-    return out->found && view_eq(id, row->id) && row->fetched_s <= clock_real_s() + STS_CLOCK_SLACK_S;
+    return out->found && view_eq(id, row->id) && row->fetched_s <= believed_s(c) + STS_CLOCK_SLACK_S;
 }
 
 /* The one that is kept, where it still holds. */
@@ -216,14 +247,14 @@ static enum rc read_kept(struct sts_cache *c, struct view domain, struct arena *
     *out = (struct sts_answer){.why = ""};
     if (rc != RC_OK)
         return rc == RC_NOTFOUND ? RC_OK : rc;
-    out->found = row->expires_s > clock_real_s() && mta_sts_policy_parse(row->policy, a, &out->policy) == RC_OK;
+    out->found = row->expires_s > believed_s(c) && mta_sts_policy_parse(row->policy, a, &out->policy) == RC_OK;
     out->text = row->policy;
     return RC_OK;
 }
 
 static void note_use(struct sts_cache *c, const struct sts_row *row)
 {
-    int64_t now_s = clock_real_s();
+    int64_t now_s = believed_s(c);
     if (now_s - row->used_s >= STS_REFRESH_MAX_S)
         sts_set_used(c->set.store, row->domain, now_s); /* a failure costs a refresh at most */
 }
@@ -235,15 +266,15 @@ enum rc sts_look_up(struct sts_cache *c, struct view domain, int64_t deadline_ms
     enum rc rc = read_kept(c, domain, a, &row, out);
     if (rc != RC_OK)
         return rc;
-    if (find_id(c, domain, deadline_ms, a, &id) && !is_current(out, &row, id) && !find_failure(c, domain, id, a, out)) {
+    if (find_id(c, domain, deadline_ms, a, &id) && !is_current(c, out, &row, id) && !find_failure(c, domain, id, a, out)) {
         struct flight mine = {.domain = domain};
         if (board(c, &mine, deadline_ms)) {
-            rc = fetch_policy(c, domain, id, clock_real_s(), deadline_ms, a);
+            rc = fetch_policy(c, domain, id, believed_s(c), deadline_ms, a);
             land(c, &mine);
         }
         if (rc == RC_OK)
             rc = read_kept(c, domain, a, &row, out);
-        if (rc == RC_OK && !is_current(out, &row, id))
+        if (rc == RC_OK && !is_current(c, out, &row, id))
             find_failure(c, domain, id, a, out);
     }
     if (rc == RC_OK && out->found)
@@ -258,7 +289,7 @@ static void refresh(struct sts_cache *c, const struct sts_row *row, struct arena
 {
     struct flight mine = {.domain = row->domain};
     struct view id;
-    int64_t now_s = clock_real_s(), left = row->expires_s - now_s;
+    int64_t now_s = believed_s(c), left = row->expires_s - now_s;
     if (left <= 0 || now_s - row->used_s > STS_UNUSED_S) {
         if (left <= 0)
             sts_remove(c->set.store, row->domain);
@@ -290,7 +321,7 @@ static void run(void *arg)
         int64_t wait_ms = STS_LOOK_MS;
         arena_reset(&a);
         if (sts_next(c->set.store, &a, &row) == RC_OK) {
-            int64_t due_ms = row.refresh_s * 1000 - clock_real_ms();
+            int64_t due_ms = (row.refresh_s - believed_s(c)) * 1000;
             if (due_ms <= 0)
                 refresh(c, &row, &a);
             wait_ms = due_ms <= 0 ? 100 : due_ms < STS_LOOK_MS ? due_ms : STS_LOOK_MS;
@@ -313,6 +344,10 @@ enum rc sts_cache_new(const struct sts_settings *set, struct sts_cache **out)
     if (!c)
         return RC_TEMP;
     c->set = *set;
+    if (!c->set.real_s)
+        c->set.real_s = system_real_s;
+    c->real_s = c->set.real_s();
+    c->mono_ms = clock_mono_ms();
     if (c->set.port == 0)
         c->set.port = 443;
     if (c->set.refresh_min_s == 0)

@@ -4,6 +4,9 @@
  * A policy that was fetched protects until it expires, whatever DNS and the policy host say or do not say meanwhile. Only a
  * newer policy, fetched over HTTPS whose certificate holds, takes its place. Whoever can lie about DNS alone cannot remove it.
  *
+ * A clock that leaps ahead while we run is believed a day later: until then time goes on from where it was. Whoever can set the
+ * clock and lie about DNS would otherwise be rid of all policies at once.
+ *
  * Network and disk; a look-up blocks until its deadline at most. Any thread. One thread of its own refreshes. */
 #ifndef POLICY_STS_CACHE_H
 #define POLICY_STS_CACHE_H
@@ -19,6 +22,7 @@
 #define STS_REFRESH_MIN_S   300
 #define STS_UNUSED_S        2592000   /* policies that no delivery asked for are no longer refreshed */
 #define STS_CLOCK_SLACK_S   300       /* a policy fetched later than now by more than this is fetched again: the clock was set back */
+#define STS_LEAP_MS         86400000  /* a clock that leaps ahead by more than the slack is believed after so long */
 #define STS_FAILURES_MAX    256       /* that are remembered */
 
 struct sts_cache;
@@ -29,6 +33,7 @@ struct sts_settings {
     unsigned port;            /* of policy hosts; 0: 443 */
     int64_t refresh_min_s;    /* 0: STS_REFRESH_MIN_S */
     bool only_asked;          /* refreshes nothing by itself: for commands */
+    int64_t (*real_s)(void);  /* the clock; NULL: the system's */
 };
 enum rc sts_cache_new(const struct sts_settings *set, struct sts_cache **out);
 /* Other authorities from now on. */

@@ -218,6 +218,46 @@ static void refreshed_ahead(void **state)
     dns_free(set.dns);
 }
 
+static atomic_llong ahead_s;
+
+static int64_t leaping_clock(void)
+{
+    return clock_real_s() + atomic_load(&ahead_s);
+}
+
+static void a_clock_that_leaps(void **state)
+{
+    struct ctx *c = *state;
+    struct sts_settings set = {.store = c->f->s, .trust = c->trust, .port = c->port, .only_asked = true, .real_s = leaping_clock};
+    static const int64_t leaps[] = {0, 200, 3600, 320000000, 0, -320000000, 0};
+    struct sts_cache *cache;
+    struct sts_answer a;
+    struct dns *honest;
+    assert_int_equal(dns_new_scripted(RECORD("1"), &honest), RC_OK);
+    set.dns = honest;
+    say(c, POLICY("enforce", "mx.labas.test"));
+    assert_int_equal(sts_cache_new(&set, &cache), RC_OK);
+    assert_int_equal(sts_look_up(cache, VIEW("labas.test"), NO_DEADLINE, &c->f->a, &a), RC_OK);
+    assert_true(a.found);
+    sts_cache_free(cache);
+    assert_int_equal(dns_new_scripted("nothing.test A 192.0.2.1\n", &set.dns), RC_OK); /* what the attacker leaves */
+    assert_int_equal(sts_cache_new(&set, &cache), RC_OK);
+    for (size_t i = 0; i < sizeof leaps / sizeof *leaps; i++) {
+        atomic_store(&ahead_s, leaps[i]);
+        assert_int_equal(sts_look_up(cache, VIEW("labas.test"), NO_DEADLINE, &c->f->a, &a), RC_OK);
+        assert_true(a.found);
+    }
+    sts_cache_free(cache);
+    /* A clock that was ahead when we began is all that we have. */
+    atomic_store(&ahead_s, 3600);
+    assert_int_equal(sts_cache_new(&set, &cache), RC_OK);
+    assert_int_equal(sts_look_up(cache, VIEW("labas.test"), NO_DEADLINE, &c->f->a, &a), RC_OK);
+    assert_false(a.found);
+    sts_cache_free(cache);
+    dns_free(set.dns);
+    dns_free(honest);
+}
+
 static void sessions_are_counted(void **state)
 {
     struct ctx *c = *state;
@@ -245,6 +285,6 @@ static void sessions_are_counted(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(a_policy_lives_on), T(what_does_not_count), T(refreshed_ahead), T(sessions_are_counted)};
+    const struct CMUnitTest tests[] = {T(a_policy_lives_on), T(what_does_not_count), T(refreshed_ahead), T(a_clock_that_leaps), T(sessions_are_counted)};
     return cmocka_run_group_tests_name("sts_cache", tests, NULL, NULL);
 }
