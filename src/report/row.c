@@ -2,6 +2,11 @@
 
 #include "message/header.h"
 
+static bool is_number(struct view v)
+{
+    return view_take_while(&v, is_digit).n > 0 && v.n == 0;
+}
+
 bool row_domain_is_plain(struct view d)
 {
     if (d.n == 0 || d.n > 253 || view_chr(d, '.') == VIEW_NONE || view_find(d, VIEW("..")) != VIEW_NONE || d.p[0] == '.' ||
@@ -10,7 +15,7 @@ bool row_domain_is_plain(struct view d)
     for (size_t i = 0; i < d.n; i++)
         if (!is_alnum((unsigned char)d.p[i]) && d.p[i] != '-' && d.p[i] != '_' && d.p[i] != '.')
             return false;
-    return true;
+    return !is_number(view_from(d, view_rchr(d, '.') + 1));
 }
 
 /* --- from a verdict --- */

@@ -40,7 +40,8 @@ void row_write(const struct report_row *r, struct buf *out);
 /* RC_SYNTAX: not such bytes. Views borrow them. */
 enum rc row_parse(struct view bytes, struct report_row *out);
 
-/* Letters, digits, hyphens, underscores and dots, at least one of the last, none at the ends: fit for a field or a file name. */
+/* Letters, digits, hyphens, underscores and dots, at least one of the last, none at the ends: fit for a field or a file name.
+ * No IPv4 address: the last label is no number (RFC 3696 §2). */
 bool row_domain_is_plain(struct view domain);
 
 #endif

@@ -98,6 +98,7 @@ static void web_addresses_name_a_host(void **state)
         {"https://reports.example.test:/", NULL, NULL, 0},
         {"https://reports.example.test:8a/", NULL, NULL, 0},
         {"https://[::1]/", NULL, NULL, 0},
+        {"https://127.0.0.1/x", NULL, NULL, 0},
         {"https://localhost/", NULL, NULL, 0},
         {"https://reports.example.test/#x", NULL, NULL, 0},
         {"https://reports.example.test/a b", NULL, NULL, 0},
