@@ -1,4 +1,6 @@
 """Certificates by ACME, from Pebble: an authority that refuses every second nonce."""
+import base64
+import http.server
 import imaplib
 import json
 import os
@@ -7,6 +9,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -174,6 +177,91 @@ def test_authority_that_is_away(lab):
     begin = time.monotonic()
     server.stop()
     assert time.monotonic() - begin < 15 * SLOW
+
+
+class Liar(http.server.ThreadingHTTPServer):
+    """An authority that takes every name for proven and issues what `spoil` makes of the right chain."""
+    daemon_threads = True
+
+    def __init__(self, lab, name):
+        self.lab, self.spoil, self.base = lab, None, "https://%s:%d" % (name, PEBBLE_PORT)
+        self.days, self.nonces, self.csr = "20", 0, os.path.join(lab.dir, name + ".csr")
+        ip, cert, key = lab.ip(), os.path.join(lab.dir, name + ".pem"), os.path.join(lab.dir, name + ".key")
+        lab.certificate(cert, key, name)
+        lab.dns.set(name + ".", "A " + ip)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(handler):
+                handler.do_POST()
+            do_HEAD = do_GET
+
+            def do_POST(handler):
+                body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+                answer = self.answer(handler.path, json.loads(body)["payload"] if body else "")
+                self.nonces += 1
+                handler.send_response(200)
+                handler.send_header("Replay-Nonce", "nonce%d" % self.nonces)
+                handler.send_header("Location", self.base + ("/account" if handler.path == "/account" else "/order"))
+                handler.send_header("Content-Length", str(len(answer)))
+                handler.end_headers()
+                if handler.command != "HEAD":
+                    handler.wfile.write(answer)
+
+            def log_message(handler, *args):
+                pass
+        super().__init__((ip, PEBBLE_PORT), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def answer(self, path, payload):
+        if path == "/finalize":
+            with open(self.csr, "wb") as f:
+                csr = json.loads(base64.urlsafe_b64decode(payload + "=="))["csr"]
+                f.write(base64.urlsafe_b64decode(csr + "=="))
+        if path == "/certificate":
+            issued = subprocess.run(["openssl", "x509", "-req", "-inform", "DER", "-in", self.csr, "-copy_extensions", "copy", "-CA", self.lab.ca,
+                                     "-CAkey", self.lab.ca_key, "-days", self.days], capture_output=True, check=True, timeout=20).stdout
+            return self.spoil(issued)
+        names = {"newNonce": "nonce", "newAccount": "account", "newOrder": "order"}
+        status = {"/order": "valid" if os.path.exists(self.csr) else "ready"}.get(path, "valid")
+        if path == "/dir":
+            return json.dumps({k: "%s/%s" % (self.base, v) for k, v in names.items()}).encode()
+        return json.dumps({"status": status, "authorizations": [self.base + "/authorization"], "finalize": self.base + "/finalize",
+                           "certificate": self.base + "/certificate"}).encode()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+
+
+def test_authority_that_lies(lab):
+    """What could not serve never takes the place of what does: a chain that cannot be read once kept the server from starting."""
+    liar = Liar(lab, "liar.lab.test")
+    lab.parts.append(liar)
+    server = serve(lab, "menti.test", liar.base + "/dir", services=["imaps", "https"])
+    lab.dns.set("mta-sts.menti.test.")
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    lies = [("20", lambda pem: pem + broken, "cannot be used: the chain"), ("20", lambda pem: pem + pem[:300], "cannot be used: the chain"),
+            ("20", lambda pem: b"<html>", "cannot be used: no certificate"), ("-1", lambda pem: pem, "has expired"),
+            ("20", lambda pem: open(lab.ca, "rb").read() + pem, "is not for mx.menti.test")]
+    since = 0
+    for liar.days, liar.spoil, why in lies:
+        if os.path.exists(liar.csr):
+            os.remove(liar.csr)
+        server.process.send_signal(signal.SIGHUP) if server.process else server.start()
+        server.wait_log(r"acme\.certificate\.failed .*%s" % why, since=since)
+        since = len(server.log_text())
+        assert "first day" in certificate(server, "imaps", "mx.menti.test")[0]
+    server.stop()
+    server.start()
+    assert "first day" in certificate(server, "imaps", "mx.menti.test")[0]
+    os.remove(liar.csr)
+    liar.days, liar.spoil = "20", lambda pem: pem
+    reload(server)
+    wait_for("the honest one", lambda: "Lab CA" in certificate(server, "imaps", "mx.menti.test")[0])
+    server.stop()
 
 
 def test_no_port_80(lab, pebble):

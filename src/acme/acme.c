@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #define LOCATION_MAX ACME_URL_MAX
+#define EARLY_MAX_S  86400 /* a certificate may begin so much later: our clock may be behind */
 
 struct order {
     struct acme_session *s;
@@ -104,7 +105,6 @@ static enum rc say_failure(struct acme_session *s, const json_t *authorization, 
 {
     const json_t *error = json_object_get(find_challenge(authorization, way), "error");
     const char *detail = error ? acme_text(error, "detail") : "no reason given";
-    s->result->is_ours = true;
     if (way == ACME_TLS)
         return acme_fail(s, RC_DENIED, "the authority could not see that %s is ours: %s. It asks by TLS at port 443", name, detail);
     return acme_fail(s, RC_DENIED, "the authority could not see that %s is ours: %s. It asks http://%s/ at port 80", name, detail, name);
@@ -220,16 +220,32 @@ static enum rc finalize(struct order *o)
     return rc;
 }
 
+/* What would not serve must not take the place of what does: the chain whole, and its time now. */
+static enum rc check_chain(struct acme_session *s, struct view pem)
+{
+    const char *text, *why;
+    struct acme_certificate facts;
+    const int64_t now_s = clock_real_s();
+    arena_reset(&s->arena);
+    text = arena_cstr(&s->arena, pem);
+    if (!text)
+        return acme_fail(s, RC_TEMP, "what the authority issued has a zero byte, or there is no memory");
+    if (tls_chain_check(text, &why) != RC_OK || acme_certificate_read(pem, &facts) != RC_OK)
+        return acme_fail(s, RC_TEMP, "what the authority issued cannot be used: %s", why);
+    if (facts.until_s <= now_s || facts.from_s > now_s + EARLY_MAX_S)
+        return acme_fail(s, RC_TEMP, "the certificate that was issued %s", facts.until_s <= now_s ? "has expired" : "is not valid yet");
+    return RC_OK;
+}
+
 static enum rc install(struct order *o)
 {
     struct acme_session *s = o->s;
     struct fetch_reply reply;
-    struct acme_certificate facts;
     struct buf pem;
     buf_init(&pem, ACME_REPLY_MAX);
     enum rc rc = acme_post(s, acme_text(o->json, "certificate"), NULL, &reply, &pem);
-    if (rc == RC_OK && acme_certificate_read(buf_view(&pem), &facts) != RC_OK)
-        rc = acme_fail(s, RC_TEMP, "what the authority issued is not a certificate in PEM");
+    if (rc == RC_OK)
+        rc = check_chain(s, buf_view(&pem));
     for (size_t i = 0; rc == RC_OK && i < o->n; i++) {
         char name[256];
         if (view_cstr(o->names[i], name, sizeof name) != RC_OK || !acme_certificate_covers(buf_view(&pem), name))

@@ -42,7 +42,6 @@ struct acme_settings {
 struct acme_result {
     char why[ACME_WHY_MAX]; /* in words, after a failure */
     int64_t retry_after_s;  /* the authority asks to wait so long; 0: nothing said */
-    bool is_ours;           /* a mistake of ours or the configuration's: trying again soon is no use */
 };
 /* A certificate for these names (A-labels, the first one counts most), installed in the vault under `key_name` (vault_key_install).
  * which: TLS_KEY_NEXT, a key of its own for each certificate, so that an old one that leaked is worth nothing; or TLS_KEY_SERVING.

@@ -169,7 +169,6 @@ static enum rc read_problem(struct acme_session *s, const struct fetch_reply *re
     bool later = reply->status >= 500 || reply->status == 429 || view_eq(type, VIEW("rateLimited")) || view_eq(type, VIEW("serverInternal")) ||
                  view_eq(type, VIEW("connection")) || view_eq(type, VIEW("dns"));
     s->result->retry_after_s = retry_after(reply->retry_after);
-    s->result->is_ours = !later;
     enum rc rc = acme_fail(s, later ? RC_TEMP : RC_DENIED, "the authority refuses (%u %.*s): %s", reply->status, VIEW_FMT(type), acme_text(problem, "detail"));
     json_decref(problem);
     return rc;

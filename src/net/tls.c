@@ -202,12 +202,43 @@ static SSL_CTX *new_server_ctx(struct tls_server *t)
     return ctx;
 }
 
+/* The host's certificate, and those that follow it in PEM. */
+static enum rc use_chain(SSL_CTX *ctx, X509 *leaf, BIO *bio, const char **why)
+{
+    X509 *above;
+    *why = "OpenSSL does not take the certificate";
+    if (SSL_CTX_use_certificate(ctx, leaf) != 1)
+        return RC_SYNTAX;
+    *why = "the chain after the certificate cannot be read";
+    ERR_clear_error();
+    while ((above = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+        if (SSL_CTX_add0_chain_cert(ctx, above) != 1) {
+            X509_free(above);
+            return RC_SYNTAX;
+        }
+    }
+    return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? RC_OK : RC_SYNTAX;
+}
+
+enum rc tls_chain_check(const char *pem, const char **why)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509 *leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
+    SSL_CTX *ctx = leaf ? SSL_CTX_new(TLS_server_method()) : NULL;
+    *why = leaf ? "out of memory" : "no certificate in PEM form";
+    enum rc rc = ctx ? use_chain(ctx, leaf, bio, why) : leaf ? RC_TEMP : RC_SYNTAX;
+    SSL_CTX_free(ctx);
+    X509_free(leaf);
+    BIO_free(bio);
+    ERR_clear_error();
+    return rc;
+}
+
 static enum rc add_chain(struct tls_server *t, const struct tls_server_settings *set, const char *pem,
                          const char **why)
 {
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509 *leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
-    X509 *above = NULL;
     EVP_PKEY *key = NULL;
     struct identity *id = NULL;
     enum rc rc = RC_SYNTAX;
@@ -235,17 +266,12 @@ static enum rc add_chain(struct tls_server *t, const struct tls_server_settings 
             goto done;
         t->n++;
     }
+    rc = use_chain(id->ctx, leaf, bio, why);
+    if (rc != RC_OK)
+        goto done;
     rc = RC_SYNTAX;
     *why = "OpenSSL does not take the certificate";
-    if (SSL_CTX_use_certificate(id->ctx, leaf) != 1 || SSL_CTX_use_PrivateKey(id->ctx, key) != 1)
-        goto done;
-    *why = "the chain after the certificate cannot be read";
-    while ((above = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-        if (SSL_CTX_add0_chain_cert(id->ctx, above) != 1) {
-            X509_free(above);
-            goto done;
-        }
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+    if (SSL_CTX_use_PrivateKey(id->ctx, key) != 1)
         goto done;
     *(ec ? &id->ec : &id->rsa) = SSL_CTX_get0_certificate(id->ctx);
     rc = RC_OK;

@@ -41,6 +41,8 @@ struct tls_offer {
     bool ask_certificate;
 };
 #define TLS_ALPN_ACME "acme-tls/1"
+/* Whether a server can show this chain: all of it can be read, and OpenSSL takes it. RC_SYNTAX with *why (static text). */
+enum rc tls_chain_check(const char *pem, const char **why);
 /* RC_SYNTAX with *why (static text) when a certificate cannot be read. */
 enum rc tls_server_new(const struct tls_server_settings *set, struct tls_server **out, const char **why);
 struct tls_server *tls_server_ref(struct tls_server *t);

@@ -486,6 +486,7 @@ static void test_bad_settings(void **state)
         assert_int_equal(tls_server_new(&set, &t, &why), RC_SYNTAX);
         assert_null(t);
         assert_string_not_equal(why, "");
+        assert_int_equal(tls_chain_check(bad[i], &why), RC_SYNTAX);
         assert_int_equal(tls_client_new(bad[i], &k, &why), RC_SYNTAX);
         assert_null(k);
     }
