@@ -1,4 +1,5 @@
 """Every route of the API's own description times every role; answers as described; and generated hostile input to every route."""
+import gzip
 import http.client
 import json
 import random
@@ -231,10 +232,57 @@ NOT_PASSWORDS = [None, 7, "", "x" * 5000, "a\u0000b", {}, []]  # a wrong one wou
 RAW = ["", "{", "[]", "null", "1", '"x"', "{}{}", '{"a":}', '{"a":1,"a":2}', "[" * 3000, '{"a":' * 3000, "\udc80", '{"a":"\\ud800"}', "\x00", "{" + " " * 60000 + "}"]
 
 
+FILES = [b"", b"\x00" * 1000, b"PK\x03\x04" + b"\xff" * 300, gzip.compress(b"0" * (1 << 20)), gzip.compress(gzip.compress(b"x" * 100000)),
+         b"<svg>" * 20000, b'<svg xmlns="http://www.w3.org/2000/svg" baseProfile="tiny-ps" version="1.2"><script/></svg>',
+         b'<?xml version="1.0"?><!DOCTYPE feedback [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><feedback>&b;</feedback>',
+         b"<feedback>" + b"<record>" * 5000, b'{"policies": ' + b"[" * 5000, b"From: a@b\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n" * 3000]
+NAMED = {"domain": HERE, "address": "cible@" + HERE, "to": "cible@" + HERE, "from": "ugo@" + HERE, "targets": ["cible@" + HERE], "url": "https://%s/x" % HERE,
+         "mail": ["anne@" + HERE], "webhook": "https://%s/x" % HERE, "content": "eHg=", "name": "a name", "days": 1, "quota": 1000}
+
+
+def sample(description, schema, chance, name=""):
+    """What the description takes for good."""
+    schema = look_up(description, schema)
+    if name in ("password", "old", "new"):
+        return chance.choice(NOT_PASSWORDS)
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return sample(description, chance.choice(schema[key]), chance, name)
+    if "enum" in schema:
+        return chance.choice(schema["enum"])
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    kind = chance.choice(kind) if isinstance(kind, list) else kind
+    if name in NAMED and kind != "object" and isinstance(NAMED[name], TYPES[kind]):
+        return NAMED[name]
+    if kind == "object":
+        return {n: sample(description, s, chance, n) for n, s in schema.get("properties", {}).items()}
+    if kind == "array":
+        return [sample(description, schema.get("items", {}), chance, name) for _ in range(chance.randint(1, 3))]
+    return {"string": "text", "integer": chance.randint(schema.get("minimum", 0), 10), "number": 1.5, "boolean": True, "null": None}[kind]
+
+
+def spoil(value, chance):
+    """One thing in it becomes hostile."""
+    if isinstance(value, dict) and value and chance.random() < .85:
+        name = chance.choice(list(value))
+        return {**value, name: chance.choice(NOT_PASSWORDS) if name in ("password", "old", "new") else spoil(value[name], chance)}
+    if isinstance(value, list) and value and chance.random() < .7:
+        at = chance.randrange(len(value))
+        return value[:at] + [spoil(value[at], chance)] + value[at + 1:]
+    return chance.choice(VALUES)
+
+
 def hostile_requests(description, method, path, words, chance):
-    schema = words.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    content = words.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
     names = list(look_up(description, schema).get("properties", {})) or ["x"]
-    for _ in range(14):
+    for i in range(16):
+        if i % 3 == 2 and method != "GET":  # all is as described but for one thing
+            target = fill(path, {"domain": HERE, "address": "cible@" + HERE, "id": "1"})
+            asked = "?domain=" + HERE if "domain" in [q["name"] for q in queries(description, words)] else ""
+            yield target + asked, chance.choice(FILES) if content and "application/json" not in content else json.dumps(
+                spoil(sample(description, schema, chance), chance))
+            continue
         target = "/".join(urllib.parse.quote(chance.choice(TEXTS), safe="") if p.startswith("{") else p for p in path.split("/"))
         asked = ["%s=%s" % (q["name"], urllib.parse.quote(chance.choice(TEXTS), safe="")) for q in queries(description, words) if chance.random() < .7]
         asked += ["x=%s" % urllib.parse.quote(chance.choice(TEXTS), safe="")] if chance.random() < .1 else []
@@ -256,7 +304,7 @@ def test_hostile_input_to_every_route(desk, lab, description, clients):
             client = clients[role]
             for target, body in hostile_requests(description, method, path, words, chance):
                 try:
-                    status, answer, headers = client.send(method, target, body.encode("utf-8", "surrogateescape") if body is not None else None)
+                    status, answer, headers = client.send(method, target, body.encode("utf-8", "surrogateescape") if isinstance(body, str) else body)
                 except (http.client.HTTPException, OSError, ValueError) as e:
                     wrong.append((method, target[:200], body and body[:200], repr(e)))
                     client.c = None
