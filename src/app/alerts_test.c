@@ -135,6 +135,9 @@ static void put_doctor(struct fixture *f, int64_t made_s, const char *points)
 
 #define POINT(id, mark, subject, text) "{\"id\": \"" id "\", \"mark\": \"" mark "\", \"subject\": \"" subject "\", \"text\": \"" text "\", \"repair\": \"r\"}"
 
+#define CERTIFICATE(mark, subject, valid, days) "{\"id\": \"tls.certificate\", \"mark\": \"" mark "\", \"subject\": \"" subject "\", \"text\": \"t\", \"repair\": \"r\", " \
+    "\"valid\": " valid ", \"days\": " days "}"
+
 static void failures_and_the_doctor(void **state)
 {
     struct fixture *f = *state;
@@ -151,15 +154,15 @@ static void failures_and_the_doctor(void **state)
     expect_open(f, "");
     add_report(f, "3", now_s, "\1\2\3\5", "net:one", 1, false);
     put_doctor(f, now_s + 1, POINT("mx.host", "good", "mx", "t") "," POINT("mx.host", "bad", "mx", "t") "," POINT("spf.end", "bad", "", "t") ","
-               POINT("tls.certificate", "good", "mx", "Its certificate is good for another 14 days.") ","
-               POINT("tls.certificate", "warn", "mx2", "Its certificate is good, but expires soon; days left: 13.") ","
-               POINT("tls.certificate", "warn", "mx3", "Its certificate would not be accepted") "," POINT("list.listed", "bad", "192.0.2.1", "t"));
+               CERTIFICATE("good", "mx", "true", "14") "," CERTIFICATE("warn", "mx2", "true", "13") ","
+               CERTIFICATE("warn", "mx3", "false", "60") "," CERTIFICATE("warn", "mx4", "false", "-3") ","
+               CERTIFICATE("good", "mx5", "true", "null") "," POINT("list.listed", "bad", "192.0.2.1", "t"));
     w.now_s = now_s + 2;
     alerts_watch_domain(&w, VIEW("ici.test"));
     alerts_watch_domain(&w, VIEW("ici.test")); /* nothing new: all stays open */
-    expect_open(f, "dmarc.failures/ici.test/ doctor.bad/ici.test/mx.host mx certificate.expiring/ici.test/mx2 certificate.bad/ici.test/mx3"
+    expect_open(f, "dmarc.failures/ici.test/ doctor.bad/ici.test/mx.host mx certificate.expiring/ici.test/mx2 certificate.bad/ici.test/mx3 certificate.bad/ici.test/mx4"
                    " blocklist.listed/ici.test/192.0.2.1");
-    put_doctor(f, now_s + 3, POINT("mx.host", "unknown", "mx", "t") "," POINT("tls.certificate", "good", "mx2", "Its certificate is good for another 89 days."));
+    put_doctor(f, now_s + 3, POINT("mx.host", "unknown", "mx", "t") "," CERTIFICATE("good", "mx2", "true", "89"));
     settings.threshold[ALERT_DMARC_FAILURES] = 11;
     w.now_s = now_s + 4;
     alerts_watch_domain(&w, VIEW("ici.test"));

@@ -231,40 +231,29 @@ static void say_point(const struct alerts_watch *w, enum alert_kind kind, struct
         buf_clear(&text[lang]);
 }
 
-/* The number of days in the doctor's sentence about a certificate that is good. */
-static bool days_left(const char *text, int64_t *days)
+/* Of one host, or of one of its addresses where they have different ones. */
+static void watch_certificate(const struct alerts_watch *w, struct view domain, const json_t *en, const json_t *fr)
 {
-    static const struct view marks[] = {VIEW_INIT("days left: "), VIEW_INIT("good for another ")};
-    const struct view v = view_str(text);
-    uint64_t n;
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const size_t at = view_find(v, marks[i]);
-        struct view rest = view_from(v, at == VIEW_NONE ? v.n : at + marks[i].n);
-        const bool past = view_take_chr(&rest, '-');
-        if (view_u64(&rest, INT32_MAX, &n) == RC_OK) {
-            *days = past ? 0 : (int64_t)n;
-            return true;
-        }
-    }
-    return false;
+    const struct view about = view_str(text_of(en, "subject"));
+    const json_t *valid = json_object_get(en, "valid"), *days = json_object_get(en, "days");
+    if (json_is_false(valid))
+        say_point(w, ALERT_CERTIFICATE_BAD, domain, about, en, fr);
+    else if (json_is_true(valid) && json_is_integer(days) &&
+             (double)json_integer_value(days) < w->set->threshold[ALERT_CERTIFICATE_EXPIRING])
+        say_point(w, ALERT_CERTIFICATE_EXPIRING, domain, about, en, fr);
 }
 
 static void watch_point(const struct alerts_watch *w, struct view domain, const json_t *en, const json_t *fr)
 {
     const char *id = text_of(en, "id");
     const struct view about = view_str(text_of(en, "subject"));
-    int64_t days;
     if (strcmp(id, "list.listed") == 0) {
         if (has_mark(en, "bad"))
             say_point(w, ALERT_BLOCKLIST, domain, about, en, fr);
         return;
     }
     if (strcmp(id, "tls.certificate") == 0) {
-        const bool good = days_left(text_of(en, "text"), &days);
-        if (good && (double)days < w->set->threshold[ALERT_CERTIFICATE_EXPIRING])
-            say_point(w, ALERT_CERTIFICATE_EXPIRING, domain, about, en, fr);
-        if (!good && (has_mark(en, "warn") || has_mark(en, "bad")))
-            say_point(w, ALERT_CERTIFICATE_BAD, domain, about, en, fr);
+        watch_certificate(w, domain, en, fr);
         return;
     }
     struct buf key;
