@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "app/users.h"
-#include "base/utf8.h"
+#include "base/json_text.h"
 #include "store/bus.h"
 #include "vault/vault.h"
 
@@ -130,15 +130,7 @@ struct store *app_store(struct app *app)
 
 json_t *app_json(struct view v)
 {
-    json_t *j = json_stringn(v.p ? v.p : "", v.n);
-    if (j)
-        return j;
-    struct buf clean;
-    buf_init(&clean, v.n * 3 + 1);
-    utf8_clean(v, &clean);
-    j = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_clear(&clean);
-    return j;
+    return json_text(v);
 }
 
 int app_print_json(json_t *j)

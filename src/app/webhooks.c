@@ -7,8 +7,8 @@
 
 #include "app/complaints.h"
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "crypto/digest.h"
 #include "store/suppression.h"
 #include "sys/board.h"
@@ -29,19 +29,6 @@ struct webhooks {
 };
 
 /* --- what is told --- */
-
-static json_t *text(struct view v)
-{
-    json_t *j = json_stringn(v.p ? v.p : "", v.n);
-    struct buf clean;
-    if (j)
-        return j;
-    buf_init(&clean, v.n * 3 + 1);
-    utf8_clean(v, &clean);
-    j = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_clear(&clean);
-    return j;
-}
 
 static const char *event_name(enum webhook_event e)
 {
@@ -74,7 +61,7 @@ static json_t *event_json(enum webhook_event event, const struct queue_fate *f, 
     if (gmtime_r(&now, &tm))
         strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &tm);
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "event", event_name(event), "event_id", event_key, "at", at, "id", id, "sender",
-                     text(f->sender), "recipient", text(f->recipient), "status", text(f->status), "reply", text(f->reply), "mx", text(f->mx));
+                     json_text(f->sender), "recipient", json_text(f->recipient), "status", json_text(f->status), "reply", json_text(f->reply), "mx", json_text(f->mx));
 }
 
 static enum rc make_event(enum webhook_event event, const struct queue_fate *f, struct arena *a, struct mailq_event *out)

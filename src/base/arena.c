@@ -84,6 +84,16 @@ void *arena_array(struct arena *a, size_t n, size_t size)
     return arena_alloc(a, n * size);
 }
 
+void *arena_more(struct arena *a, void *list, size_t n, size_t size)
+{
+    if ((n & (n - 1)) != 0) /* not a power of two: there is room */
+        return list;
+    char *more = arena_array(a, n ? 2 * n : 1, size);
+    if (more && n > 0)
+        memcpy(more, list, n * size);
+    return more;
+}
+
 enum rc view_dup(struct arena *a, struct view v, struct view *out)
 {
     char *p = arena_alloc(a, v.n);

@@ -27,6 +27,9 @@ void *arena_alloc(struct arena *a, size_t n);
 void *arena_array(struct arena *a, size_t n, size_t size);
 #define arena_new(a, type)        ((type *)arena_alloc((a), sizeof(type)))
 #define arena_new_array(a, n, type) ((type *)arena_array((a), (n), sizeof(type)))
+/* A list of n elements with room for one more: its room doubles at each power of two. NULL: as above. */
+void *arena_more(struct arena *a, void *list, size_t n, size_t size);
+#define arena_room(a, list, n) ((list) = arena_more((a), (list), (n), sizeof *(list)))
 /* Copies; gives the view of the copy. RC_TEMP where there is no memory. */
 enum rc view_dup(struct arena *a, struct view v, struct view *out);
 /* A NUL-ended copy. NULL: no memory, or v contains NUL. */

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/base64.h"
+#include "base/json_text.h"
 #include "base/lang.h"
 #include "base/utf8.h"
 
@@ -145,6 +146,46 @@ static void arenas_have_a_cap(void **state)
     arena_clear(&a);
 }
 
+static void lists_grow(void **state)
+{
+    (void)state;
+    struct arena a;
+    int *list = NULL;
+    size_t n = 0;
+    arena_init(&a, 8192);
+    while (arena_room(&a, list, n)) {
+        list[n] = (int)n;
+        n++;
+    }
+    assert_int_equal(n, 512); /* 1 to 512 fit in; 1024 more do not */
+    arena_clear(&a);
+    for (n = 0; n < 100 && arena_room(&a, list, n); n++)
+        list[n] = (int)n;
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(list[i], i);
+    arena_clear(&a);
+}
+
+static void json_takes_any_text(void **state)
+{
+    static const struct {
+        struct view in;
+        const char *out;
+    } cases[] = {
+        {VIEW_INIT("caf\xc3\xa9"), "caf\xc3\xa9"}, {VIEW_INIT("a\xff\xc3z"), "a\xef\xbf\xbd\xef\xbf\xbdz"}, {{NULL, 0}, ""}, {VIEW_INIT("\xed\xa0\x80"), NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *j = json_text(cases[i].in);
+        char *made = json_dumps(j, JSON_ENCODE_ANY);
+        assert_non_null(made); /* whoever reads it gets JSON */
+        if (cases[i].out)
+            assert_string_equal(json_string_value(j), cases[i].out);
+        free(made);
+        json_decref(j);
+    }
+}
+
 static void languages_are_found(void **state)
 {
     static const struct {
@@ -193,7 +234,7 @@ int main(void)
         cmocka_unit_test(numbers_are_bounded),       cmocka_unit_test(search_folds_case),
         cmocka_unit_test(base64_is_strict_for_sasl),
         cmocka_unit_test(base64_for_urls), cmocka_unit_test(utf8_refuses_overlong_and_surrogates),
-        cmocka_unit_test(buffers_remember_failure),  cmocka_unit_test(arenas_have_a_cap),
+        cmocka_unit_test(buffers_remember_failure),  cmocka_unit_test(arenas_have_a_cap), cmocka_unit_test(lists_grow), cmocka_unit_test(json_takes_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

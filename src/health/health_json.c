@@ -3,21 +3,13 @@
 #include <time.h>
 
 #include "base/base64.h"
-#include "base/utf8.h"
+#include "base/json_text.h"
 
 #define DAY_S 86400
 
 json_t *health_json_text(struct view v)
 {
-    json_t *j = json_stringn(v.p ? v.p : "", v.n);
-    struct buf clean;
-    if (j)
-        return j;
-    buf_init(&clean, v.n * 3 + 1);
-    utf8_clean(v, &clean);
-    j = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_clear(&clean);
-    return j;
+    return json_text(v);
 }
 
 static json_t *text_or_null(struct view v)

@@ -14,7 +14,7 @@ struct order {
     struct arena *a;
     struct app_password *passwords;
     struct passkey *keys;
-    size_t n, room;
+    size_t n;
     bool found;
     int64_t now_s;
 };
@@ -22,20 +22,6 @@ struct order {
 static bool is_name(struct view name)
 {
     return name.n > 0 && name.n <= APP_PASSWORD_NAME_MAX && utf8_is_valid(name) && !view_has_ctl(name);
-}
-
-/* Room for one more of `size` bytes in *list; NULL: no memory. */
-static void *grow(struct order *o, void *list, size_t size)
-{
-    if (o->n < o->room)
-        return list;
-    size_t room = o->room ? 2 * o->room : 8;
-    void *more = arena_array(o->a, room, size);
-    if (more && o->n > 0)
-        memcpy(more, list, o->n * size);
-    if (more)
-        o->room = room;
-    return more;
 }
 
 /* --- application passwords --- */
@@ -62,13 +48,11 @@ static enum rc list_passwords(struct db *db, void *ctx)
                                   " ORDER BY id", DB_N(o->account));
     o->n = 0;
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        struct app_password *more = grow(o, o->passwords, sizeof *more);
-        if (!more) {
+        if (!arena_room(o->a, o->passwords, o->n)) {
             rc = RC_TEMP;
             break;
         }
-        o->passwords = more;
-        struct app_password *p = &more[o->n++];
+        struct app_password *p = &o->passwords[o->n++];
         *p = (struct app_password){.id = (uint64_t)db_number(q, 0), .scope = (int)db_number(q, 2), .created_s = db_number(q, 3),
                                    .used_s = db_number(q, 4)};
         rc = db_bytes_dup(q, 1, o->a, &p->name);
@@ -214,15 +198,8 @@ static enum rc list_passkeys(struct db *db, void *ctx)
     enum rc rc = db_query(db, &q, "SELECT " PASSKEY_COLUMNS " FROM passkey WHERE account = $1 ORDER BY created_s, id", DB_N(o->account));
 
     o->n = 0;
-    while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        struct passkey *more = grow(o, o->keys, sizeof *more);
-        if (!more) {
-            rc = RC_TEMP;
-            break;
-        }
-        o->keys = more;
-        rc = take_passkey(q, o->a, &more[o->n++]);
-    }
+    while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
+        rc = arena_room(o->a, o->keys, o->n) ? take_passkey(q, o->a, &o->keys[o->n++]) : RC_TEMP;
     db_done(q);
     return rc == RC_NOTFOUND ? RC_OK : rc;
 }

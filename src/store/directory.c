@@ -154,14 +154,8 @@ static enum rc add_target(struct routing *r, uint64_t account, struct view addre
     }
     if (r->n == DIRECTORY_TARGETS_MAX)
         return RC_LIMIT;
-    if ((r->n & (r->n - 1)) == 0) { /* room doubles at each power of two */
-        struct directory_target *more = arena_new_array(r->a, r->n ? 2 * r->n : 1, struct directory_target);
-        if (!more)
-            return RC_TEMP;
-        for (size_t i = 0; i < r->n; i++)
-            more[i] = r->targets[i];
-        r->targets = more;
-    }
+    if (!arena_room(r->a, r->targets, r->n))
+        return RC_TEMP;
     r->targets[r->n++] = (struct directory_target){account, address, detail, r->depth > 0, r->by_catch_all};
     return RC_OK;
 }

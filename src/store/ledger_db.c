@@ -142,16 +142,6 @@ enum rc ledger_ip_text(struct view ip, struct arena *a, struct view *out)
     return view_dup(a, view_str(text), out);
 }
 
-void *ledger_more(struct arena *a, void *list, size_t n, size_t size)
-{
-    if ((n & (n - 1)) != 0) /* not a power of two: there is room */
-        return list;
-    char *more = arena_array(a, n ? 2 * n : 1, size);
-    if (more && n > 0)
-        memcpy(more, list, n * size);
-    return more;
-}
-
 void ledger_sum_add(struct ledger_sum *to, const struct ledger_sum *add)
 {
     to->messages += add->messages;

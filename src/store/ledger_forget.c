@@ -72,23 +72,32 @@ static enum rc drop_failures(struct db *db, void *ctx)
     return rc;
 }
 
+struct domain_day {
+    int64_t domain, day;
+};
+
+static enum rc take_day(struct db_query *q, enum rc rc, struct forgetting *x, struct domain_day *out)
+{
+    if (rc == RC_OK) {
+        *out = (struct domain_day){db_number(q, 0), db_number(q, 1)};
+        x->changed = 1;
+    }
+    db_done(q);
+    return rc;
+}
+
 /* The lines of the addresses of a day go as early as rows: what stays for long is of sources. */
 static enum rc drop_address_days(struct db *db, void *ctx)
 {
     struct forgetting *x = ctx;
     struct db_query *q;
-    int64_t domain = 0, day = 0;
+    struct domain_day d;
     enum rc rc = db_first(db, &q, "SELECT domain, day FROM total_day WHERE heard_s < $1 AND addresses > 0 LIMIT 1", DB_N(x->rows_before_s));
-    if (rc == RC_OK) {
-        domain = db_number(q, 0);
-        day = db_number(q, 1);
-    }
-    db_done(q);
+    rc = take_day(q, rc, x, &d);
     if (rc != RC_OK)
         return rc == RC_NOTFOUND ? RC_OK : rc;
-    x->changed = 1;
-    rc = db_exec(db, "DELETE FROM address_day WHERE domain = $1 AND day = $2", DB_N(domain), DB_N(day));
-    return rc == RC_OK ? db_exec(db, "UPDATE total_day SET addresses = 0 WHERE domain = $1 AND day = $2", DB_N(domain), DB_N(day)) : rc;
+    rc = db_exec(db, "DELETE FROM address_day WHERE domain = $1 AND day = $2", DB_N(d.domain), DB_N(d.day));
+    return rc == RC_OK ? db_exec(db, "UPDATE total_day SET addresses = 0 WHERE domain = $1 AND day = $2", DB_N(d.domain), DB_N(d.day)) : rc;
 }
 
 static enum rc drop_addresses(struct db *db, void *ctx)
@@ -121,20 +130,15 @@ static enum rc drop_day(struct db *db, void *ctx)
 {
     struct forgetting *x = ctx;
     struct db_query *q;
-    int64_t domain = 0, day = 0;
+    struct domain_day d;
     enum rc rc = db_first(db, &q, "SELECT domain, day FROM total_day WHERE heard_s < $1 LIMIT 1", DB_N(x->before_s));
-    if (rc == RC_OK) {
-        domain = db_number(q, 0);
-        day = db_number(q, 1);
-    }
-    db_done(q);
+    rc = take_day(q, rc, x, &d);
     if (rc != RC_OK)
         return rc == RC_NOTFOUND ? RC_OK : rc;
-    x->changed = 1;
-    rc = db_exec(db, "DELETE FROM source_day WHERE domain = $1 AND day = $2", DB_N(domain), DB_N(day));
+    rc = db_exec(db, "DELETE FROM source_day WHERE domain = $1 AND day = $2", DB_N(d.domain), DB_N(d.day));
     if (rc == RC_OK)
-        rc = db_exec(db, "DELETE FROM word_day WHERE domain = $1 AND day = $2", DB_N(domain), DB_N(day));
-    return rc == RC_OK ? db_exec(db, "DELETE FROM total_day WHERE domain = $1 AND day = $2", DB_N(domain), DB_N(day)) : rc;
+        rc = db_exec(db, "DELETE FROM word_day WHERE domain = $1 AND day = $2", DB_N(d.domain), DB_N(d.day));
+    return rc == RC_OK ? db_exec(db, "DELETE FROM total_day WHERE domain = $1 AND day = $2", DB_N(d.domain), DB_N(d.day)) : rc;
 }
 
 /* What people said of a source stays: it may come back. */

@@ -42,9 +42,6 @@ enum rc ledger_source_find(struct db *db, struct view key, int64_t *id);
 enum rc ledger_number(struct db_query *q, enum rc rc, int64_t *out);
 /* The address as text, in the arena. */
 enum rc ledger_ip_text(struct view ip, struct arena *a, struct view *out);
-/* A list in the arena doubles its room at each power of two; NULL: no memory. */
-void *ledger_more(struct arena *a, void *list, size_t n, size_t size);
-#define ledger_room(a, list, n) ((list) = ledger_more((a), (list), (n), sizeof *(list)))
 
 /* --- one address of a report, and its sums --- */
 

@@ -64,7 +64,7 @@ static enum rc ask_reports(struct db *db, void *ctx)
                               " ORDER BY received_s DESC, report.id DESC LIMIT $7",
                       DB_N(x->domain), DB_N(x->kind), DB_N(x->before_s), DB_N(x->before), DB_N(x->span->from), DB_N(x->span->to), DB_N(x->max));
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
-        rc = ledger_room(x->a, *out, x->n) ? take_report(q, x->a, &(*out)[x->n++]) : RC_TEMP;
+        rc = arena_room(x->a, *out, x->n) ? take_report(q, x->a, &(*out)[x->n++]) : RC_TEMP;
     db_done(q);
     return ledger_nothing(rc);
 }
@@ -107,7 +107,7 @@ static enum rc ask_rows(struct db *db, void *ctx)
                                   " report_said.id = report_row.said WHERE report_row.report = $1 AND n >= $2 ORDER BY n LIMIT $3",
                           DB_N(x->id), DB_N(x->before), DB_N(x->max));
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(x->a, *out, x->n)) {
+        if (!arena_room(x->a, *out, x->n)) {
             rc = RC_TEMP;
             break;
         }
@@ -158,7 +158,7 @@ static enum rc ask_failures(struct db *db, void *ctx)
                       DB_N(x->domain), DB_N(x->before > 0 ? x->before : INT64_MAX), DB_N(x->span->from * LEDGER_DAY_S),
                       DB_N((x->span->to + 1) * LEDGER_DAY_S), DB_N(x->max));
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
-        rc = ledger_room(x->a, *out, x->n) ? take_failure(q, x->a, &(*out)[x->n++]) : RC_TEMP;
+        rc = arena_room(x->a, *out, x->n) ? take_failure(q, x->a, &(*out)[x->n++]) : RC_TEMP;
     db_done(q);
     return ledger_nothing(rc);
 }
@@ -179,7 +179,7 @@ enum rc ledger_failures(struct store *s, const struct ledger_span *span, uint64_
 static enum rc take_counts(struct db_query *q, enum rc rc, struct arena *a, struct ledger_count **out, size_t *n)
 {
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(a, *out, *n)) {
+        if (!arena_room(a, *out, *n)) {
             rc = RC_TEMP;
             break;
         }
@@ -194,7 +194,7 @@ static enum rc take_counts(struct db_query *q, enum rc rc, struct arena *a, stru
 static enum rc take_days(struct db_query *q, enum rc rc, struct arena *a, struct ledger_day **out, size_t *n)
 {
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(a, *out, *n)) {
+        if (!arena_room(a, *out, *n)) {
             rc = RC_TEMP;
             break;
         }
@@ -277,7 +277,7 @@ static enum rc ask_sources(struct db *db, void *ctx)
         rc = db_query(db, &q, "SELECT " SOURCE_COLUMNS ", s.* FROM (SELECT " SUM_TOTALS ", source FROM source_day WHERE domain = $1 AND day BETWEEN $2"
                               " AND $3 GROUP BY source) AS s" SOURCE_JOIN, DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to));
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
-        rc = ledger_room(x->a, *out, x->n) ? take_source(q, x->a, &(*out)[x->n++]) : RC_TEMP;
+        rc = arena_room(x->a, *out, x->n) ? take_source(q, x->a, &(*out)[x->n++]) : RC_TEMP;
     db_done(q);
     return ledger_nothing(rc);
 }
@@ -302,7 +302,7 @@ static enum rc ask_addresses(struct db *db, const struct asking *x, int64_t sour
                                   " ON d.id = y.address ORDER BY 9 DESC, y.address",
                           DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source), DB_N(x->max));
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(x->a, out->addresses, out->n_addresses)) {
+        if (!arena_room(x->a, out->addresses, out->n_addresses)) {
             rc = RC_TEMP;
             break;
         }

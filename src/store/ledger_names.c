@@ -186,7 +186,7 @@ static enum rc ask_senders(struct db *db, void *ctx)
     x->n = 0;
     enum rc rc = db_query(db, &q, "SELECT name, kind, hosts, dkim, spf FROM sender ORDER BY name");
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(x->a, *out, x->n)) {
+        if (!arena_room(x->a, *out, x->n)) {
             rc = RC_TEMP;
             break;
         }

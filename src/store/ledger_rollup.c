@@ -91,7 +91,7 @@ static enum rc move_days(struct db *db, int64_t address, int64_t from, int64_t t
     size_t n = 0;
     enum rc rc = db_query(db, &q, "SELECT domain, day, " SUM_TOTALS " FROM address_day WHERE address = $1 GROUP BY domain, day", DB_N(address));
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(a, days, n)) {
+        if (!arena_room(a, days, n)) {
             rc = RC_TEMP;
             break;
         }
@@ -156,7 +156,7 @@ enum rc ledger_move(struct db *db, int64_t address, int64_t from, int64_t to, en
     else
         goto done;
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(&a, domains, n)) {
+        if (!arena_room(&a, domains, n)) {
             rc = RC_TEMP;
             break;
         }

@@ -32,7 +32,7 @@ struct asking {
 static enum rc take_lines(struct db_query *q, enum rc rc, struct arena *a, struct ledger_tls_line **out, size_t *n)
 {
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!ledger_room(a, *out, *n)) {
+        if (!arena_room(a, *out, *n)) {
             rc = RC_TEMP;
             break;
         }

@@ -253,7 +253,7 @@ static enum rc find_source(struct ledger_writer *w, const struct ledger_name *na
         bucket = find_bucket(w, name->key);
     }
     if (!*bucket) {
-        if (!ledger_room(&w->mem, p->sources, p->n_sources) || copy_name(&w->mem, name, &p->sources[p->n_sources].name) != RC_OK)
+        if (!arena_room(&w->mem, p->sources, p->n_sources) || copy_name(&w->mem, name, &p->sources[p->n_sources].name) != RC_OK)
             return RC_TEMP;
         *bucket = (uint32_t)++p->n_sources;
     }
@@ -278,7 +278,7 @@ static enum rc find_address(struct ledger_writer *w, const struct ledger_row *ro
     *out = NULL;
     if (p->n_addresses == LEDGER_ADDRESSES_MAX)
         return RC_OK;
-    if (!ledger_room(&w->mem, p->addresses, p->n_addresses))
+    if (!arena_room(&w->mem, p->addresses, p->n_addresses))
         return RC_TEMP;
     struct part_address *new = &p->addresses[p->n_addresses];
     *new = (struct part_address){.ip_n = (uint8_t)row->ip.n, .source = source};
@@ -302,7 +302,7 @@ static enum rc count_reason(struct ledger_writer *w, struct view word, uint64_t 
         }
     if (p->n_reasons == REASONS_MAX)
         return RC_OK;
-    if (!ledger_room(&w->mem, p->reasons, p->n_reasons) ||
+    if (!arena_room(&w->mem, p->reasons, p->n_reasons) ||
         view_dup(&w->mem, view_slice(word, 0, 64), &p->reasons[p->n_reasons].word) != RC_OK)
         return RC_TEMP;
     p->reasons[p->n_reasons++].messages = messages;
@@ -356,7 +356,7 @@ enum rc ledger_add_tls(struct ledger_writer *w, const struct ledger_tls *policy)
     struct parts *p = &w->parts;
     if (p->n_tls == TLS_MAX)
         return RC_LIMIT;
-    if (!ledger_room(&w->mem, p->tls, p->n_tls))
+    if (!arena_room(&w->mem, p->tls, p->n_tls))
         return RC_TEMP;
     struct ledger_tls *new = &p->tls[p->n_tls++];
     *new = *policy;
@@ -378,7 +378,7 @@ enum rc ledger_add_tls_failure(struct ledger_writer *w, const struct ledger_tls_
     }
     if (p->n_tls_failures == TLS_MAX)
         return RC_LIMIT;
-    if (!ledger_room(&w->mem, p->tls_failures, p->n_tls_failures))
+    if (!arena_room(&w->mem, p->tls_failures, p->n_tls_failures))
         return RC_TEMP;
     struct ledger_tls_failure *new = &p->tls_failures[p->n_tls_failures++];
     *new = *failure;

@@ -1,8 +1,8 @@
 /* How handlers answer, and how they read what was sent. */
 #include <time.h>
 
+#include "base/json_text.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "store/audit.h"
 #include "web/api_impl.h"
 
@@ -59,14 +59,7 @@ void api_refuse_rc(struct api_call *c, enum rc rc)
 
 json_t *api_view(struct view v)
 {
-    if (utf8_is_valid(v) && memchr(v.n ? v.p : "", 0, v.n) == NULL)
-        return json_stringn_nocheck(v.n ? v.p : "", v.n);
-    struct buf clean;
-    buf_init(&clean, 3 * v.n + 1);
-    utf8_clean(v, &clean);
-    json_t *j = buf_rc(&clean) == RC_OK ? json_stringn(clean.n ? clean.p : "", clean.n) : NULL;
-    buf_clear(&clean);
-    return j;
+    return json_text(v);
 }
 
 json_t *api_time(int64_t s)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/utf8.h"
+#include "base/json_text.h"
 #include "trail/words.h"
 
 #define STORY_ARENA (1u << 20)
@@ -19,25 +19,12 @@ const char *queue_time(int64_t ms, char out[QUEUE_TIME_MAX])
     return out;
 }
 
-static json_t *text(struct view v)
-{
-    json_t *j = json_stringn(v.p ? v.p : "", v.n);
-    struct buf clean;
-    if (j)
-        return j;
-    buf_init(&clean, v.n * 3 + 1);
-    utf8_clean(v, &clean);
-    j = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_clear(&clean);
-    return j;
-}
-
 json_t *queue_message_json(const struct mailq_message *m)
 {
     char id[24], created[QUEUE_TIME_MAX];
     snprintf(id, sizeof id, "%llx", (unsigned long long)m->id);
     return json_pack("{s:s, s:s, s:I, s:o, s:i, s:o}", "id", id, "created", queue_time(m->created_ms, created), "size",
-                     (json_int_t)m->size, "sender", text(m->sender), "priority", m->priority, "peer", text(m->peer));
+                     (json_int_t)m->size, "sender", json_text(m->sender), "priority", m->priority, "peer", json_text(m->peer));
 }
 
 /* What was said of an attempt: ours in that language, the other side's as it is. */
@@ -46,7 +33,7 @@ static json_t *said_json(struct view said, enum lang lang)
     struct buf out;
     buf_init(&out, SAID_MAX);
     trail_say(said, lang, &out);
-    json_t *j = text(buf_rc(&out) == RC_OK ? buf_view(&out) : said);
+    json_t *j = json_text(buf_rc(&out) == RC_OK ? buf_view(&out) : said);
     buf_clear(&out);
     return j;
 }
@@ -77,11 +64,11 @@ const char *queue_reason(struct view said)
 json_t *queue_rcpt_json(const struct mailq_rcpt *r, enum lang lang)
 {
     char due[QUEUE_TIME_MAX], last[QUEUE_TIME_MAX];
-    return json_pack("{s:o, s:o, s:o, s:b, s:s, s:i, s:s, s:s, s:o, s:b, s:s, s:o}", "address", text(r->address), "route", text(r->route),
-                     "sender", text(r->sender), "local", r->account != 0, "state", r->held ? "held" : "ready", "attempts",
+    return json_pack("{s:o, s:o, s:o, s:b, s:s, s:i, s:s, s:s, s:o, s:b, s:s, s:o}", "address", json_text(r->address), "route", json_text(r->route),
+                     "sender", json_text(r->sender), "local", r->account != 0, "state", r->held ? "held" : "ready", "attempts",
                      (int)r->attempts, "next_attempt", queue_time(r->due_ms, due), "last_attempt", queue_time(r->last_attempt_ms, last),
                      "last_reply", said_json(r->last_reply, lang), "last_reply_ours", r->last_reply.n > 0 && !trail_is_reply(r->last_reply),
-                     "reason", queue_reason(r->last_reply), "last_mx", text(r->last_mx));
+                     "reason", queue_reason(r->last_reply), "last_mx", json_text(r->last_mx));
 }
 
 json_t *queue_story_json(const struct mailq_attempt *story, size_t n, enum lang lang)
@@ -91,9 +78,9 @@ json_t *queue_story_json(const struct mailq_attempt *story, size_t n, enum lang 
         const struct mailq_attempt *t = &story[i];
         char at[QUEUE_TIME_MAX];
         json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "at", queue_time(t->at_ms, at), "mx",
-                                              text(t->mx), "address", text(t->address), "tls", text(t->tls), "policy",
+                                              json_text(t->mx), "address", json_text(t->address), "tls", json_text(t->tls), "policy",
                                               said_json(t->policy, lang), "reply", said_json(t->reply, lang), "reply_ours",
-                                              t->reply.n > 0 && !trail_is_reply(t->reply), "result", text(t->result)));
+                                              t->reply.n > 0 && !trail_is_reply(t->reply), "result", json_text(t->result)));
     }
     return list;
 }

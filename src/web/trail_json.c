@@ -3,23 +3,11 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/json_text.h"
 #include "base/utf8.h"
 #include "trail/words.h"
 
 #define TEXT_MAX 8192
-
-static json_t *text(struct view v)
-{
-    json_t *j = json_stringn(v.p ? v.p : "", v.n);
-    struct buf clean;
-    if (j)
-        return j;
-    buf_init(&clean, v.n * 3 + 1);
-    utf8_clean(v, &clean);
-    j = json_stringn(clean.p ? clean.p : "", clean.n);
-    buf_clear(&clean);
-    return j;
-}
 
 /* With milliseconds, as the log has it: steps follow each other fast. */
 static json_t *time_json(int64_t ms)
@@ -54,10 +42,10 @@ static json_t *said(struct view name, struct view value, enum lang lang)
         buf_init(&out, TEXT_MAX);
         trail_say(value, lang, &out);
         if (buf_rc(&out) == RC_OK)
-            j = text(buf_view(&out));
+            j = json_text(buf_view(&out));
         buf_clear(&out);
     }
-    return j ? j : text(value);
+    return j ? j : json_text(value);
 }
 
 static json_t *fields_json(const struct trail_line *l, bool part, enum lang lang, struct arena *a)
@@ -74,8 +62,8 @@ static json_t *fields_json(const struct trail_line *l, bool part, enum lang lang
 
 json_t *trail_line_json(const struct trail_line *l, struct arena *a)
 {
-    return json_pack("{s:o, s:s, s:o, s:o, s:o}", "at", time_json(l->at_ms), "level", trail_level_name(l->level), "process", text(l->process),
-                     "event", text(l->event), "fields", fields_json(l, false, LANG_EN, a));
+    return json_pack("{s:o, s:s, s:o, s:o, s:o}", "at", time_json(l->at_ms), "level", trail_level_name(l->level), "process", json_text(l->process),
+                     "event", json_text(l->event), "fields", fields_json(l, false, LANG_EN, a));
 }
 
 /* --- sentences --- */
@@ -221,13 +209,13 @@ json_t *trace_json(const struct trace *t, enum lang lang, struct arena *a)
         buf_reset(&words);
         trail_step_text(l, t->is_part, lang, a, &words);
         json_array_append_new(steps, json_pack("{s:o, s:s, s:o, s:o, s:o}", "at", time_json(l->at_ms), "level", trail_level_name(l->level),
-                                               "event", text(l->event), "text", text(buf_view(&words)), "fields",
+                                               "event", json_text(l->event), "text", json_text(buf_view(&words)), "fields",
                                                fields_json(l, t->is_part, lang, a)));
     }
     buf_clear(&words);
     for (size_t i = 0; i < t->n_recipients; i++)
-        json_array_append_new(recipients, text(t->recipients[i]));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "id", hex(t->id), "session", hex(t->session), "sender", text(t->sender),
-                     "recipients", recipients, "peer", text(t->peer), "began", time_json(t->began_ms), "result",
+        json_array_append_new(recipients, json_text(t->recipients[i]));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "id", hex(t->id), "session", hex(t->session), "sender", json_text(t->sender),
+                     "recipients", recipients, "peer", json_text(t->peer), "began", time_json(t->began_ms), "result",
                      trace_result_name(t->result), "steps", steps);
 }
