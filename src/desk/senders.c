@@ -114,15 +114,6 @@ static enum rc read_line(struct senders *s, struct view line)
 
 static enum rc change(struct senders *s, const struct ledger_sender *c)
 {
-    if (c->kind.n == 0) { /* not known any more */
-        struct sender *gone = find_name(s, c->name);
-        if (gone) {
-            size_t at = (size_t)(gone - s->all);
-            memmove(gone, gone + 1, (s->n - at - 1) * sizeof *gone);
-            s->n--;
-        }
-        return RC_OK;
-    }
     enum rc rc = add_sender(s, &(struct sender){.name = c->name, .kind = c->kind, .hosts = c->hosts, .dkim = c->dkim, .spf = c->spf, .changed = true});
     return rc == RC_SYNTAX ? RC_OK : rc;
 }

@@ -203,7 +203,7 @@ enum rc ledger_tls_summary(struct store *s, const struct ledger_span *span, stru
 /* --- the table of known senders, where people changed it (desk/senders). Lists of domains with a space between --- */
 
 struct ledger_sender {
-    struct view name, kind, hosts, dkim, spf; /* kind empty: not known any more */
+    struct view name, kind, hosts, dkim, spf; /* kind empty: no longer changed; what is shipped counts again */
 };
 enum rc ledger_senders(struct store *s, struct arena *a, struct ledger_sender **out, size_t *n);
 enum rc ledger_sender_set(struct store *s, const struct ledger_sender *sender);

@@ -184,7 +184,7 @@ static enum rc ask_senders(struct db *db, void *ctx)
     struct ledger_sender **out = x->out;
     struct db_query *q;
     x->n = 0;
-    enum rc rc = db_query(db, &q, "SELECT name, kind, hosts, dkim, spf FROM sender ORDER BY name");
+    enum rc rc = db_query(db, &q, "SELECT name, kind, hosts, dkim, spf FROM sender WHERE kind <> '' ORDER BY name");
     while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
         if (!arena_room(x->a, *out, x->n)) {
             rc = RC_TEMP;
@@ -211,6 +211,8 @@ enum rc ledger_senders(struct store *s, struct arena *a, struct ledger_sender **
 static enum rc set_sender(struct db *db, void *ctx)
 {
     const struct ledger_sender *x = ctx;
+    if (x->kind.n == 0)
+        return db_exec(db, "DELETE FROM sender WHERE name = $1", DB_T(x->name));
     return db_exec(db, "INSERT INTO sender (name, kind, hosts, dkim, spf) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET kind = $2,"
                        " hosts = $3, dkim = $4, spf = $5", DB_T(x->name), DB_T(x->kind), DB_T(x->hosts), DB_T(x->dkim), DB_T(x->spf));
 }
