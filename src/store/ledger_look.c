@@ -361,9 +361,11 @@ static enum rc ask_source(struct db *db, void *ctx)
     if (rc == RC_OK)
         rc = take_days(q, rc, x->a, &out->days, &out->n_days);
     if (rc == RC_OK)
-        rc = db_query(db, &q, "SELECT reporter.name, SUM(messages) FROM address_day JOIN reporter ON reporter.id = address_day.reporter WHERE domain = $1"
-                              " AND day BETWEEN $2 AND $3 AND address IN (SELECT id FROM address WHERE source = $4) GROUP BY reporter.name"
-                              " ORDER BY 2 DESC, 1 LIMIT $5", DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source), DB_N(x->max));
+        rc = db_query(db, &q, "SELECT COALESCE((SELECT org FROM report WHERE report.domain = $1 AND kind = 0 AND report.reporter = by_reporter.reporter"
+                              " AND state = 1 LIMIT 1), name), n FROM (SELECT reporter, SUM(messages) AS n FROM address_day WHERE domain = $1 AND day BETWEEN"
+                              " $2 AND $3 AND address IN (SELECT id FROM address WHERE source = $4) GROUP BY reporter) AS by_reporter JOIN reporter ON"
+                              " reporter.id = by_reporter.reporter ORDER BY n DESC, 1 LIMIT $5", DB_N(x->domain), DB_N(x->span->from),
+                      DB_N(x->span->to), DB_N(source), DB_N(x->max));
     if (rc == RC_OK)
         rc = take_counts(q, rc, x->a, &out->reporters, &out->n_reporters);
     if (rc == RC_OK)

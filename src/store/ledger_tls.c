@@ -75,8 +75,10 @@ static enum rc ask_summary(struct db *db, void *ctx)
     rc = take_lines(q, rc, x->a, &out->days, &out->n_days);
     if (rc != RC_OK)
         return rc;
-    rc = db_query(db, &q, "SELECT MAX(reporter.name), '', SUM(successes), SUM(failures) FROM tls_day JOIN reporter ON reporter.id = tls_day.reporter"
-                          " WHERE domain = $1 AND day BETWEEN $2 AND $3 GROUP BY reporter ORDER BY SUM(successes) + SUM(failures) DESC, 1",
+    rc = db_query(db, &q, "SELECT COALESCE((SELECT org FROM report WHERE report.domain = $1 AND kind = 1 AND report.reporter = by_reporter.reporter"
+                          " AND state = 1 LIMIT 1), name), '', good, bad FROM (SELECT reporter, SUM(successes) AS good, SUM(failures) AS bad FROM tls_day WHERE"
+                          " domain = $1 AND day BETWEEN $2 AND $3 GROUP BY reporter) AS by_reporter JOIN reporter ON reporter.id = by_reporter.reporter"
+                          " ORDER BY good + bad DESC, 1",
                   DB_N(domain), DB_N(s->from), DB_N(s->to));
     rc = take_lines(q, rc, x->a, &out->organizations, &out->n_organizations);
     if (rc != RC_OK)

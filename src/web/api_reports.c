@@ -176,12 +176,18 @@ static void get_reports(struct api_call *c)
     size_t n, limit = limit_of(c), left = REPORTS_ALL_ROWS;
     if (!reports_span(c, &span) || !read_after(c, &before_s, &before))
         return;
+    const struct view wanted = api_query(c, "rows");
+    uint64_t rows = REPORTS_ROWS;
+    if (wanted.n > 0 && !view_is_u64(wanted, REPORTS_ROWS, &rows)) {
+        api_refuse_field(c, "rows", "a number from 0 to 100");
+        return;
+    }
     enum rc rc = ledger_reports(c->store, &span, LEDGER_DMARC, before_s, before, limit, c->arena, &list, &n);
     json_t *all = json_array();
     for (size_t i = 0; i < n && rc == RC_OK; i++) {
         json_t *one;
         size_t n_rows = 0;
-        rc = dmarc_json(c, &list[i], left < REPORTS_ROWS ? left : REPORTS_ROWS, &one, &n_rows);
+        rc = dmarc_json(c, &list[i], left < rows ? left : rows, &one, &n_rows);
         left -= n_rows;
         json_array_append_new(all, one);
     }
