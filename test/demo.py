@@ -57,6 +57,19 @@ def letter(sender, recipient, subject):
     return "From: %s\r\nTo: %s\r\nSubject: %s\r\n\r\nBonjour!\r\n" % (sender, recipient, subject)
 
 
+def servers(lab, **kw):
+    """ici.test and labas.test, with all their records in the DNS."""
+    made = [lab.facteur(domain, accounts=(name,), start=False, listen=SERVICES + ["http", "https"], **kw)
+            for domain, name in (("ici.test", "anne"), ("labas.test", "bert"))]
+    for server in made:
+        domain = server.hostname[3:]
+        lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), server.hostname, "mta-sts." + domain)
+        server.start()
+        lab.dns.load(server.run("dns", domain))
+        lab.dns.set(".".join(reversed(server.ip.split("."))) + ".in-addr.arpa.", "PTR %s." % server.hostname)
+    return made
+
+
 def fill(lab, ici, labas):
     """Mail of all kinds, so that the pages have something to show."""
     for name, role, _ in PEOPLE:
@@ -89,14 +102,9 @@ def main():
     say("%sA small internet on this machine%s" % (BOLD, PLAIN))
     lab = lab_module.Lab(fixed=("127.0.0.", "127.0.0.1", 5300 + SHIFT))
     try:
-        ici, labas = [lab.facteur(domain, accounts=(name,), start=False, listen=SERVICES + ["http", "https"])
-                      for domain, name in (("ici.test", "anne"), ("labas.test", "bert"))]
-        for server, domain in ((ici, "ici.test"), (labas, "labas.test")):
-            lab.certificate(os.path.join(server.dir, "cert.pem"), os.path.join(server.dir, "key.pem"), server.hostname, "mta-sts." + domain)
-            server.start()
-            lab.dns.load(server.run("dns", domain))
-            lab.dns.set(".".join(reversed(server.ip.split("."))) + ".in-addr.arpa.", "PTR %s." % server.hostname)
-            say("  %s is served by %s at %s" % (domain, server.hostname, server.ip))
+        ici, labas = servers(lab)
+        for server in (ici, labas):
+            say("  %s is served by %s at %s" % (server.hostname[3:], server.hostname, server.ip))
         say("  the DNS is Knot at %s:%d\n" % (lab.dns.ip, lab.dns.port))
 
         began = time.monotonic()

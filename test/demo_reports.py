@@ -100,7 +100,7 @@ def make(domain, own_ip, mx, days=DAYS, last=None):
     rng = random.Random(domain)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-        for back in range(days):
+        for back in reversed(range(days)):  # as they come: the newest last
             day = last - datetime.timedelta(days=back)
             rows = {org: [] for org, _, _ in REPORTERS}
             for s in sources(own_ip):
@@ -118,7 +118,7 @@ def make(domain, own_ip, mx, days=DAYS, last=None):
                 bad = 18 <= back <= 20 and share > 3
                 failed = [("certificate-expired", rng.randrange(4, 9)), ("starttls-not-supported", rng.randrange(0, 3))] if bad else []
                 z.writestr("tls/%s-%s.json" % (org, day), tls(domain, org, contact, day, rng.randrange(25, 45) * share, failed, mx))
-        for n, subject in enumerate(("Invoice 4711", "Your parcel", "Password expires")):
+        for n, subject in reversed(list(enumerate(("Invoice 4711", "Your parcel", "Password expires")))):
             z.writestr("failure/%d.eml" % n, failure(domain, last - datetime.timedelta(days=4 * n), n, "203.0.113.%d" % (7 + n), subject))
     return out.getvalue()
 
