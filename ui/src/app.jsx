@@ -2,8 +2,10 @@
 import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import * as api from './api.js';
 import { language, onLanguage, rememberLanguage, setLanguage, t } from './i18n.js';
+import { Card } from './parts/card.jsx';
 import { Icon } from './parts/icons.jsx';
 import { Empty, Failure, Loading } from './parts/notice.jsx';
+import { Page } from './parts/page.jsx';
 import { Toasts } from './parts/toast.jsx';
 import { match, useRoute } from './router.js';
 import { menu, routes } from './routes.js';
@@ -92,7 +94,7 @@ function Menu({ route, session }) {
   }).filter((g) => g.items.length);
   return (
     <nav class="menu" aria-label={t('ui.menu')}>
-      {groups.map((g) => (
+      <div class="menu-groups">{groups.map((g) => (
         <div class="menu-group" key={g.label ?? g.items[0].path}>
           {g.label && <p class="menu-label">{t(g.label)}</p>}
           <ul>
@@ -103,10 +105,10 @@ function Menu({ route, session }) {
             ))}
           </ul>
         </div>
-      ))}
+      ))}</div>
       <div class="menu-foot">
         <p class="who">{session.account.address}<span>{t(`role.${session.account.role}`)}</span></p>
-        <button type="button" class="button quiet" onClick={session.logOut}><Icon name="logout" />{t('ui.log_out')}</button>
+        <button type="button" class="icon-button" aria-label={t('ui.log_out')} title={t('ui.log_out')} onClick={session.logOut}><Icon name="logout" /></button>
       </div>
     </nav>
   );
@@ -126,15 +128,21 @@ function Shown({ route, account }) {
   }, [route.path]);
   useEffect(() => { scrollTo(0, 0); document.activeElement?.blur(); }, [route.path]);
 
-  if (!allowed) return <Elsewhere account={account} path={route.path} />;
+  if (!allowed) return <Elsewhere account={account} path={route.path} right={found?.right} />;
   if (failed) return <Failure error={{ text: t('error.offline') }} retry={() => location.reload()} />;
   const Shows = pages[found.path];
   return Shows ? <Shows key={route.path} {...parts} query={route.query} account={account} /> : <Loading />;
 }
 
 /** The start page of those who have no overview is their account. */
-function Elsewhere({ account, path }) {
+function Elsewhere({ account, path, right }) {
   const home = path === '/' && !may(account, 'owner');
   useEffect(() => { if (home) location.replace('#/account'); }, [home]);
-  return home ? <Loading /> : <Empty icon="unknown" title={t('ui.no_page')} action={<a class="button" href="#/">{t('ui.home')}</a>} />;
+  if (home) return <Loading />;
+  const back = <a class="button" href="#/">{t('ui.home')}</a>;
+  return (
+    <Page title={t(right ? 'ui.not_yours' : 'ui.no_page')}>
+      <Card>{right ? <Empty icon="lock" title={t('ui.not_yours_right.' + right)} action={back}>{t('ui.not_yours_ask')}</Empty> : <Empty icon="unknown" title={t('ui.no_page_hint')} action={back} />}</Card>
+    </Page>
+  );
 }

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { post, seg } from '../api.js';
 import { useData } from '../data.js';
-import { language, spaced, t } from '../i18n.js';
+import { language, t } from '../i18n.js';
 import { href, setQuery, useRoute } from '../router.js';
 import { may } from '../session.js';
 import { Button, LinkButton } from '../parts/button.jsx';
@@ -10,6 +10,7 @@ import { Field } from '../parts/form.jsx';
 import { Empty, Loaded, Mark } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
 import { wordFor } from '../parts/desk.jsx';
+import { Said } from '../parts/said.jsx';
 import { Time } from '../parts/time.jsx';
 import { say } from '../parts/toast.jsx';
 
@@ -24,7 +25,8 @@ function whereOf(a) {
   return ['/doctor/' + domain, t('alerts.see_doctor')];
 }
 
-const silent = (a) => a.silenced_until && Date.parse(a.silenced_until) > Date.now();
+/** Somebody wants to hear nothing of it for now. */
+export const silent = (a) => a.silenced_until && Date.parse(a.silenced_until) > Date.now();
 
 function Alert({ a, reload }) {
   const [days, setDays] = useState('7');
@@ -40,10 +42,10 @@ function Alert({ a, reload }) {
       <div class="card-head">
         <div>
           <p class="alert-kind"><Mark mark={state}>{a.closed ? t('alerts.closed') : silent(a) ? t('alerts.silent') : t('alerts.open')}</Mark> {wordFor('alert', a.kind)}{a.domain ? ' · ' + a.domain : ''}</p>
-          <h2>{spaced(a.text)}</h2>
+          <h2><Said text={a.text} /></h2>
         </div>
       </div>
-      {a.repair && <p class="repair">{spaced(a.repair)}</p>}
+      {a.repair && <p class="repair"><Said text={a.repair} /></p>}
       <p class="hint">{t('alerts.since')} <Time at={a.first} />{a.last !== a.first && <> · {t('alerts.seen')} <Time at={a.last} /></>}{a.told && <> · {t('alerts.told')} <Time at={a.told} /></>}{silent(a) && <> · {t('alerts.silent_until')} <Time at={a.silenced_until} as="moment" /></>}</p>
       {!a.closed && (
         <div class="actions">

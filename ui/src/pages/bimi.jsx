@@ -60,7 +60,7 @@ function Logo({ domain, b, reload }) {
           <Button kind="main" icon="up" onClick={() => input.current.click()}>{t(b.logo ? 'bimi.replace' : 'bimi.upload')}</Button>
         </>
       )}>
-        <input ref={input} class="unseen" type="file" accept=".svg,image/svg+xml" tabIndex={-1} aria-label={t('bimi.upload')} onChange={(e) => { const [file] = e.currentTarget.files; e.currentTarget.value = ''; if (file) take(file).catch((error) => say(error.text, 'bad')); }} />
+        <input ref={input} hidden type="file" accept=".svg,image/svg+xml" aria-label={t('bimi.upload')} onChange={(e) => { const [file] = e.currentTarget.files; e.currentTarget.value = ''; if (file) take(file).catch((error) => say(error.text, 'bad')); }} />
         {b.logo ? <Preview logo={b.image ?? b.logo} domain={domain} /> : <Empty icon="image" title={t('bimi.none')}>{t('bimi.none_why')}</Empty>}
         {b.logo && problems.length === 0 && <p><Mark mark="good">{t('bimi.fits')}</Mark></p>}
         {problems.length > 0 && <Notice mark="bad" title={t('bimi.wrong', { n: problems.length })}><ul class="plain-list">{problems.map((e, i) => <Wrong key={i} e={e} />)}</ul></Notice>}

@@ -135,10 +135,11 @@ function Overrides({ overrides }) {
 function Policy({ domain, s }) {
   const { path } = s;
   return (
-    <Card title={t('dmarc.policy')} actions={<LinkButton href={href(`/reports/${seg(domain)}/path`, periodQuery())}>{t('dmarc.see_path')}</LinkButton>}>
+    <Card title={t('dmarc.policy')}>
       <p>{t(path.now ? 'policy.' + path.now : 'policy.missing')}</p>
       {path.next && <p class="hint">{path.would_break === 0 ? t('path.ready', { p: path.next }) : t('path.would_break', { n: path.would_break, p: path.next })}</p>}
       <Facts facts={(s.policy?.seen ?? []).map((one) => [`p=${one.p}`, t('dmarc.seen_under', { n: one.messages })])} />
+      <LinkButton href={href(`/reports/${seg(domain)}/path`, periodQuery())}>{t('dmarc.see_path')}</LinkButton>
     </Card>
   );
 }

@@ -14,7 +14,7 @@ import { NoReports } from './dmarc.jsx';
 
 /** Counted or not, and why. */
 export function Counted({ verdict }) {
-  const why = <p class="hint">{wordFor('received.why', verdict?.why || 'unknown')}</p>;
+  const why = <p class="hint verdict">{wordFor('received.why', verdict?.why || 'unknown')}</p>;
   if (verdict?.counted) return <div><Mark mark="good">{t('received.counted')}</Mark>{verdict.why && why}</div>;
   return <div><Mark mark="warn">{t('received.not_counted')}</Mark>{why}</div>;
 }
@@ -24,7 +24,7 @@ export const span = (r) => (day(r.begin) === day(r.end) ? day(r.begin) : `${day(
 function Reports({ domain, rows, more }) {
   const columns = [
     { key: 'org', label: t('received.org'), main: true, show: (r) => <div class="source"><a href={href(`/reports/${seg(domain)}/received/${seg(r.id)}`, periodQuery())}>{r.org || r.email}</a><div class="source-about">{r.email}</div></div> },
-    { key: 'begin', label: t('received.period'), show: span },
+    { key: 'begin', label: t('received.period'), show: (r) => <span class="firm">{span(r)}</span> },
     { key: 'messages', label: t('dmarc.messages'), number: true },
     { key: 'rows_total', label: t('received.rows'), number: true },
     { key: 'received', label: t('received.received'), show: (r) => <Time at={r.received} as="moment" /> },
@@ -40,7 +40,7 @@ function Reports({ domain, rows, more }) {
 
 export default function DmarcReceived({ domain }) {
   const { from, to } = usePeriod();
-  const of = useList('/reports/dmarc', 'dmarc', { domain, from, to, limit: 50 });
+  const of = useList('/reports/dmarc', 'dmarc', { domain, from, to, limit: 25, rows: 0 });
   return (
     <ReportsPage domain={domain} tab="/received" title={t('received.title', { domain })} lead={t('received.lead')}
       actions={<><LinkButton href={href('/read-reports')} icon="up">{t('upload.open')}</LinkButton><Exports domain={domain} kind="dmarc" /></>}>

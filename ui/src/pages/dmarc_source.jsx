@@ -52,9 +52,14 @@ function Story({ domain, data, from, to, reload }) {
   const { source } = data;
   const days = everyDay(data.days, from, to, { messages: 0, aligned: 0, spf: 0, dkim: 0 });
   const mark = adviceMark(source.advice);
+  const forget = async () => {
+    await put('/reports/dmarc/sources/' + seg(source.key) + '?domain=' + seg(domain), { domain, name: '', kind: '' });
+    say(t('source.forgotten'));
+    reload();
+  };
   return (
     <>
-      <p class="source-about"><Kind kind={source.kind} />{t('kind.' + source.kind + '.about')}<Button kind="quiet" icon="edit" onClick={() => edit(true)}>{t('source.word')}</Button></p>
+      <p class="source-about"><Kind kind={source.kind} />{t('kind.' + source.kind + '.about')}<Button kind="quiet" icon="edit" onClick={() => edit(true)}>{t('source.word')}</Button>{source.said && <Button kind="quiet" icon="restore" onClick={forget}>{t('source.forget')}</Button>}</p>
       <Notice mark={mark} title={adviceText(source.advice, source.advice_args)}>{adviceDo(source.advice, source.advice_args)}</Notice>
       <Grid small>
         <Stat label={t('dmarc.messages')} value={number(source.messages)} />

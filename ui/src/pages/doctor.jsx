@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { get, seg } from '../api.js';
 import { useData } from '../data.js';
 import { day } from '../format.js';
-import { language, spaced, t } from '../i18n.js';
+import { language, t } from '../i18n.js';
 import { go, href } from '../router.js';
 import { Button, LinkButton } from '../parts/button.jsx';
 import { Card, Grid } from '../parts/card.jsx';
@@ -12,6 +12,7 @@ import { Field, Form } from '../parts/form.jsx';
 import { Failure, Loaded, Mark, Notice } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
 import { Icon } from '../parts/icons.jsx';
+import { Said } from '../parts/said.jsx';
 import { SpfTree } from '../parts/spf_tree.jsx';
 import { Table } from '../parts/table.jsx';
 import { Time } from '../parts/time.jsx';
@@ -47,21 +48,24 @@ function Summary({ points }) {
   );
 }
 
-function Point({ p, domain }) {
+function Point({ p, before, domain }) {
+  const about = p.subject !== domain && p.subject !== before?.subject ? p.subject : null; // said once of what stands together
   return (
     <li class={'point mark-' + p.mark}>
       <Icon name={MARK_ICONS[p.mark] ?? 'unknown'} />
       <div>
-        <p><span class="unseen">{t('mark.' + p.mark)}: </span>{p.subject && p.subject !== domain && <code class="point-about">{p.subject}</code>}{spaced(p.text)}</p>
-        {p.repair && <p class="repair">{spaced(p.repair)}</p>}
+        <p><span class="unseen">{t('mark.' + p.mark)}: </span>{about && <code class="point-about">{about}</code>}<Said text={p.text} /></p>
+        {p.repair && <p class="repair"><Said text={p.repair} /></p>}
       </div>
     </li>
   );
 }
 
+const Points = ({ of, domain }) => <ul class="points">{of.map((p, i) => <Point key={i} p={p} before={of[i - 1]} domain={domain} />)}</ul>;
+
 /** What is well: said in short where there is much of it. */
 function Good({ points, domain }) {
-  const list = <ul class="points">{points.map((p, i) => <Point key={i} p={p} domain={domain} />)}</ul>;
+  const list = <Points of={points} domain={domain} />;
   return points.length < FOLDED ? list : <details class="goods mark-good"><summary><Icon name="check" />{t('doctor.goods', { n: points.length })}</summary>{list}</details>;
 }
 
@@ -69,7 +73,7 @@ function Good({ points, domain }) {
 function First({ points, domain }) {
   const todo = ['bad', 'warn'].flatMap((m) => points.filter((p) => p.mark === m));
   if (todo.length === 0) return null;
-  return <Card title={t('doctor.first')} lead={t('doctor.first_lead')}><ul class="points">{todo.map((p, i) => <Point key={i} p={p} domain={domain} />)}</ul></Card>;
+  return <Card title={t('doctor.first')} lead={t('doctor.first_lead')}><Points of={todo} domain={domain} /></Card>;
 }
 
 function Walk({ walk }) {
@@ -123,7 +127,7 @@ function Area({ name, points, d }) {
   return (
     <section class="card area" aria-labelledby={'area-' + name}>
       <div class="card-head"><div><h2 id={'area-' + name}>{t('area.' + name)}</h2><p class="hint">{t('area.' + name + '.about')}</p></div><Mark mark={mark}>{t('mark.' + mark)}</Mark></div>
-      {sorted.length > 0 && <ul class="points">{sorted.map((p, i) => <Point key={i} p={p} domain={d.domain} />)}</ul>}
+      {sorted.length > 0 && <Points of={sorted} domain={d.domain} />}
       <Good points={points.filter((p) => p.mark === 'good')} domain={d.domain} />
       {name === 'spf' && <SpfTree spf={d.spf} />}
       {name === 'dmarc' && <Walk walk={d.dmarc?.walk} />}

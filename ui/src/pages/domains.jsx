@@ -26,7 +26,7 @@ export default function Domains({ account }) {
           {({ domains }) => (domains.length === 0 ? <Empty icon="domains" title={t('domains.none')}>{t('domains.none_hint')}</Empty> : (
             <Table caption={t('domains.title')} rows={domains} row={(d) => d.domain} sort={['domain', 'ascending']} columns={[
               { key: 'domain', label: t('domains.domain'), main: true, show: (d) => <a href={'#/domains/' + api.seg(d.domain)}>{d.domain}</a> },
-              { key: 'health', label: t('domains.health'), value: (d) => d.health?.bad ?? -1, show: (d) => <HealthMarks health={d.health} /> },
+              { key: 'health', label: t('domains.health'), value: (d) => d.health?.bad ?? -1, show: (d) => <HealthMarks health={d.health} domain={d.domain} /> },
               { key: 'mta_sts', label: t('domains.sts'), value: (d) => d.mta_sts?.mode, show: (d) => <Sts mode={d.mta_sts?.mode} /> },
               { key: 'accounts', label: t('domains.accounts'), number: true },
               { key: 'aliases', label: t('domains.aliases'), number: true },

@@ -1,21 +1,23 @@
 import { useData } from '../data.js';
 import { percent } from '../format.js';
-import { t } from '../i18n.js';
+import { language, t } from '../i18n.js';
 import { LinkButton } from '../parts/button.jsx';
 import { Card, Grid, Stat } from '../parts/card.jsx';
 import { HealthMarks } from '../parts/health.jsx';
 import { Icon } from '../parts/icons.jsx';
 import { Empty, Loaded, Notice } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
+import { Said } from '../parts/said.jsx';
 import { Spark } from '../parts/spark.jsx';
 import { Time } from '../parts/time.jsx';
 import { href } from '../router.js';
+import { silent } from './alerts.jsx';
 
 /** What needs attention now, and how the mail goes today. */
 export default function Overview({ account }) {
   const overview = useData('/overview', {}, { every: 30 });
   const domains = useData('/domains');
-  const alerts = useData('/alerts', { state: 'open' });
+  const alerts = useData('/alerts', { state: 'open', lang: language() });
   return (
     <Page title={t('overview.title')} lead={t('overview.lead')}>
       <Loaded of={overview}>
@@ -59,11 +61,15 @@ function Today({ o }) {
   );
 }
 
+const TOLD = 3; // alerts with their sentence; of the others there is the number
+
 /** The few things to do now, or that there are none. */
 function Attention({ o, domains, alerts, account }) {
   const items = [];
-  for (const a of alerts.slice(0, 4)) items.push({ mark: 'bad', key: 'a' + a.id, title: a.text, text: a.repair, href: '#/alerts', link: t('overview.see_alerts') });
-  if (alerts.length === 0 && o.alerts > 0) items.push({ mark: 'bad', key: 'a', title: t('overview.alerts', { n: o.alerts }), href: '#/alerts', link: t('overview.see_alerts') });
+  const loud = alerts.filter((a) => !silent(a)), told = loud.slice(0, TOLD);
+  for (const a of told) items.push({ mark: 'bad', key: 'a' + a.id, title: <Said text={a.text} />, text: <Said text={a.repair} />, href: '#/alerts', link: t('overview.see_alerts') });
+  const more = (o.alerts ?? loud.length) - told.length;
+  if (more > 0) items.push({ mark: 'bad', key: 'a', title: t(told.length ? 'overview.more_alerts' : 'overview.alerts', { n: more }), href: '#/alerts', link: t('overview.see_alerts') });
   for (const d of domains) {
     if (d.health?.bad > 0) {
       items.push({ mark: 'bad', key: 'd' + d.domain, title: t('overview.sick', { domain: d.domain, n: d.health.bad }), text: t('overview.sick_text'),
@@ -94,7 +100,7 @@ function Domains({ of, operator }) {
           : (
             <ul class="lines">
               {domains.map((d) => (
-                <li key={d.domain}><a href={'#/domains/' + encodeURIComponent(d.domain)}>{d.domain}</a><HealthMarks health={d.health} /></li>
+                <li key={d.domain}><a href={'#/domains/' + encodeURIComponent(d.domain)}>{d.domain}</a><HealthMarks health={d.health} domain={d.domain} /></li>
               ))}
             </ul>
           ))}

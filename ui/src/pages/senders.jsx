@@ -10,6 +10,7 @@ import { Card } from '../parts/card.jsx';
 import { Kind } from '../parts/desk.jsx';
 import { Dialog } from '../parts/dialog.jsx';
 import { Field, Form } from '../parts/form.jsx';
+import { Icon } from '../parts/icons.jsx';
 import { Empty, Loaded } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
 import { Table } from '../parts/table.jsx';
@@ -37,17 +38,23 @@ function Edit({ sender, close, done }) {
   );
 }
 
+/** One a line: names break badly. */
+const Names = ({ of }) => of.map((name) => <span class="block" key={name}>{name}</span>);
+
+const SHOWN = 50; // at first: there are some hundred
+
 export default function Senders({ account }) {
   const of = useData('/sources');
   const [edited, edit] = useState(null);
   const [q, setQ] = useState('');
+  const [all, setAll] = useState(false);
   const can = may(account, 'operator');
   const columns = [
     { key: 'name', label: t('source.name'), main: true, show: (s) => <div>{s.name}<div class="source-about"><Kind kind={s.kind} /></div></div> },
-    ...LISTS.map((l) => ({ key: l, label: t('senders.' + l), value: (s) => (s[l] ?? []).join(), show: (s) => (s[l] ?? []).join(', ') })),
+    ...LISTS.map((l) => ({ key: l, label: t('senders.' + l), value: (s) => (s[l] ?? []).join(), show: (s) => <Names of={s[l] ?? []} /> })),
     { key: 'changed', label: t('senders.from'), value: (s) => (s.changed ? 0 : 1), show: (s) => t(s.changed ? 'senders.own' : 'senders.shipped') },
   ];
-  if (can) columns.push({ key: 'edit', label: t('senders.change'), hidden: true, value: false, show: (s) => <Button kind="quiet" icon="edit" aria-label={t('senders.edit_of', { name: s.name })} onClick={() => edit(s)}>{t('senders.change')}</Button> });
+  if (can) columns.push({ key: 'edit', label: t('senders.change'), hidden: true, value: false, show: (s) => <button type="button" class="icon-button" aria-label={t('senders.edit_of', { name: s.name })} title={t('senders.change')} onClick={() => edit(s)}><Icon name="edit" /></button> });
   return (
     <Page title={t('senders.title')} lead={t('senders.lead')} back={[href('/reports'), t('menu.reports')]} actions={can && <Button kind="main" icon="plus" onClick={() => edit({})}>{t('senders.add')}</Button>}>
       <Card wide flush>
@@ -56,7 +63,8 @@ export default function Senders({ account }) {
           return (
             <>
               <div class="filters in-card first"><Field label={t('senders.find')} type="search" value={q} onInput={(e) => setQ(e.currentTarget.value)} /></div>
-              {rows.length === 0 ? <Empty icon="search" title={t('dmarc.no_source')} /> : <Table caption={t('senders.title')} columns={columns} rows={rows} row={(s) => s.name} sort={['name', 'ascending']} />}
+              {rows.length === 0 ? <Empty icon="search" title={t('dmarc.no_source')} /> : <Table caption={t('senders.title')} columns={columns} rows={all ? rows : rows.slice(0, SHOWN)} row={(s) => s.name} sort={['name', 'ascending']} />}
+              {!all && rows.length > SHOWN && <p class="more"><Button onClick={() => setAll(true)}>{t('senders.all', { n: rows.length })}</Button></p>}
             </>
           );
         }}</Loaded>

@@ -7,6 +7,7 @@ import { Card } from '../parts/card.jsx';
 import { Field, Filters } from '../parts/form.jsx';
 import { Empty, Loaded, Notice } from '../parts/notice.jsx';
 import { Page } from '../parts/page.jsx';
+import { Said } from '../parts/said.jsx';
 import { Table } from '../parts/table.jsx';
 import { say } from '../parts/toast.jsx';
 import { setQuery } from '../router.js';
@@ -32,7 +33,8 @@ const shown = (value) => (Array.isArray(value) ? value.join(', ') : value === nu
 
 function List({ settings, q, set }) {
   const want = q.toLowerCase();
-  const rows = settings.filter((s) => (!set || want || s.line) && [s.section, s.name, s.meaning].some((text) => (text ?? '').toLowerCase().includes(want)));
+  const rows = settings.filter((s) => (!set || want || s.line) && [s.section, s.name, s.meaning].some((text) => (text ?? '').toLowerCase().includes(want)))
+    .map((s, i, all) => ({ ...s, again: i > 0 && s.meaning === all[i - 1].meaning && s.section === all[i - 1].section }));
   return (
     <>
       <Filters onChange={setQuery}>
@@ -43,7 +45,7 @@ function List({ settings, q, set }) {
         {rows.length === 0 ? <Empty icon="search" title={t('ui.none_found')}>{t('ui.none_found_hint')}</Empty> : (
           <Table caption={t('settings.title')} rows={rows} row={(s) => `${s.section}.${s.name}`} columns={[
             { key: 'name', label: t('settings.name'), main: true, show: (s) => <code>{s.section ? `${s.section}.${s.name}` : s.name}</code> },
-            { key: 'meaning', label: t('settings.meaning'), value: false, show: (s) => <span class="meaning">{s.meaning}</span> },
+            { key: 'meaning', label: t('settings.meaning'), value: false, show: (s) => (s.again ? <span class="soft">{t('settings.as_above')}</span> : <span class="meaning"><Said text={s.meaning} /></span>) },
             { key: 'value', label: t('settings.value'), value: (s) => shown(s.value), show: (s) => (s.line
               ? <><code>{shown(s.value)}</code> <span class="soft block">{t('settings.line', { n: s.line })}</span></> : <span class="soft">{t('settings.unset')}</span>) },
             { key: 'default', label: t('settings.default'), value: (s) => shown(s.default), show: (s) => <code>{shown(s.default)}</code> },

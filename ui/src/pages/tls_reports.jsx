@@ -66,7 +66,7 @@ function Received({ domain, from, to }) {
   const of = useList('/reports/tls', 'tls', { domain, from, to });
   const columns = [
     { key: 'org', label: t('received.org'), main: true },
-    { key: 'begin', label: t('received.period'), show: span },
+    { key: 'begin', label: t('received.period'), show: (r) => <span class="firm">{span(r)}</span> },
     { key: 'good', label: t('tls.good'), number: true, value: (r) => r.policies.reduce((a, p) => a + p.success, 0), show: (r) => number(r.policies.reduce((a, p) => a + p.success, 0)) },
     { key: 'failed', label: t('tls.failed'), number: true, value: (r) => r.policies.reduce((a, p) => a + p.failure, 0), show: (r) => number(r.policies.reduce((a, p) => a + p.failure, 0)) },
     { key: 'received', label: t('received.received'), show: (r) => <Time at={r.received} as="moment" /> },

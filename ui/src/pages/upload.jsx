@@ -43,7 +43,7 @@ export default function Upload() {
           <Icon name="up" />
           <p>{t('upload.drop')}</p>
           <Button kind="main" busy={busy} onClick={() => input.current.click()}>{t('upload.choose')}</Button>
-          <input ref={input} class="unseen" type="file" multiple tabIndex={-1} aria-label={t('upload.choose')} onChange={(e) => { take([...e.currentTarget.files]); e.currentTarget.value = ''; }} />
+          <input ref={input} hidden type="file" multiple aria-label={t('upload.choose')} onChange={(e) => { take([...e.currentTarget.files]); e.currentTarget.value = ''; }} />
           <p class="hint">{t('upload.kinds')}</p>
         </div>
       </Card>

@@ -1,5 +1,5 @@
-/** A mail address that breaks, where it must, behind its @. */
+/** A mail address that breaks, where it must, behind its @. Other names stay whole. */
 export function Address({ of }) {
   const at = of.lastIndexOf('@') + 1;
-  return <>{of.slice(0, at)}<wbr />{of.slice(at)}</>;
+  return at > 0 ? <>{of.slice(0, at)}<wbr />{of.slice(at)}</> : <>{of}</>;
 }

@@ -1,5 +1,5 @@
 /* What the pages about reports share: the domain and the period that they are about, their tabs, exports, and words for what reports say. */
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { apiUrl, seg } from '../api.js';
 import { useData } from '../data.js';
 import { day as writeDay, percent } from '../format.js';
@@ -69,11 +69,13 @@ const TABS = [['', 'desk.tab.dmarc'], ['/path', 'desk.tab.path'], ['/received', 
 export function ReportsPage({ domain, tab, title, lead, actions, children }) {
   const span = usePeriod();
   const base = '/reports/' + seg(domain);
+  const here = useRef(null);
+  useEffect(() => { here.current.scrollLeft = here.current.querySelector('[aria-current]').offsetLeft - here.current.offsetLeft - 32; }, []); // on phones not all have room
   return (
     <Page title={title} lead={lead} actions={actions}>
       <p class="print-only">{t('desk.printed', { domain, from: writeDay(span.from), to: writeDay(span.to) })}</p>
       <Scope domain={domain} path={'/reports/:domain' + tab} />
-      <nav class="tabs no-print" aria-label={t('desk.tabs')}>
+      <nav class="tabs no-print" ref={here} aria-label={t('desk.tabs')}>
         {TABS.map(([end, label]) => (
           <a key={end} href={href(base + end, periodQuery())} aria-current={end === tab ? 'page' : undefined}>{t(label)}</a>
         ))}

@@ -34,10 +34,10 @@ export function Empty({ icon = 'inbox', title, children, action }) {
 
 export const Loading = () => <p class="loading" role="status">{t('ui.loading')}</p>;
 
-/** What a failed request means, with another try. */
+/** What a failed request means, with another try where that may help. */
 export function Failure({ error, retry }) {
   return (
-    <Notice mark="bad" live action={retry && <Button kind="quiet" onClick={retry}>{t('ui.again')}</Button>}>{error.text ?? String(error)}</Notice>
+    <Notice mark="bad" live action={retry && error.status !== 403 && <Button kind="quiet" onClick={retry}>{t('ui.again')}</Button>}>{error.text ?? String(error)}</Notice>
   );
 }
 

@@ -1,5 +1,5 @@
 import { Fragment } from 'preact';
-import { useState } from 'preact/hooks';
+import { useId, useState } from 'preact/hooks';
 import { locale, t } from '../i18n.js';
 import { Button } from './button.jsx';
 import { Icon } from './icons.jsx';
@@ -13,6 +13,20 @@ const compare = (a, b) => {
 
 /* In one piece, for phones, where it stands beside its label. */
 const Cell = ({ children }) => (children === null || children === undefined || children === '' || children === false ? null : <div>{children}</div>);
+
+/** On a phone there is no row of headings to press. */
+function SortBy({ columns, sort, set }) {
+  const at = useId();
+  return (
+    <p class="sort-by no-print">
+      <label for={at}>{t('ui.sort_by')}</label>
+      <select id={at} value={sort ? sort.join(' ') : ''} onChange={(e) => set(e.currentTarget.value ? e.currentTarget.value.split(' ') : null)}>
+        <option value="">{t('ui.as_it_came')}</option>
+        {columns.flatMap((c) => ['ascending', 'descending'].map((way) => <option key={c.key + way} value={`${c.key} ${way}`}>{t(`ui.sorted_${way}`, { name: c.label })}</option>))}
+      </select>
+    </p>
+  );
+}
 
 /** columns: [{key, label, show(row), value(row) (to sort by; false: not to be sorted), number (right-aligned), main (the row's name)}].
  * caption names the table for those who do not see it. On a phone each row becomes a block with the labels inside.
@@ -28,6 +42,7 @@ export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more,
     if (sort[1] === 'descending') shown.reverse();
   }
   const turn = (c) => setSort((s) => [c.key, s?.[0] === c.key ? (s[1] === 'ascending' ? 'descending' : 'ascending') : c.number ? 'descending' : 'ascending']);
+  const sortable = columns.filter((c) => c.value !== false && c.label);
   const keys = shown.map(row);
   const all = select && keys.length > 0 && keys.every((k) => select.chosen.has(k));
   const tick = (k) => {
@@ -37,6 +52,7 @@ export function Table({ caption, columns, rows, row = (r, i) => r.id ?? i, more,
   };
   return (
     <div class="table-box">
+      {sortable.length > 1 && shown.length > 2 && <SortBy columns={sortable} sort={sort} set={setSort} />}
       <table role="table">
         <caption class="unseen">{caption}</caption>
         <thead role="rowgroup">
