@@ -1,44 +1,32 @@
-// What the browser tests share: Debian's Chromium, a server (or the stand-in with made-up data), log-in, axe, hands.
-// SITE names a real server: {"base": "https://.../admin/", "flags": [Chromium's], "parts": {...}}; without it mock.mjs serves.
-import { spawn } from 'node:child_process';
+// What the browser tests share: Debian's Chromium, log-in, axe. SITE names a server with real mail, as test/test_pages.py makes it:
+// {"base": "https://.../admin/", "flags": [Chromium's], ...}
 import fs from 'node:fs';
-import path from 'node:path';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const here = path.dirname(fileURLToPath(import.meta.url));
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-export const site = process.env.SITE ? JSON.parse(process.env.SITE) : null;
-
-/** The stand-in ends with us. */
-async function startMock(role) {
-  const port = 20000 + Math.floor(Math.random() * 20000);
-  const mock = spawn(process.execPath, [path.join(here, '../mock.mjs'), String(port), role], { stdio: ['ignore', 'pipe', 'inherit'] });
-  process.on('exit', () => mock.kill());
-  await new Promise((ready, failed) => {
-    mock.stdout.once('data', ready);
-    mock.once('exit', () => failed(new Error('mock.mjs ended')));
-  });
-  return `http://127.0.0.1:${port}/admin/`;
-}
-
+export const site = JSON.parse(process.env.SITE);
+export const base = site.base;
+const { origin } = new URL(base);
 export const faults = [];
-export const base = site?.base ?? await startMock('operator');
 export const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', ...(site?.flags ?? [])],
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', ...site.flags],
 });
 
-/** A browser of its own. What its scripts throw, and what its policy forbids, is a fault. */
+// what the server refuses, as it should, is in Chromium's console too
+const REFUSED = /^Failed to load resource: the server responded with a status of 4\d\d/;
+
+/** A browser of its own. What its scripts throw, what its console complains of, and a request to anybody else is a fault. */
 export async function person({ width = 1280, language = 'en', theme = 'light' } = {}) {
   const context = await browser.newContext({
     viewport: { width, height: width < 500 ? 740 : 900 }, locale: language === 'fr' ? 'fr-FR' : 'en-GB', colorScheme: theme,
-    hasTouch: width < 500, permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce',
+    hasTouch: width < 500, permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce', acceptDownloads: true,
   });
-  context.setDefaultTimeout(site?.patience ?? 8000);
+  context.setDefaultTimeout(site.patience);
+  context.on('request', (r) => { if (!/^(data|blob|about):/.test(r.url()) && new URL(r.url()).origin !== origin) faults.push('a request to somebody else: ' + r.url()); });
   context.on('page', (page) => {
     page.on('pageerror', (e) => faults.push('script: ' + e.message));
-    page.on('console', (m) => { if (/Content Security Policy|Refused to/.test(m.text())) faults.push('policy: ' + m.text()); });
+    page.on('console', (m) => { if (m.type() === 'error' && !REFUSED.test(m.text())) faults.push('console: ' + m.text()); });
   });
   return context;
 }
@@ -65,15 +53,20 @@ export async function shown(page) {
 
 export async function to(page, address) {
   await page.goto(base + '#' + address);
-  await page.waitForFunction((path) => document.getElementById('main')?.dataset.path.startsWith(path), address.split('?')[0]);
+  const at = decodeURIComponent(address.split('?')[0]);
+  await page.waitForFunction((want) => {
+    const path = decodeURIComponent(document.getElementById('main')?.dataset.path ?? '');
+    return want === '/' ? path === '/' : path.startsWith(want); // some lead on to another
+  }, at);
   await shown(page);
 }
 
 const RULES = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] };
-/** What axe finds, one line a violation. */
-export async function violations(page) {
+const COLOURS = { runOnly: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] }, resultTypes: ['violations'] };
+/** What axe finds, one line a violation; `colours`: only what another theme can change. */
+export async function violations(page, colours = false) {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axeSource);
-  const found = await page.evaluate((rules) => window.axe.run(document, rules), RULES);
+  const found = await page.evaluate((rules) => window.axe.run(document, rules), colours ? COLOURS : RULES);
   return found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${n.any?.[0]?.message ?? ''}`).join(' | ')}`);
 }
 

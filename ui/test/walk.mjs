@@ -1,24 +1,25 @@
 // Walks all pages: node walk.mjs
-// On each: axe finds nothing (both themes, both languages), a phone of 360 px needs no sideways scrolling, it weighs less than
-// 300 KB, and French shows no English.
+// As operator: axe finds nothing, by day and by night, in English and in French. As everybody: nothing failed, it weighs less than 300 KB,
+// a phone of 360 px needs no sideways scrolling, no script stands in the page, and French shows no English.
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { routes } from '../src/routes.js';
+import { may } from '../src/session.js';
 import { ask, base, enter, faults, finish, person, shown, site, to, violations } from './lib.mjs';
 
 const lang = path.join(path.dirname(fileURLToPath(import.meta.url)), '../src/lang');
 const read = (name) => ['', 'desk.'].reduce((all, part) => Object.assign(all, JSON.parse(fs.readFileSync(path.join(lang, part + name + '.json'), 'utf8'))), {});
 const MAX = 300_000;
-const who = site?.operator ?? { address: 'anne@ici.test', password: 'secret' };
 
-/** An address for each route; what its pattern names is taken from what there is. */
-async function addresses(door) {
-  const domain = site?.domain ?? 'ici.test';
+/** An address for each page of a role; what the route's pattern names is taken from what there is. */
+async function addresses(door, role) {
+  const { domain } = site;
   const first = async (p, list, key = 'id') => (await ask(door, 'GET', p))?.[list]?.[0]?.[key];
-  const parts = { domain, address: site?.address ?? 'bert@ici.test' };
+  const parts = { domain, address: site.walkers.user };
   const out = [];
-  for (const { path: pattern } of routes) {
+  for (const { path: pattern, right } of routes) {
+    if (!may({ role }, right)) continue;
     if (pattern === '/queue/:id') parts.id = await first('/queue', 'queue');
     if (pattern.endsWith('/received/:id')) parts.id = await first(`/reports/dmarc?domain=${domain}`, 'dmarc');
     if (pattern.endsWith('/:source')) parts.source = await first(`/reports/dmarc/sources?domain=${domain}`, 'sources', 'key');
@@ -26,7 +27,7 @@ async function addresses(door) {
     if (!pattern.split('/').some((p) => p.startsWith(':') && !parts[p.slice(1)])) out.push(address);
     else faults.push(`no address for ${pattern}`);
   }
-  return out;
+  return [...out, '/nowhere', ...(role === 'operator' ? [] : ['/settings'])];
 }
 
 /** Says whether a whole piece of text is an English one that French does not share. */
@@ -38,8 +39,11 @@ function knowsEnglish() {
   const whole = new Set(texts.filter((text) => !/\{\w+\}/.test(text)));
   const patterns = texts.filter((text) => !whole.has(text))
     .map((text) => new RegExp('^' + text.replace(/[.*+?^$()[\]\\|]/g, '\\$&').replace(/\{\w+\}/g, '.+') + '$'));
-  return (text) => whole.has(text) || patterns.some((p) => p.test(text));
+  return (text) => whole.has(text) || patterns.some((p) => p.test(text)) || ENGLISH.test(text);
 }
+
+// words of which no English sentence lacks all, and that no French one has
+const ENGLISH = /(^|[\s(“"])(the|is|are|was|were|not|and|with|this|that|has|have|been|which|could|will|its|their|of|to|by|cannot|does|no)(?=$|[\s,.;:!?)”"])/i;
 
 /** Every piece of text on a page, those that are only heard too; what servers and people wrote (code, pre, quotes) is theirs. */
 const pieces = () => {
@@ -61,56 +65,91 @@ const stands = (page) => page.evaluate(() => new Promise((done) => {
   look();
 }));
 
-async function check(page, address, look) {
+async function check(page, address, look, colours) {
+  for (const v of await violations(page, colours)) faults.push(`${address} (${look}): ${v}`);
+}
+
+/** What holds of every page, whoever looks. */
+async function sound(page, address) {
   await stands(page);
-  for (const v of await violations(page)) faults.push(`${address} (${look}): ${v}`);
+  const failed = page.locator('.notice.mark-bad[role=alert]');
+  if (await failed.count()) faults.push(`${address}: ${await failed.first().innerText()}`);
+  if (await page.evaluate(() => document.querySelector('script:not([src]), style, [style]:not(.uplot, .uplot *), [onclick]') !== null)) faults.push(`${address}: a script or a style stands in the page`);
 }
 
-const laptop = await person();
-const pages = await addresses(await enter(laptop, who));
-let heaviest = 0;
+async function fitsAPhone(page, address) {
+  await page.setViewportSize({ width: 360, height: 740 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  if (wide > 360) faults.push(`${address}: ${wide} px wide on a phone of 360`);
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
 
-async function inEnglish() {
-  for (const address of pages) { // each by itself, for its weight
-    const page = await laptop.newPage();
-    await to(page, address);
-    const weight = await page.evaluate(() => performance.getEntriesByType('resource').filter((r) => !r.name.includes('/api/')).reduce((n, r) => n + r.decodedBodySize, 0));
-    if (weight > MAX) faults.push(`${address} weighs ${weight} bytes`);
+let heaviest = 0, walked = 0;
+
+/** Each page by itself, for its weight; light, then dark. */
+async function inEnglish(address) {
+  const context = await person();
+  const pages = await addresses(await enter(context, { address, password: site.password }), 'operator');
+  for (const at of pages) {
+    const page = await context.newPage();
+    await to(page, at);
+    await sound(page, at);
+    const weight = await page.evaluate(() => performance.getEntriesByType('resource').reduce((n, r) => n + r.decodedBodySize, 0));
+    if (weight > MAX || weight < 10_000) faults.push(`${at} weighs ${weight} bytes`);
     heaviest = Math.max(heaviest, weight);
-    const failed = page.locator('.notice.mark-bad[role=alert]');
-    if (await failed.count()) faults.push(`${address}: ${await failed.first().innerText()}`);
-    await check(page, address, 'English, light');
+    await check(page, at, 'English, light');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await check(page, at, 'English, dark', true);
     await page.close();
+    walked++;
   }
+  await context.close();
 }
 
-async function inFrench() {
+/** Dark, then light. */
+async function inFrench(address, role, withAxe) {
   const isEnglish = knowsEnglish();
-  const night = await person({ language: 'fr', theme: 'dark' });
-  const page = await enter(night, site?.second ?? who); // somebody else, as a language is the account's
-  if (site) await ask(page, 'PATCH', '/me', { language: 'fr' });
+  const context = await person({ language: 'fr', theme: 'dark' });
+  const page = await enter(context, { address, password: site.password }); // somebody else, as a language is the account's
+  await ask(page, 'PATCH', '/me', { language: 'fr' });
   await page.addInitScript(() => localStorage.setItem('language', 'fr'));
+  const pages = await addresses(page, role);
   await page.reload(); // the page has seen nobody logged in
-  for (const address of pages) {
-    await to(page, address);
-    if (await page.evaluate(() => document.documentElement.lang) !== 'fr') faults.push(`${address}: not in French`);
-    const english = (await page.evaluate(pieces)).filter(isEnglish);
-    for (const text of english) faults.push(`${address}: in French there is English: ${text}`);
-    await check(page, address, 'French, dark');
-    await page.setViewportSize({ width: 360, height: 740 });
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    if (wide > 360) faults.push(`${address}: ${wide} px wide on a phone of 360`);
-    await page.setViewportSize({ width: 1280, height: 900 });
+  for (const at of pages) {
+    await to(page, at);
+    await sound(page, `${role}: ${at}`);
+    if (await page.evaluate(() => document.documentElement.lang) !== 'fr') faults.push(`${at}: not in French`);
+    for (const text of (await page.evaluate(pieces)).filter(isEnglish)) faults.push(`${role}: ${at}: in French there is English: ${text}`);
+    if (withAxe) {
+      await check(page, at, 'French, dark');
+      await page.emulateMedia({ colorScheme: 'light' });
+      await check(page, at, 'French, light', true);
+      await page.emulateMedia({ colorScheme: 'dark' });
+    }
+    await fitsAPhone(page, at);
+    walked++;
+  }
+  await context.close();
+}
+
+async function theDoor() {
+  for (const language of ['en', 'fr']) {
+    const stranger = await person({ language });
+    const door = await stranger.newPage();
+    await door.goto(base);
+    await shown(door);
+    await check(door, 'log-in', language + ', light');
+    await door.emulateMedia({ colorScheme: 'dark' });
+    await check(door, 'log-in', language + ', dark', true);
+    await stranger.close();
   }
 }
 
-await Promise.all([inEnglish(), inFrench()]);
-const stranger = await person();
-const door = await stranger.newPage();
-if (site) {
-  await door.goto(base);
-  await shown(door);
-  await check(door, 'log-in', 'English, light');
-}
-console.log(`${pages.length} pages, the heaviest ${Math.round(heaviest / 1000)} KB`);
+const { operator: [one, two], owner, user } = site.walkers;
+await Promise.all([
+  inEnglish(one),
+  inFrench(two, 'operator', true),
+  theDoor().then(() => inFrench(user, 'user')).then(() => inFrench(owner, 'owner')),
+]);
+console.log(`${walked} pages, the heaviest ${Math.round(heaviest / 1000)} KB`);
 await finish();
