@@ -300,6 +300,42 @@ def test_failure_reports(desk, anne):
     assert upload(anne, text)["read"] == 1 and upload(anne, text)["again"] == 1
     found = anne.get("/reports/failure?domain=bureau.test")["failure"]
     assert len(found) == 1 and found[0]["source_ip"] == "10.10.10.10" and "Received:" in found[0]["headers"]
+    # where our own record asks for them (ruf=, fo=1), they arrive
+    record = next(r["value"] for r in desk.json("dns", "bureau.test") if r["name"].startswith("_dmarc."))
+    to = re.search(r"; ruf=mailto:([^;\"]+); fo=1", record).group(1)
+    assert to == "dmarc-reports@bureau.test"
+    deliver(desk, """From: <postmaster@labas.test>
+To: <%s>
+Subject: FW: a bill
+Message-ID: <arf.1@labas.test>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="b"
+
+--b
+Content-Type: text/plain
+
+This message failed.
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: auth-failure
+Version: 1
+User-Agent: labas/1
+Auth-Failure: dmarc
+Reported-Domain: bureau.test
+Source-IP: 203.0.113.77
+Original-Mail-From: <x@forged.test>
+Arrival-Date: Sun, 22 Nov 2026 01:00:00 +0000
+
+--b
+Content-Type: text/rfc822-headers
+
+From: <boss@bureau.test>
+Subject: a bill
+
+--b--
+""" % to, to=to)
+    wait_for("the failure report", lambda: "203.0.113.77" in [f["source_ip"] for f in anne.get("/reports/failure?domain=bureau.test")["failure"]])
 
 
 def test_rights(desk, anne, lab):

@@ -212,7 +212,7 @@ def test_records_are_loaded_unchanged_by_a_name_server(lab, tmp_path):
     text = server.run("dns", "records.test")
     assert len(re.findall(r"^[re]20\d{4}a\._domainkey\.records\.test\. 3600 IN TXT \"v=DKIM1; k=(?:rsa|ed25519); p=", text, re.M)) == 2
     assert all(len(s) <= 255 for s in re.findall(r'"([^"]*)"', text))
-    assert re.search(r"^_dmarc\.records\.test\. 3600 IN TXT \"v=DMARC1; p=quarantine; rua=mailto:dmarc-reports@records\.test\"$", text, re.M)
+    assert re.search(r"^_dmarc\.records\.test\. 3600 IN TXT \"v=DMARC1; p=quarantine; rua=mailto:dmarc-reports@records\.test; ruf=mailto:dmarc-reports@records\.test; fo=1\"$", text, re.M)
     zone = tmp_path / "zone"
     zone.write_text("records.test. 3600 IN SOA ns.lab.test. x.lab.test. 1 1 1 1 1\nrecords.test. 3600 IN NS ns.lab.test.\n" + text)
     conf = tmp_path / "knot.conf"

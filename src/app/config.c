@@ -124,6 +124,7 @@ static const struct key keys[] = {
     {"bimi", "roots", KIND_PATH, false, AT(bimi.roots)},
     {"reports", "aggregate", KIND_FLAG, false, AT(reports.aggregate)},
     {"reports", "failure", KIND_FLAG, false, AT(reports.failure)},
+    {"reports", "ask-failure", KIND_FLAG, false, AT(reports.ask_failure)},
     {"reports", "tls", KIND_FLAG, false, AT(reports.tls)},
     {"reports", "from", KIND_ADDRESS, false, AT(reports.from)},
     {"reports", "organization", KIND_LINE, false, AT(reports.organization)},
@@ -694,6 +695,7 @@ static void set_defaults(struct config *c)
     c->authentication.check = c->authentication.enforce = c->authentication.arc = true;
     c->authentication.time_limit = 20000; /* RFC 7208 §4.6.4 */
     c->reports.aggregate = true;
+    c->reports.ask_failure = true;
     c->reports.tls = true;
     c->reports.per_day = REPORT_PER_DAY;
     c->reports.per_destination = REPORT_PER_DESTINATION;

@@ -140,6 +140,7 @@ struct config {
     } authentication;
     struct {
         bool aggregate, failure, tls;
+        bool ask_failure; /* our DMARC records ask others for reports on single messages */
         const char *from;         /* NULL: postmaster */
         const char *organization; /* NULL: the domain of `from` */
         const char *contact;

@@ -175,6 +175,15 @@ static bool same_purpose(enum dns_type type, struct view wanted, struct view fou
     return view_istarts(found, version);
 }
 
+/* A DMARC record is right without what it asks beyond need: single failures (RFC 9989 §4.7 ruf and fo). */
+static bool is_published(enum dns_type type, struct view wanted, struct view found)
+{
+    if (type != DNS_TXT)
+        return view_ieq(found, wanted);
+    const size_t wish = view_starts(wanted, VIEW("v=DMARC1;")) ? view_find(wanted, VIEW("; ruf=")) : VIEW_NONE;
+    return view_eq(found, wanted) || (wish != VIEW_NONE && view_eq(found, view_slice(wanted, 0, wish)));
+}
+
 static enum rc compare(struct dns *dns, struct health_record *r, int64_t deadline_ms, struct arena *a)
 {
     const enum dns_type type = type_of(r->type);
@@ -198,8 +207,7 @@ static enum rc compare(struct dns *dns, struct health_record *r, int64_t deadlin
         return RC_OK;
     r->state = HEALTH_RECORD_MISSING;
     for (size_t i = 0; i < n; i++) {
-        bool same = type == DNS_TXT ? view_eq(found[i], wanted) : view_ieq(found[i], wanted);
-        if (same)
+        if (is_published(type, wanted, found[i]))
             r->state = HEALTH_RECORD_PUBLISHED;
         if (same_purpose(type, wanted, found[i]))
             r->found[r->n_found++] = found[i];

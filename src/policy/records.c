@@ -96,11 +96,13 @@ static void key_records(struct making *m)
     buf_clear(&text);
 }
 
-/* Everything that leaves is signed, so that what is not may be put aside; the desk hears who sends in our name. */
+/* Everything that leaves is signed, so that what is not may be put aside; the desk hears who sends in our name, and if wanted of each
+ * message that failed any check (fo=1, RFC 9989 §4.7). */
 static void dmarc_record(struct making *m)
 {
+    const char *single = m->set->ask_failure ? arena_printf(m->a, "; ruf=mailto:" DIRECTORY_DESK_DMARC "@%.*s; fo=1", VIEW_FMT(m->domain)) : "";
     add(m, arena_printf(m->a, "_dmarc.%s", m->owner), "TXT",
-        arena_printf(m->a, "\"v=DMARC1; p=quarantine; rua=mailto:" DIRECTORY_DESK_DMARC "@%.*s\"", VIEW_FMT(m->domain)));
+        single ? arena_printf(m->a, "\"v=DMARC1; p=quarantine; rua=mailto:" DIRECTORY_DESK_DMARC "@%.*s%s\"", VIEW_FMT(m->domain), single) : NULL);
 }
 
 /* The id changes with the mode, so that others fetch the policy again (RFC 8461 §3.1). In mode none, which withdraws a policy, it

@@ -23,6 +23,7 @@ struct records_settings {
     size_t n_sources;
     const char *relay;          /* a smarthost; NULL: none */
     bool https;                 /* MTA-STS policies are served */
+    bool ask_failure;           /* DMARC asks for single messages too */
     unsigned ports[RECORDS_SERVICES]; /* 0: not served */
 };
 /* Copies what is borrowed into the arena. RC_TEMP. */
