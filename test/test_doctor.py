@@ -97,9 +97,12 @@ def test_all_our_domains_without_a_name(good):
     assert [a["domain"] for a in answer] == ["ici.test"]
 
 
-def test_domain_without_anything(good):
-    answer = points(good, "nothing.test", code=1)
-    assert marks(answer, "mx.records") == ["bad"] and marks(answer, "spf.record") == ["bad"] and marks(answer, "dmarc.record") == ["bad"]
+def test_domain_without_anything(good, lab):
+    lab.dns.set("empty.test.", 'TXT "nothing of mail"')
+    answer = points(good, "empty.test", code=1)
+    assert marks(answer, "mx.records") == ["warn"] and marks(answer, "spf.record") == ["bad"] and marks(answer, "dmarc.record") == ["bad"]
+    answer = points(good, "nothing.test", code=1)  # a name that is not there lacks nothing else
+    assert marks(answer, "mx.records") == ["bad"] and not marks(answer, "spf.record")
 
 
 def serve(ip, lines, n=4):

@@ -6,6 +6,7 @@
 #include "app/health_own.h"
 #include "app/health_route.h"
 #include "app/resolver.h"
+#include "base/log.h"
 #include "fetch/fetch.h"
 #include "health/health_json.h"
 #include "store/directory.h"
@@ -155,6 +156,7 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     }
     if (argc > 2)
         return app_usage(app);
+    log_set_level(LOG_ERROR); /* what is found is told in points */
     if (!app_config_if_any(app, &c) || (c && !app_store(app)))
         return EXIT_FAILED;
     if (argc == 2) {

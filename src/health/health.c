@@ -178,8 +178,9 @@ void health_progress(const struct look *l, const char *what, struct view about)
 bool health_unanswered(struct look *l, const char *id, struct view subject, const struct dns_answer *answer)
 {
     if (answer->status == DNS_BOGUS)
-        health_say(l, id, HEALTH_BAD, subject, "Look at the zone with a DNSSEC debugger: whoever validates, as Facteur does, cannot read it.",
-                   "The DNSSEC signatures do not hold.");
+        health_say(l, id, HEALTH_BAD, subject,
+                   "Look at the zone with a DNSSEC debugger (dnsviz.net, or delv): a signature has expired, or the DS record above is of another key. Whoever validates cannot read it.",
+                   "The DNSSEC signatures do not hold (%s).", answer->why ? answer->why : "no reason is known");
     else if (answer->status == DNS_TEMP)
         health_say(l, id, HEALTH_UNKNOWN, subject, "Try again; if it stays so, ask whoever runs the domain's name servers.",
                    "The name servers give no answer (%s).", answer->why ? answer->why : "no reason is known");
@@ -195,8 +196,12 @@ enum rc health_look(const struct health_settings *set, struct view domain, int64
         return rc == RC_TEMP ? RC_TEMP : RC_SYNTAX;
     static void (*const subjects[])(struct look *) = {health_ns,   health_mx,  health_spf,  health_dkim,   health_dmarc, health_bimi, health_sending,
                                                       health_tls, health_caa, health_sts, health_dane, health_tlsrpt, health_lists};
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !health_is_over(&l); i++)
-        subjects[i](&l);
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects && !health_is_over(&l) && !l.unreadable; i++)
+        if (!l.gone || subjects[i] == health_dmarc) /* names that do not exist have a policy too (np=) */
+            subjects[i](&l);
+    if (l.unreadable)
+        health_say(&l, "look.rest", HEALTH_UNKNOWN, out->domain, "Mend that first; then look again.",
+                   "Nothing else can be told as long as its records cannot be read.");
     if (clock_mono_ms() >= deadline_ms)
         health_say(&l, "look.time", HEALTH_UNKNOWN, out->domain, "Mend first what is slow to answer, as told here; then look again.",
                    "There was no time left to look at everything: hosts or name servers answer too slowly.");

@@ -111,7 +111,8 @@ struct health_sending {
 struct health_dmarc_step {
     struct health_dmarc_step *next;
     struct view name;   /* "_dmarc.example.org" */
-    struct view record; /* empty: none */
+    struct view record; /* the first; empty: none */
+    size_t n_records;   /* more than one count as none */
     bool used;          /* this is the one that counts */
 };
 /* A domain's logo, as far as one came. */

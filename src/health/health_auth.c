@@ -9,13 +9,26 @@
 #define DAY_S        86400
 #define KEY_DAYS_MAX 365 /* then a change is advised */
 #define RSA_BITS_MAX 4096 /* that every verifier must take (RFC 8301 §3.2) */
+#define VOIDS_ASKED   20  /* terms of an SPF record whose names are asked for */
+#define SPF_VOIDS_MAX 2   /* RFC 7208 §4.6.4 */
 #define WALK_MAX     8   /* names of RFC 9989 §4.10 */
 
 /* --- SPF --- */
 
+/* What cannot be read or followed leaves nothing to be said of the end. */
+static bool is_cut_short(const struct spf_tree *t)
+{
+    for (const struct spf_node *n = t->nodes; n; n = n->next)
+        if (n->depth == 0 && n->problem.n > 0)
+            return true;
+    return false;
+}
+
 static void say_spf_end(struct look *l, const struct spf_tree *t)
 {
     struct view domain = l->out->domain;
+    if (t->all.n == 0 && is_cut_short(t))
+        return;
     if (t->all.n == 0)
         health_say(l, "spf.end", HEALTH_WARN, domain, "End the record with \"-all\".",
                    "The record does not say what everybody else is (no \"all\"): anybody may send.");
@@ -57,6 +70,83 @@ static void say_costly_terms(struct look *l, const struct spf_tree *t)
     }
 }
 
+static void say_spf_problem(struct look *l, const struct spf_node *n)
+{
+    static const struct {
+        const char *problem;
+        enum health_mark mark;
+        const char *repair;
+    } known[] = {
+        {"its records cannot be read now", HEALTH_UNKNOWN,
+         "Try again; if it stays so, ask whoever runs that domain's name servers: until then receivers cannot judge."},
+        {"it has several SPF records, where one alone may be", HEALTH_BAD,
+         "Ask whoever runs that domain to leave one; until then take this part out, for receivers count it as an error."},
+        {"there is no such domain", HEALTH_BAD, "Remove it, or correct the name: the service may have ended, and receivers count it as an error."},
+        {"it has no SPF record", HEALTH_BAD, "Remove it, or correct the name: the service may have ended, and receivers count it as an error."},
+        {"this leads back to where it came from, and never ends", HEALTH_BAD, "Take one of the two out: receivers stop with an error."},
+        {"ptr is slow, often wrong and not to be used (RFC 7208 \xc2\xa7""5.5)", HEALTH_WARN,
+         "Replace it by the addresses themselves, with ip4 and ip6."},
+        {"this lets the whole world send in the domain's name", HEALTH_BAD,
+         "Let it end with -all or ~all, or take out what includes it: whoever sends passes."},
+    };
+    enum health_mark mark = HEALTH_BAD;
+    const char *repair = "Correct it: receivers count the whole record as an error.";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (view_eq(n->problem, view_str(known[i].problem))) {
+            mark = known[i].mark;
+            repair = known[i].repair;
+        }
+    health_say(l, "spf.term", mark, n->domain, repair, "%.*s: %.*s.", VIEW_FMT(n->term), VIEW_FMT(n->problem));
+}
+
+/* A term whose name the DNS does not know, or knows nothing of the kind for. */
+static bool finds_nothing(struct look *l, const struct spf_node *n)
+{
+    struct dns_answer answer = {.status = DNS_OK};
+    struct addr *addrs;
+    struct dns_mx *mx;
+    size_t count;
+    if (n->asked.n == 0)
+        return false;
+    if (n->asks_mx)
+        dns_mx(l->set->dns, n->asked, l->deadline_ms, l->a, &answer, &mx, &count);
+    else
+        dns_addrs(l->set->dns, n->asked, 0, l->deadline_ms, l->a, &answer, &addrs, &count);
+    return answer.status == DNS_NXDOMAIN || answer.status == DNS_NODATA;
+}
+
+/* RFC 7208 §4.6.4: receivers need not bear more than two. */
+static void say_spf_voids(struct look *l, const struct spf_tree *t)
+{
+    size_t asked = 0, voids = 0;
+    for (const struct spf_node *n = t->nodes; n && asked < VOIDS_ASKED && !health_is_over(l); n = n->next) {
+        asked += n->asked.n > 0;
+        if (!finds_nothing(l, n))
+            continue;
+        voids++;
+        health_say(l, "spf.void", HEALTH_NOTE, n->domain, "Remove it, or correct the name: it lets nobody send.", "%.*s finds nothing in the DNS.",
+                   VIEW_FMT(n->term));
+    }
+    if (voids > SPF_VOIDS_MAX)
+        health_say(l, "spf.voids", HEALTH_BAD, l->out->domain, "Remove the parts that find nothing; they let nobody send anyway.",
+                   "%zu of its look-ups find nothing, and receivers stop with an error after %d.", voids, SPF_VOIDS_MAX);
+}
+
+/* RFC 7208 §6.1. */
+static void say_spf_redirect(struct look *l, const struct spf_tree *t)
+{
+    const struct spf_node *redirect = NULL;
+    bool has_all = false;
+    for (const struct spf_node *n = t->nodes; n; n = n->next) {
+        if (n->depth == 0 && view_istarts(n->term, VIEW("redirect=")))
+            redirect = n;
+        has_all |= n->depth == 0 && view_iends(n->term, VIEW("all")) && n->term.n <= 4;
+    }
+    if (redirect && has_all)
+        health_say(l, "spf.redirect", HEALTH_WARN, l->out->domain, "Remove it; or remove \"all\", if what stands there is meant to count.",
+                   "%.*s counts for nothing, since the record has \"all\" itself.", VIEW_FMT(redirect->term));
+}
+
 void health_spf(struct look *l)
 {
     struct spf_tree *t = &l->out->spf;
@@ -82,9 +172,10 @@ void health_spf(struct look *l)
     }
     health_say(l, "spf.record", HEALTH_GOOD, domain, NULL, "%.*s", VIEW_FMT(t->record));
     for (const struct spf_node *n = t->nodes; n; n = n->next)
-        if (n->problem.n > 0)
-            health_say(l, "spf.term", HEALTH_BAD, n->domain, "Correct or remove this part of the record.", "%.*s: %.*s.", VIEW_FMT(n->term),
-                       VIEW_FMT(n->problem));
+        if (n->problem.n > 0 && !(n->depth == 0 && view_iends(n->term, VIEW("all"))))
+            say_spf_problem(l, n); /* how the domain's own record ends is told below */
+    say_spf_voids(l, t);
+    say_spf_redirect(l, t);
     say_costly_terms(l, t);
     if (t->lookups > SPF_LOOKUPS_MAX)
         health_say(l, "spf.lookups", HEALTH_BAD, domain,
@@ -315,7 +406,7 @@ void health_dkim(struct look *l)
 /* --- DMARC --- */
 
 /* RFC 9990: reports to another domain need its consent. */
-static void look_at_receiver(struct look *l, const struct dmarc_verdict *v, const struct dmarc_uri *uri)
+static void look_at_receiver(struct look *l, const char *id, const struct dmarc_verdict *v, const struct dmarc_uri *uri)
 {
     struct dns_answer answer;
     struct view *texts;
@@ -323,7 +414,7 @@ static void look_at_receiver(struct look *l, const struct dmarc_verdict *v, cons
     struct view where = at == VIEW_NONE ? (struct view){0} : view_from(uri->address, at + 1);
     struct view organization = v->organization.n > 0 ? v->organization : v->policy_domain;
     if (where.n == 0) {
-        health_say(l, "dmarc.rua", HEALTH_WARN, l->out->domain, "Write it as rua=mailto:name@domain.", "\"%.*s\" is not an address to mail to.",
+        health_say(l, id, HEALTH_WARN, l->out->domain, "Write it as mailto:name@domain.", "\"%.*s\" is not an address to mail to.",
                    VIEW_FMT(uri->uri));
         return;
     }
@@ -334,8 +425,8 @@ static void look_at_receiver(struct look *l, const struct dmarc_verdict *v, cons
     bool agrees = false;
     for (size_t i = 0; answer.status == DNS_OK && i < n; i++)
         agrees |= view_istarts(texts[i], VIEW("v=DMARC1"));
-    if (!agrees && !health_unanswered(l, "dmarc.rua", where, &answer))
-        health_say_repair(l, "dmarc.rua", HEALTH_WARN, where, "Have it publish: %.*s TXT \"v=DMARC1\".", view_str(name ? name : ""),
+    if (!agrees && !health_unanswered(l, id, where, &answer))
+        health_say_repair(l, id, HEALTH_WARN, where, "Have it publish: %.*s TXT \"v=DMARC1\".", view_str(name ? name : ""),
                           "It does not say that it takes reports about this domain: nobody will send them there.");
 }
 
@@ -356,10 +447,10 @@ static void show_walk(struct look *l, struct view policy_domain)
         }
         *step = (struct health_dmarc_step){.name = view_str(owner)};
         dns_txt(l->set->dns, step->name, l->deadline_ms, l->a, &answer, &texts, &n);
-        for (size_t k = 0; answer.status == DNS_OK && k < n && step->record.n == 0; k++)
-            if (view_istarts(texts[k], VIEW("v=DMARC1")))
+        for (size_t k = 0; answer.status == DNS_OK && k < n; k++)
+            if (dmarc_is_record(texts[k]) && step->n_records++ == 0)
                 step->record = texts[k];
-        step->used = step->record.n > 0 && view_ieq(name, policy_domain);
+        step->used = step->n_records == 1 && view_ieq(name, policy_domain);
         *last = step;
         last = &step->next;
         for (size_t k = 0; k < name.n; k++)
@@ -369,6 +460,30 @@ static void show_walk(struct look *l, struct view policy_domain)
             name = dot == VIEW_NONE ? VIEW("") : view_from(name, dot + 1);
         }
     }
+}
+
+/* Records of the domain itself that count as none, where somebody thinks to have one. */
+static bool say_broken_records(struct look *l)
+{
+    const struct health_dmarc_step *own = l->out->dmarc;
+    if (!own || own->used || own->n_records == 0)
+        return false;
+    if (own->n_records > 1)
+        health_say(l, "dmarc.record", HEALTH_BAD, l->out->domain, "Leave one of them.", "There are %zu DMARC records at %.*s: together they count as none.",
+                   own->n_records, VIEW_FMT(own->name));
+    else
+        health_say(l, "dmarc.record", HEALTH_BAD, l->out->domain, "Write it as \"v=DMARC1; p=none; rua=mailto:name@domain\": p= is one of none, quarantine, reject.",
+                   "The DMARC record cannot be used, and counts as none: %.*s", VIEW_FMT(own->record));
+    return true;
+}
+
+static void say_no_dmarc(struct look *l)
+{
+    const struct view domain = l->out->domain;
+    health_say_repair(l, "dmarc.record", HEALTH_BAD, domain,
+                      l->no_mail ? "Publish at _dmarc.%.*s the TXT record \"v=DMARC1; p=reject\": it takes no mail, and sends none most likely."
+                                 : "Publish at _dmarc.%.*s the TXT record \"v=DMARC1; p=none; rua=mailto:...\", read the reports, then go on to p=reject.",
+                      domain, "There is no DMARC record: nobody is told what to do with forged mail in its name.");
 }
 
 void health_dmarc(struct look *l)
@@ -385,17 +500,21 @@ void health_dmarc(struct look *l)
         return;
     show_walk(l, v.policy_domain);
     l->dmarc = v;
+    const bool broken = say_broken_records(l);
     if (v.policy_domain.n == 0) {
-        health_say(l, "dmarc.record", HEALTH_BAD, domain,
-                   "Publish at _dmarc the TXT record \"v=DMARC1; p=none; rua=mailto:...\", read the reports, then go on to p=reject.",
-                   "There is no DMARC record: nobody is told what to do with forged mail in its name.");
+        if (!broken && !l->gone)
+            say_no_dmarc(l);
         return;
     }
     const struct dmarc_record *r = &v.record;
     health_say(l, "dmarc.record", HEALTH_GOOD, domain, NULL,
                view_eq(v.policy_domain, domain) ? "%.*s: %.*s" : "inherited from %.*s: %.*s", VIEW_FMT(v.policy_domain), VIEW_FMT(r->text));
-    if (r->notes.n > 0)
-        health_say(l, "dmarc.syntax", HEALTH_WARN, v.policy_domain, "Correct the record.", "Something in it is ignored: %.*s", VIEW_FMT(r->notes));
+    if (r->notes.n > 0 && view_ends(r->notes, VIEW("is of RFC 7489 and ignored")) && view_chr(r->notes, ';') == VIEW_NONE)
+        health_say(l, "dmarc.syntax", HEALTH_NOTE, v.policy_domain, "Nothing must be done; it can go, since RFC 9989 no longer knows it.",
+                   "Something in it is ignored: %.*s", VIEW_FMT(r->notes));
+    else if (r->notes.n > 0)
+        health_say_repair(l, "dmarc.syntax", HEALTH_WARN, v.policy_domain, "Correct that part of the TXT record at _dmarc.%.*s.", v.policy_domain,
+                          "Something in it is ignored: %.*s", VIEW_FMT(r->notes));
     if (v.policy == DMARC_POLICY_NONE)
         health_say(l, "dmarc.policy", HEALTH_WARN, domain,
                    "When the reports show that all your own mail passes, go to p=quarantine and then p=reject.",
@@ -403,11 +522,18 @@ void health_dmarc(struct look *l)
     else
         health_say(l, "dmarc.policy", HEALTH_GOOD, domain, NULL,
                    v.policy == DMARC_POLICY_REJECT ? "Forged mail is to be rejected." : "Forged mail is to be put into the junk folder.");
+    if (view_eq(v.policy_domain, domain) && r->has_sp && r->sp < v.policy)
+        health_say(l, "dmarc.sub", HEALTH_WARN, domain, "Remove sp=, or make it as strict as p=.",
+                   "Names below it have a weaker policy (sp=): mail forged in their names is delivered more easily.");
     if (r->test)
         health_say(l, "dmarc.test", HEALTH_NOTE, domain, "Remove t=y when you mean it.", "It says t=y, a test: the policy is not applied in full.");
     if (r->n_rua == 0)
         health_say(l, "dmarc.rua", HEALTH_WARN, domain, "Add rua=mailto:... to the record.",
                    "Nobody gets reports: you will not learn who sends in your name.");
     for (size_t i = 0; i < r->n_rua; i++)
-        look_at_receiver(l, &v, &r->rua[i]);
+        look_at_receiver(l, "dmarc.rua", &v, &r->rua[i]);
+    for (size_t i = 0; i < r->n_ruf; i++)
+        look_at_receiver(l, "dmarc.ruf", &v, &r->ruf[i]);
+    if (r->n_ruf > 0)
+        health_say(l, "dmarc.ruf", HEALTH_GOOD, domain, NULL, "Single messages that fail are asked for as well (ruf); few receivers send them.");
 }

@@ -27,6 +27,8 @@ struct look {
     size_t n_hosts;
     size_t n_ipv4;  /* addresses of the host that is looked at */
     bool has_ipv6;  /* this machine */
+    bool gone;      /* there is no such domain */
+    bool unreadable; /* its name servers do not answer, or their signatures do not hold: nothing can be told */
     bool no_mail;   /* null MX: the domain takes none (RFC 7505) */
     bool mx_secure; /* the MX records are proven by DNSSEC */
     struct health_sending sending;

@@ -126,17 +126,20 @@ void health_mx(struct look *l)
     struct view domain = l->out->domain;
     health_progress(l, "MX and addresses of", domain);
     dns_mx(l->set->dns, domain, l->deadline_ms, l->a, &answer, &mx, &n);
-    if (health_unanswered(l, "mx.records", domain, &answer))
+    l->unreadable = health_unanswered(l, "mx.records", domain, &answer);
+    if (l->unreadable)
         return;
     l->mx_secure = answer.secure;
     if (answer.status == DNS_NXDOMAIN) {
+        l->gone = true;
         health_say(l, "mx.records", HEALTH_BAD, domain, "Check the spelling; register the domain, or mend its delegation.",
                    "There is no such domain in the DNS.");
         return;
     }
     if (n == 1 && mx[0].host.n == 0) {
         l->no_mail = true;
-        health_say(l, "mx.records", HEALTH_NOTE, domain, NULL, "It says that it takes no mail (null MX).");
+        health_say(l, "mx.records", HEALTH_NOTE, domain, "Nothing must be done if that is so; else name its mail hosts in MX records, and remove this one.",
+                   "It says that it takes no mail (null MX).");
         return;
     }
     if (n == 0) {

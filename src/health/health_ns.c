@@ -130,7 +130,7 @@ void health_ns(struct look *l)
         look_at_servers(l, hosts, n);
     struct dns_answer own;
     dns_query(l->set->dns, domain, DNS_TXT, l->deadline_ms, l->a, &own);
-    if (own.status == DNS_BOGUS || own.status == DNS_TEMP)
+    if (own.status == DNS_BOGUS || own.status == DNS_TEMP || own.status == DNS_NXDOMAIN)
         return; /* others say so */
     if (own.secure)
         health_say(l, "dnssec.domain", HEALTH_GOOD, domain, NULL, "The domain is signed, and its signatures hold (DNSSEC).");

@@ -27,8 +27,8 @@ static bool find_id(struct look *l, struct view *id)
             found = texts[i];
     if (n_records == 0)
         health_say(l, "sts.record", HEALTH_NOTE, domain,
-                   l->set->ours ? "Listen for https, get a certificate for mta-sts.DOMAIN, and publish what `facteur dns` prints."
-                                : "Publish _mta-sts and serve a policy at mta-sts.DOMAIN; begin with mode testing.",
+                   l->set->ours ? "Listen for https, get a certificate for the host mta-sts below the domain, and publish what `facteur dns` prints."
+                                : "Publish a TXT record at _mta-sts and serve a policy by HTTPS at the host mta-sts below the domain (RFC 8461); begin with mode testing.",
                    "There is no MTA-STS policy: whoever sits between can strip the encryption of mail to it.");
     else if (n_records > 1)
         health_say(l, "sts.record", HEALTH_BAD, domain, "Leave one of them.", "There are %zu MTA-STS records; they count as none.", n_records);
@@ -85,6 +85,22 @@ static bool fetch_policy(struct look *l, struct view host, struct buf *file)
     return fault == FETCH_OK;
 }
 
+/* RFC 8461 §4.2: what each address served when it was met. */
+static void judge_certificates(struct look *l, const struct mta_sts_policy *p)
+{
+    for (size_t i = 0; i < l->n_hosts; i++)
+        for (size_t k = 0; k < l->hosts[i].shown->n_seen; k++) {
+            const struct health_seen *s = &l->hosts[i].shown->seen[k];
+            if (!s->answers || s->valid || !mta_sts_policy_allows(p, l->hosts[i].name))
+                continue;
+            health_say(l, "sts.certificate", p->mode == MTA_STS_ENFORCE ? HEALTH_BAD : HEALTH_WARN, l->hosts[i].name,
+                       "See what is said of its STARTTLS and certificate; go back to mode testing until that is mended.",
+                       p->mode == MTA_STS_ENFORCE ? "At %.*s it has no certificate that holds (%.*s): senders that keep to the policy do not deliver."
+                                                  : "At %.*s it has no certificate that holds (%.*s): in mode enforce senders would not deliver.",
+                       VIEW_FMT(s->address), VIEW_FMT(s->why.n > 0 ? s->why : VIEW("no TLS")));
+        }
+}
+
 static void judge_policy(struct look *l, const struct mta_sts_policy *p, struct view id)
 {
     struct view domain = l->out->domain;
@@ -97,13 +113,15 @@ static void judge_policy(struct look *l, const struct mta_sts_policy *p, struct 
                    p->mode == MTA_STS_ENFORCE ? "The policy does not name this MX host: others do not deliver to it."
                                               : "The policy does not name this MX host: in mode enforce others would not deliver to it.");
     }
+    if (p->mode != MTA_STS_NONE)
+        judge_certificates(l, p);
     if (p->mode == MTA_STS_ENFORCE)
         health_say(l, "sts.mode", HEALTH_GOOD, domain, NULL, "Others must use verified TLS (mode enforce, id %.*s).", VIEW_FMT(id));
     else if (p->mode == MTA_STS_TESTING)
-        health_say(l, "sts.mode", HEALTH_NOTE, domain,
-                   l->set->ours ? "`facteur domain mta-sts DOMAIN` says when TLS reports show that enforce is safe."
-                                : "When TLS reports show no failures for two weeks, go to mode enforce.",
-                   "The policy is in mode testing (id %.*s): failures are reported, but mail still goes.", VIEW_FMT(id));
+        health_say_repair(l, "sts.mode", HEALTH_NOTE, domain,
+                          l->set->ours ? "`facteur domain mta-sts %.*s` says when TLS reports show that enforce is safe."
+                                       : "When TLS reports of %.*s show no failures for two weeks, go to mode enforce.",
+                          domain, "The policy is in mode testing (id %.*s): failures are reported, but mail still goes.", VIEW_FMT(id));
     else
         health_say(l, "sts.mode", HEALTH_NOTE, domain, "Go to mode testing when you want it.", "The policy is withdrawn (mode none).");
     if (p->max_age_s < AGE_MIN_S)

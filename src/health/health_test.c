@@ -52,6 +52,13 @@ static const char zone[] =
     "costly.test TXT \"v=spf1 a mx include:b1.test include:c1.test ip4:192.0.2.1 -all\"\n"
     "b1.test TXT \"v=spf1 a:1.test a:2.test a:3.test a:4.test -all\"\nc1.test TXT \"v=spf1 a:5.test -all\"\n"
     "a1._domainkey.costly.test TXT \"x\"\n_domainkey.costly.test TXT !nodata\n"
+    "redir.test MX 10 mx.good.test\nredir.test TXT \"v=spf1 mx -all redirect=spf.redir.test\"\nspf.redir.test TXT \"v=spf1 mx ~all\"\n"
+    "_dmarc.redir.test TXT \"v=DMARC1; p=reject\"\n_dmarc.redir.test TXT \"v=DMARC1; p=none\"\n"
+    "lost.test MX 10 mx.good.test\nlost.test TXT \"v=spf1 redirect=gone.test\"\n_dmarc.lost.test TXT \"v=DMARC1; rua=a@lost.test\"\n"
+    "macro.test MX 10 mx.good.test\nmacro.test TXT \"v=spf1 exists:%{bad} -all\"\n"
+    "_dmarc.macro.test TXT \"v=DMARC1; p=reject; sp=none; np=reject; t=y; psd=n; pct=50; rua=mailto:a@macro.test; ruf=mailto:f@reports.test\"\n"
+    "keys.test MX 10 mx.good.test\nmail._domainkey.keys.test TXT \"v=DKIM1; k=ed25519; t=y; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\"\n"
+    "smtp._domainkey.keys.test TXT \"v=DKIM1; p=\"\n"
     "broken.test MX !temp\n"
     "lying.test MX !bogus\n";
 
@@ -107,8 +114,29 @@ static void what_is_good_and_what_is_bad(void **state)
         {"bad.test", "spf.term", "bad.test", "include:none.test: there is no such domain", HEALTH_BAD},
         {"bad.test", "spf.term", "a.test", "ip4:1.2.3", HEALTH_BAD},
         {"bad.test", "spf.term", "bad.test", "include:b.test: it has several", HEALTH_BAD},
-        {"bad.test", "spf.term", "bad.test", "ptr: ", HEALTH_BAD},
-        {"bad.test", "spf.term", "bad.test", "+all: this lets the whole world", HEALTH_BAD},
+        {"bad.test", "spf.term", "bad.test", "ptr: ", HEALTH_WARN},
+        {"bad.test", "spf.term", "bad.test", "+all: this lets the whole world", -1}, /* told as the end */
+        {"bad.test", "spf.end", "", "+all", HEALTH_BAD},
+        {"bad.test", "spf.void", "bad.test", "a:3.test finds nothing", HEALTH_NOTE},
+        {"bad.test", "spf.voids", "", " of its look-ups find nothing", HEALTH_BAD},
+        {"good.test", "spf.void", "", "", -1},
+        {"spf.redir.test", "spf.redirect", "", "", -1},
+        {"redir.test", "spf.redirect", "", "redirect=spf.redir.test counts for nothing", HEALTH_WARN},
+        {"lost.test", "spf.term", "", "redirect=gone.test: there is no such domain", HEALTH_BAD},
+        {"lost.test", "spf.end", "", "", -1},
+        {"macro.test", "spf.term", "", "%{bad}", HEALTH_BAD},
+        {"macro.test", "spf.end", "", "", -1},
+        {"redir.test", "dmarc.record", "", "There are 2 DMARC records", HEALTH_BAD},
+        {"lost.test", "dmarc.record", "", "counts as none: v=DMARC1; rua=a@lost.test", HEALTH_BAD},
+        {"macro.test", "dmarc.sub", "", "weaker", HEALTH_WARN},
+        {"macro.test", "dmarc.syntax", "", "pct is of RFC 7489", HEALTH_NOTE},
+        {"macro.test", "dmarc.test", "", "t=y", HEALTH_NOTE},
+        {"macro.test", "dmarc.ruf", "reports.test", "does not say", HEALTH_WARN},
+        {"keys.test", "dkim.key", "mail._domainkey.keys.test", "Ed25519", HEALTH_GOOD},
+        {"keys.test", "dkim.testing", "", "t=y", HEALTH_NOTE},
+        {"keys.test", "dkim.revoked", "smtp._domainkey.keys.test", "revoked", HEALTH_NOTE},
+        {"bad.test", "dkim.key", "default._domainkey.bad.test", "not base64", HEALTH_BAD},
+        {"nomail.test", "dmarc.record", "", "no DMARC record", HEALTH_BAD},
         {"bad.test", "spf.lookups", "", "12 look-ups", HEALTH_BAD},
         {"bad.test", "dmarc.policy", "", "none", HEALTH_WARN},
         {"bad.test", "dmarc.rua", "", "Nobody gets reports", HEALTH_WARN},
@@ -136,7 +164,10 @@ static void what_is_good_and_what_is_bad(void **state)
         {"nomail.test", "spf.end", "", "-all", HEALTH_GOOD},
         {"nomail.test", "tlsrpt.record", "", "", -1},
         {"nowhere.test", "mx.records", "", "no such domain", HEALTH_BAD},
-        {"nowhere.test", "spf.record", "", "no SPF", HEALTH_BAD},
+        {"nowhere.test", "spf.record", "", "", -1}, /* nobody is helped by a list of what a name that does not exist lacks */
+        {"nowhere.test", "dmarc.record", "", "", -1},
+        {"broken.test", "look.rest", "", "", HEALTH_UNKNOWN},
+        {"broken.test", "spf.record", "", "", -1},
         {"broken.test", "mx.records", "", "no answer", HEALTH_UNKNOWN},
         {"lying.test", "mx.records", "", "DNSSEC", HEALTH_BAD},
     };
@@ -286,6 +317,7 @@ static void records_are_compared(void **state)
         {"ici.test.", "TXT", "\"v=spf1 mx a -all\"", HEALTH_RECORD_DIFFERENT, 1},
         {"ici.test.", "TXT", "\"v=BIMI1; l=\"", HEALTH_RECORD_MISSING, 0},
         {"_dmarc.ici.test.", "TXT", "\"v=DMARC1; p=reject\"", HEALTH_RECORD_DIFFERENT, 1},
+        {"_dmarc.ici.test.", "TXT", "\"v=DMARC1; p=none; ruf=mailto:x@ici.test; fo=1\"", HEALTH_RECORD_PUBLISHED, 1},
         {"_25._tcp.mx.ici.test.", "TLSA", "3 1 1 00FF", HEALTH_RECORD_PUBLISHED, 1},
         {"_25._tcp.mx.ici.test.", "TLSA", "3 1 1 01FF", HEALTH_RECORD_DIFFERENT, 1},
         {"_imaps._tcp.ici.test.", "SRV", "0 1 993 mx.ici.test.", HEALTH_RECORD_PUBLISHED, 1},

@@ -115,6 +115,9 @@ static struct view walk_record(struct walk *w, unsigned depth, struct view domai
             break;
         node->is_lookup = counts;
         w->tree->lookups += counts;
+        if ((t.kind == SPF_A || t.kind == SPF_MX) && view_chr(t.spec, '%') == VIEW_NONE)
+            node->asked = t.spec.n > 0 ? t.spec : domain;
+        node->asks_mx = t.kind == SPF_MX;
         if (t.kind == SPF_INCLUDE)
             follow(w, depth, node, &t); /* only whether it passes matters to who includes */
         if (t.kind == SPF_REDIRECT && counts)

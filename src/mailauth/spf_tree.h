@@ -16,6 +16,8 @@ struct spf_node {
     struct view term;    /* as written; empty: a remark on the whole record */
     bool is_lookup;      /* counts towards SPF_LOOKUPS_MAX */
     struct view problem; /* in words; empty: none */
+    struct view asked;   /* of a and mx: the name whose addresses or hosts they mean; empty where it depends on the client */
+    bool asks_mx;
 };
 struct spf_tree {
     enum dns_status status; /* of the domain's own TXT records */
