@@ -3,10 +3,14 @@ import base64
 import email
 import gzip
 import http.client
+import http.server
 import json
 import os
+import pathlib
 import smtplib
+import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -93,9 +97,24 @@ class Authority:
     def ssl(self, *args):
         subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=60)
 
-    def issue(self, name, svg, domain="ici.test", kind="Registered Mark", purpose="1.3.6.1.5.5.7.3.31", dates=()):
+    def revoked(self, *pem, days="5"):
+        """The authority's list of revoked certificates, DER."""
+        serials = [subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", p], capture_output=True, text=True, check=True).stdout.strip()[7:] for p in pem]
+        with open(self.path("index"), "w") as f:
+            f.write("".join("R\t301231000000Z\t201231000000Z\t%s\tunknown\t/O=Ici\n" % s for s in serials))
+        with open(self.path("ca.conf"), "w") as f:
+            f.write("[ca]\ndefault_ca=d\n[d]\ndatabase=%s\ndefault_md=sha256\n" % self.path("index"))
+        self.ssl("ca", "-gencrl", "-config", self.path("ca.conf"), "-keyfile", self.path("ca.key"), "-cert", self.path("ca.pem"), "-crldays", days,
+                 "-out", self.path("crl.pem"))
+        self.ssl("crl", "-in", self.path("crl.pem"), "-outform", "DER", "-out", self.path("crl"))
+        with open(self.path("crl"), "rb") as f:
+            return f.read()
+
+    def issue(self, name, svg, domain="ici.test", kind="Registered Mark", purpose="1.3.6.1.5.5.7.3.31", crl=None):
         with open(self.path("ext"), "w") as f:
             f.write("subjectAltName=DNS:%s\nextendedKeyUsage=%s\n1.3.6.1.5.5.7.1.12=DER:%s\n" % (domain, purpose, logotype(svg).hex(":")))
+            if crl:
+                f.write("crlDistributionPoints=URI:%s\n" % crl)
         with open(self.path("req.conf"), "w") as f:
             f.write("oid_section=o\n[o]\nmarkType=1.3.6.1.4.1.53087.1.13\n[req]\ndistinguished_name=d\nprompt=no\n[d]\nO=Ici\nmarkType=%s\n" % kind)
         self.ssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config", self.path("req.conf"), "-keyout",
@@ -149,6 +168,70 @@ def test_the_doctor_on_logos(lab):
     assert "no logo is to be shown" in marks()[0]["bimi.record"]["text"]
     lab.dns.set("default._bimi.ici.test.", 'TXT "v=BIMI1; l=http://logo.ici.test/a.svg"')
     assert "not an https address" in marks()[0]["bimi.record"]["text"]
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.server.files.get(self.path)
+        self.send_response(200 if body is not None else 404)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *args):
+        pass
+
+
+def serve(ip, port, files, context=None):
+    s = http.server.ThreadingHTTPServer((ip, port), Files)
+    s.files = files
+    if context:
+        s.socket = context.wrap_socket(s.socket, server_side=True)
+    threading.Thread(target=s.serve_forever, daemon=True).start()
+    return s
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="logos are fetched from port 443")
+def test_the_doctor_asks_whether_a_mark_was_revoked(lab):
+    """By the list that the certificate names, if its authority signed it and it is of today (RFC 5280 section 6.3)."""
+    folders = [pathlib.Path(lab.dir, "marks"), pathlib.Path(lab.dir, "others")]  # where the server's user may read
+    for folder in folders:
+        folder.mkdir(mode=0o755)
+    authority, other = map(Authority, folders)
+    tmp_path = folders[0]
+    server = lab.facteur("sceau.test", start=False, extra='bimi { roots = "%s" }\n' % authority.path("ca.pem"))
+    ip = lab.ip()
+    lab.dns.set("logo.sceau.test.", "A " + ip)
+    lab.dns.set("_dmarc.sceau.test.", 'TXT "v=DMARC1; p=reject; rua=mailto:a@sceau.test"')
+    lab.dns.set("default._bimi.sceau.test.", 'TXT "v=BIMI1; l=https://logo.sceau.test/l.svg; a=https://logo.sceau.test/m.pem"')
+    lab.certificate(str(tmp_path / "web.pem"), str(tmp_path / "web.key"), "logo.sceau.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(tmp_path / "web.pem"), str(tmp_path / "web.key"))
+    mark = authority.issue("m.pem", LOGO, domain="sceau.test", crl="http://logo.sceau.test/marks.crl")
+    silent = authority.issue("s.pem", LOGO, domain="sceau.test")
+    files = {"/l.svg": LOGO, "/m.pem": open(mark, "rb").read()}
+    https, plain = serve(ip, 443, files, context), serve(ip, 80, files)
+
+    def look():
+        answer = json.loads(server.run("doctor", "sceau.test", "--json", check=False).stdout)[0]
+        points = {p["id"]: p for p in answer["points"] if p["id"].startswith("bimi.")}
+        assert "bimi.revoked" in points, (points, answer["bimi"])
+        return points["bimi.revoked"]["mark"], points["bimi.revoked"]["text"], answer["bimi"]["certificate"]["valid"]
+    try:
+        assert look()[0] == "unknown" and "404" in look()[1]
+        for crl, mark_, words, valid in [
+                (authority.revoked(silent), "good", "not revoked", True),
+                (authority.revoked(mark), "bad", "revoked by its authority", False),
+                (other.revoked(), "unknown", "not signed by", True),
+                (b"\x30\x80 no list", "unknown", "cannot be read", True)]:
+            files["/marks.crl"] = crl
+            assert look()[0] == mark_ and words in look()[1] and look()[2] == valid, (words, look())
+        files["/m.pem"] = open(silent, "rb").read()
+        assert look()[0] == "note" and "names no list" in look()[1]
+    finally:
+        for s in (https, plain):
+            s.shutdown()
+            s.server_close()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="logos are fetched from port 443")

@@ -1,4 +1,5 @@
 """facteur doctor: domains in the lab as an outside peer sees them."""
+import http.server
 import json
 import os
 import socket
@@ -289,3 +290,67 @@ def test_tables_of_a_good_domain(good):
     assert "mx.ici.test" in host["certificate"]["names"] and host["certificate"]["key"] == "ECDSA" and host["dane"] is False
     certificate = [p for p in answer["points"] if p["id"] == "tls.certificate"]
     assert len(certificate) == 1 and certificate[0]["valid"] and certificate[0]["days"] in (19, 20) and all("days" not in p for p in answer["points"] if p["id"] != "tls.certificate")
+
+
+class PolicyHost(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, fields, body = self.server.answer
+        self.send_response(status)
+        for field in fields:
+            self.send_header(*field)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="policies are fetched from port 443")
+def test_policies_of_others(good, lab):
+    """MTA-STS: each way to have a policy that does not work, with its own next step (RFC 8461 section 3.2, 3.3, 4)."""
+    ip = lab.ip()
+    lab.dns.set("regle.test.", "MX 10 mx.ici.test.", "MX 20 mx.regle.test.")
+    lab.dns.set("mx.regle.test.", "A " + good.ip)  # whose certificate has another name
+    lab.dns.set("mta-sts.regle.test.", "A " + ip)
+    lab.dns.set("_mta-sts.regle.test.", 'TXT "v=STSv1; id=1;"')
+    made = {}
+    for name, days in (("fresh", "20"), ("old", "-1")):
+        cert, key, csr = (os.path.join(lab.dir, name + "-policy." + e) for e in ("pem", "key", "csr"))
+        lab.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-addext", "subjectAltName=DNS:mta-sts.regle.test",
+                    "-keyout", key, "-out", csr)
+        lab.openssl("x509", "-req", "-in", csr, "-CA", lab.ca, "-CAkey", lab.ca_key, "-CAcreateserial", "-days", days, "-copy_extensions", "copy", "-out", cert)
+        made[name] = (cert, key)
+    text = [("Content-Type", "text/plain")]
+
+    def look(answer, certificate="fresh"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*made[certificate])
+        s = http.server.ThreadingHTTPServer((ip, 443), PolicyHost)
+        s.answer = answer
+        s.socket = context.wrap_socket(s.socket, server_side=True)
+        threading.Thread(target=s.serve_forever, daemon=True).start()
+        try:
+            found = points(good, "regle.test", code=1)["points"]
+        finally:
+            s.shutdown()
+            s.server_close()
+        return {(p["id"], p["subject"]): p for p in found if p["id"].startswith("sts.")}
+
+    def policy(mode, *mx):
+        return (200, text, ("version: STSv1\nmode: %s\n%smax_age: 604800\n" % (mode, "".join("mx: %s\n" % m for m in mx))).encode())
+    for answer, certificate, words, repair in [
+            ((301, [("Location", "https://mx.ici.test/")], b""), "fresh", "301", "no redirect"),
+            ((200, [("Content-Type", "text/html")], policy("enforce", "mx.ici.test")[2]), "fresh", "", "text/plain"),
+            ((200, text, b"mode: enforce\n" * 20000), "fresh", "", "few lines"),
+            (policy("enforce", "mx.ici.test"), "old", "expired", "certificate")]:
+        p = look(answer, certificate)["sts.fetch", "mta-sts.regle.test"]
+        assert p["mark"] == "bad" and words in p["text"] and repair in p["repair"], p
+    p = look((200, text, b"what is this"))["sts.policy", "mta-sts.regle.test"]
+    assert p["mark"] == "bad" and p["repair"]
+    found = look(policy("enforce", "mx.regle.test"))
+    assert found["sts.mx", "mx.ici.test"]["mark"] == "bad" and "Add it to the policy" in found["sts.mx", "mx.ici.test"]["repair"]
+    assert found["sts.certificate", "mx.regle.test"]["mark"] == "bad" and "do not deliver" in found["sts.certificate", "mx.regle.test"]["text"]
+    found = look(policy("testing", "mx.regle.test", "mx.ici.test"))
+    assert found["sts.certificate", "mx.regle.test"]["mark"] == "warn" and ("sts.certificate", "mx.ici.test") not in found
+    assert found["sts.mode", "regle.test"]["mark"] == "note" and "regle.test" in found["sts.mode", "regle.test"]["repair"]

@@ -104,6 +104,15 @@ static struct tls_client *open_trust(const struct config *c)
     return trust;
 }
 
+/* Authorities for mark certificates. */
+static bool read_roots(const char *path, struct buf *out)
+{
+    if (file_read(path, TRUST_MAX, out) != RC_OK)
+        fprintf(stderr, "facteur: %s cannot be read; no mark certificate holds without authorities\n", path);
+    buf_chr(out, '\0');
+    return buf_rc(out) == RC_OK && out->n > 1;
+}
+
 static int look(struct doctor *d, struct health_settings *set, struct view domain)
 {
     struct app *app = d->app;
@@ -141,6 +150,7 @@ int cmd_doctor(struct app *app, int argc, char **argv)
 {
     const struct config *c;
     struct view one = {0}, *domains = &one;
+    struct buf roots;
     size_t n = 1;
     int code = EXIT_DONE;
     struct doctor d = {.app = app, .lang = lang_environment()};
@@ -191,6 +201,8 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     fetch_init();
     struct tls_client *trust = open_trust(c);
     set.trust = trust;
+    buf_init(&roots, TRUST_MAX);
+    set.mark_roots = c && c->bimi.roots && read_roots(c->bimi.roots, &roots) ? roots.p : NULL;
     const struct sts_settings sts = {.store = app->store, .dns = set.dns, .trust = trust, .only_asked = true};
     if (c && trust && sts_cache_new(&sts, &route.sts) != RC_OK)
         fprintf(stderr, "facteur: without memory for policies: MTA-STS is left out of what a sender would do\n");
@@ -201,6 +213,7 @@ int cmd_doctor(struct app *app, int argc, char **argv)
     sts_cache_free(route.sts);
     tls_client_free(trust);
     dns_free(set.dns);
+    buf_clear(&roots);
     if (d.list && app_print_json(d.list) != EXIT_DONE)
         code = EXIT_FAILED;
     return code;

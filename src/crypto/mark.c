@@ -138,6 +138,26 @@ static bool has_name(X509 *cert, const char *const *names, size_t n)
     return false;
 }
 
+/* The first place by http or https (RFC 5280 §4.2.1.13). */
+static struct view find_crl(X509 *cert, struct arena *a)
+{
+    CRL_DIST_POINTS *points = X509_get_ext_d2i(cert, NID_crl_distribution_points, NULL, NULL);
+    struct view out = {0};
+    for (int i = 0; out.n == 0 && i < sk_DIST_POINT_num(points); i++) {
+        const DIST_POINT_NAME *place = sk_DIST_POINT_value(points, i)->distpoint;
+        for (int k = 0; place && place->type == 0 && out.n == 0 && k < sk_GENERAL_NAME_num(place->name.fullname); k++) {
+            const GENERAL_NAME *name = sk_GENERAL_NAME_value(place->name.fullname, k);
+            const struct view uri = name->type == GEN_URI ? view_of(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier),
+                                                                    (size_t)ASN1_STRING_length(name->d.uniformResourceIdentifier))
+                                                          : VIEW("");
+            if ((view_istarts(uri, VIEW("http://")) || view_istarts(uri, VIEW("https://"))) && view_dup(a, uri, &out) != RC_OK)
+                out = VIEW("");
+        }
+    }
+    CRL_DIST_POINTS_free(points);
+    return out;
+}
+
 /* --- the chain --- */
 
 static STACK_OF(X509) *read_chain(struct view pem)
@@ -193,6 +213,7 @@ enum rc mark_check(struct view pem, const char *roots, const char *const *names,
         out->kind = "VMC";
     else if (out->type.n > 0)
         out->kind = "CMC"; /* "Prior Use Mark", "Modified Registered Mark" */
+    out->crl = find_crl(leaf, a);
     out->not_before_s = seconds(X509_get0_notBefore(leaf));
     out->not_after_s = seconds(X509_get0_notAfter(leaf));
     const enum rc logo = find_logo(extension_of(leaf, OID_LOGOTYPE), a, &out->logo);
@@ -209,4 +230,54 @@ enum rc mark_check(struct view pem, const char *roots, const char *const *names,
         out->why = "";
     sk_X509_pop_free(chain, X509_free);
     return RC_OK;
+}
+
+/* --- revocation --- */
+
+static X509_CRL *read_crl(struct view in)
+{
+    const unsigned char *p = (const unsigned char *)in.p;
+    X509_CRL *crl = in.n > 0 && in.n <= MARK_CRL_MAX ? d2i_X509_CRL(NULL, &p, (long)in.n) : NULL;
+    BIO *bio = !crl && in.n > 0 && in.n <= MARK_CRL_MAX ? BIO_new_mem_buf(in.p, (int)in.n) : NULL;
+    if (bio)
+        crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    ERR_clear_error();
+    return crl;
+}
+
+/* Signed by one of these, which has issued the certificate too. */
+static bool is_signed_by(X509_CRL *crl, X509 *leaf, const STACK_OF(X509) *issuers, int from)
+{
+    for (int i = from; i < sk_X509_num(issuers); i++) {
+        X509 *issuer = sk_X509_value(issuers, i);
+        if (X509_check_issued(issuer, leaf) == X509_V_OK && X509_NAME_cmp(X509_get_subject_name(issuer), X509_CRL_get_issuer(crl)) == 0 &&
+            X509_CRL_verify(crl, X509_get0_pubkey(issuer)) == 1)
+            return true;
+    }
+    return false;
+}
+
+enum mark_revoked mark_revocation(struct view pem, const char *roots, struct view crl, int64_t now_s, const char **why)
+{
+    STACK_OF(X509) *chain = read_chain(pem), *trusted = read_chain(view_str(roots ? roots : ""));
+    X509_CRL *list = read_crl(crl);
+    X509 *leaf = chain ? sk_X509_value(chain, 0) : NULL;
+    X509_REVOKED *entry = NULL;
+    enum mark_revoked out = MARK_NOT_KNOWN;
+    if (!list || !leaf)
+        *why = "the list cannot be read";
+    else if (!is_signed_by(list, leaf, chain, 1) && !is_signed_by(list, leaf, trusted, 0))
+        *why = "the list is not signed by the certificate's authority";
+    else if (seconds(X509_CRL_get0_nextUpdate(list)) < now_s || seconds(X509_CRL_get0_lastUpdate(list)) > now_s)
+        *why = "the list is out of date";
+    else {
+        *why = "";
+        out = X509_CRL_get0_by_cert(list, &entry, leaf) == 1 ? MARK_REVOKED : MARK_NOT_REVOKED;
+    }
+    X509_CRL_free(list);
+    sk_X509_pop_free(chain, X509_free);
+    sk_X509_pop_free(trusted, X509_free);
+    ERR_clear_error();
+    return out;
 }

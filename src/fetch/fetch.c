@@ -87,7 +87,7 @@ static bool set_options(CURL *curl, struct transfer *t, const char *url, struct 
 #define SET(option, value) err = err == CURLE_OK ? curl_easy_setopt(curl, option, value) : err
     SET(CURLOPT_ERRORBUFFER, words);
     SET(CURLOPT_RESOLVE, addresses);
-    SET(CURLOPT_PROTOCOLS_STR, "https");
+    SET(CURLOPT_PROTOCOLS_STR, t->r->plain ? "http" : "https");
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_PROXY, ""); /* whatever the environment says */
@@ -195,7 +195,7 @@ static enum fetch_fault run(struct transfer *t, const struct fetch_upload *uploa
     enum fetch_fault fault = FETCH_UNREACHABLE;
     CURL *curl = curl_easy_init();
     struct curl_slist *addresses = write_addresses(r);
-    int n = snprintf(url, sizeof url, "https://%s:%u%s", r->host, r->port, r->path);
+    int n = snprintf(url, sizeof url, "%s://%s:%u%s", r->plain ? "http" : "https", r->host, r->port, r->path);
     snprintf(why, FETCH_WHY_MAX, "out of memory");
     if (!curl || !addresses || n < 0 || (size_t)n >= sizeof url || r->n_addrs == 0)
         goto done;

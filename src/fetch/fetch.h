@@ -32,6 +32,7 @@ struct fetch_request {
     const struct addr *addrs; /* their ports do not matter */
     size_t n_addrs;
     struct tls_client *trust;
+    bool plain;               /* by HTTP without TLS: for what carries a signature of its own, such as a CRL; trust does not matter */
     int64_t deadline_ms;
     const atomic_bool *stop;  /* may be NULL; set by another thread: ends soon as FETCH_UNREACHABLE */
 };

@@ -7,25 +7,40 @@
 
 #define FETCH_MS 10000
 
-/* What stands at an https address, of any media type: what it is shows by itself. False: said already. */
-static bool fetch(struct look *l, struct view url, struct buf *out)
+/* As bimi_url_split; also of http, whose port is another. */
+static bool split_url(struct look *l, struct view url, bool *plain, struct view *host, unsigned *port, struct view *path)
+{
+    *plain = view_itake(&url, VIEW("http://"));
+    if (!*plain)
+        return bimi_url_split(url, host, port, path);
+    const char *twin = arena_printf(l->a, "https://%.*s", VIEW_FMT(url));
+    if (!twin || !bimi_url_split(view_str(twin), host, port, path))
+        return false;
+    if (url.n == host->n || url.p[host->n] != ':')
+        *port = 80;
+    return true;
+}
+
+/* What stands at an address, of any media type: what it is shows by itself. False: *why. */
+static bool fetch_any(struct look *l, struct view url, bool may_be_plain, struct buf *out, char why[FETCH_WHY_MAX])
 {
     struct dns_answer answer;
     struct view host, path;
     struct addr *addrs;
     struct fetch_reply reply;
     const struct fetch_upload get = {.method = "GET"};
-    char why[FETCH_WHY_MAX] = "it is not an https address";
+    bool plain;
     unsigned port;
     size_t n = 0;
     enum fetch_fault fault = FETCH_UNREACHABLE;
-    if (bimi_url_split(url, &host, &port, &path)) {
+    snprintf(why, FETCH_WHY_MAX, "%s", "it is not an https address");
+    if (split_url(l, url, &plain, &host, &port, &path) && (may_be_plain || !plain)) {
         dns_addrs(l->set->dns, host, port, l->deadline_ms, l->a, &answer, &addrs, &n);
-        snprintf(why, sizeof why, "%s", "its host has no address");
+        snprintf(why, FETCH_WHY_MAX, "%s", "its host has no address");
     }
     for (size_t i = 0; i < n && l->set->public_only; i++)
         if (!addr_is_public(&addrs[i])) {
-            snprintf(why, sizeof why, "%s", "its host has a private or local address");
+            snprintf(why, FETCH_WHY_MAX, "%s", "its host has a private or local address");
             n = 0;
         }
     if (n > 0) {
@@ -35,18 +50,26 @@ static bool fetch(struct look *l, struct view url, struct buf *out)
                                         .addrs = addrs,
                                         .n_addrs = n,
                                         .trust = l->set->trust,
+                                        .plain = plain,
                                         .deadline_ms = deadline_in(FETCH_MS)};
         if (r.host && r.path)
             fault = fetch_exchange(&r, &get, &reply, out, why);
         if (fault == FETCH_OK && reply.status != 200) {
-            snprintf(why, sizeof why, "the host answers with HTTP status %u", reply.status);
+            snprintf(why, FETCH_WHY_MAX, "the host answers with HTTP status %u", reply.status);
             fault = FETCH_REFUSED;
         }
     }
-    if (fault != FETCH_OK)
+    return fault == FETCH_OK;
+}
+
+static bool fetch(struct look *l, struct view url, struct buf *out)
+{
+    char why[FETCH_WHY_MAX];
+    const bool ok = fetch_any(l, url, false, out, why);
+    if (!ok)
         health_say(l, "bimi.fetch", HEALTH_WARN, url, "Serve the file itself at this address by HTTPS, with a certificate that holds.",
                    "It cannot be fetched: %s", why);
-    return fault == FETCH_OK;
+    return ok;
 }
 
 static void look_at_logo(struct look *l, struct health_bimi *b)
@@ -72,6 +95,35 @@ static void look_at_logo(struct look *l, struct health_bimi *b)
     buf_clear(&file);
 }
 
+/* RFC 5280 §6.3, by the list that the certificate names. */
+static void look_at_revocation(struct look *l, struct health_bimi *b, struct view pem)
+{
+    char fault[FETCH_WHY_MAX];
+    const char *why = fault;
+    struct buf crl;
+    enum mark_revoked revoked = MARK_NOT_KNOWN;
+    if (b->mark.crl.n == 0) {
+        health_say(l, "bimi.revoked", HEALTH_NOTE, b->authority, "Ask the authority for a certificate that names one: mailbox providers look whether it was revoked.",
+                   "The mark certificate names no list of revoked ones.");
+        return;
+    }
+    buf_init(&crl, MARK_CRL_MAX);
+    if (fetch_any(l, b->mark.crl, true, &crl, fault))
+        revoked = mark_revocation(pem, l->set->mark_roots, buf_view(&crl), l->set->now_s, &why);
+    if (revoked == MARK_REVOKED) {
+        b->mark.valid = false;
+        b->mark.why = "its authority has revoked it";
+        health_say(l, "bimi.revoked", HEALTH_BAD, b->authority, "Get a new certificate from the authority, and serve it at a=.",
+                   "The mark certificate was revoked by its authority: no logo is shown.");
+    } else if (revoked == MARK_NOT_REVOKED) {
+        health_say(l, "bimi.revoked", HEALTH_GOOD, b->authority, NULL, "The mark certificate was not revoked.");
+    } else {
+        health_say(l, "bimi.revoked", HEALTH_UNKNOWN, b->authority, "Try again later; if it stays so, tell the authority, whose list of revoked certificates it is.",
+                   "Whether the mark certificate was revoked cannot be told: %s", why);
+    }
+    buf_clear(&crl);
+}
+
 static void look_at_mark(struct look *l, struct health_bimi *b, struct view domain)
 {
     struct buf pem;
@@ -91,6 +143,8 @@ static void look_at_mark(struct look *l, struct health_bimi *b, struct view doma
         else
             health_say(l, "bimi.certificate", HEALTH_GOOD, b->authority, NULL, "The mark certificate (%s, %.*s) holds, and is for this drawing.",
                        b->mark.kind, VIEW_FMT(b->mark.type));
+        if (b->has_mark && b->mark.valid)
+            look_at_revocation(l, b, buf_view(&pem));
     }
     buf_clear(&pem);
 }
