@@ -164,6 +164,12 @@ void health_merge(struct look *l, struct health_point **from, size_t n_addresses
     }
 }
 
+int64_t health_deadline(const struct look *l, int64_t ms)
+{
+    const int64_t at = deadline_in(ms);
+    return at < l->deadline_ms ? at : l->deadline_ms;
+}
+
 bool health_is_over(const struct look *l)
 {
     return clock_mono_ms() >= l->deadline_ms || (l->set->stop && atomic_load(l->set->stop));

@@ -51,7 +51,7 @@ static bool fetch_any(struct look *l, struct view url, bool may_be_plain, struct
                                         .n_addrs = n,
                                         .trust = l->set->trust,
                                         .plain = plain,
-                                        .deadline_ms = deadline_in(FETCH_MS)};
+                                        .deadline_ms = health_deadline(l, FETCH_MS)};
         if (r.host && r.path)
             fault = fetch_exchange(&r, &get, &reply, out, why);
         if (fault == FETCH_OK && reply.status != 200) {

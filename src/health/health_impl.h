@@ -43,6 +43,8 @@ void health_say_repair(struct look *l, const char *id, enum health_mark mark, st
                        const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* What was said of each of a host's addresses since *from: once where all are alike, else with the address before it. */
 void health_merge(struct look *l, struct health_point **from, size_t n_addresses);
+/* After so long, but not after the look's end. */
+int64_t health_deadline(const struct look *l, int64_t ms);
 /* No time is left. */
 bool health_is_over(const struct look *l);
 void health_progress(const struct look *l, const char *what, struct view about);

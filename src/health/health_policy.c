@@ -78,7 +78,7 @@ static bool fetch_policy(struct look *l, struct view host, struct buf *file)
                                     .addrs = addrs,
                                     .n_addrs = n,
                                     .trust = l->set->trust,
-                                    .deadline_ms = deadline_in(FETCH_MS)};
+                                    .deadline_ms = health_deadline(l, FETCH_MS)};
     enum fetch_fault fault = name ? fetch_get(&r, file, why) : FETCH_UNREACHABLE;
     if (fault != FETCH_OK)
         health_say(l, "sts.fetch", HEALTH_BAD, host, fetch_repair(fault), "The policy cannot be fetched: %s", why);

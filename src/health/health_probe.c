@@ -256,7 +256,7 @@ static void look_at_client_renegotiation(struct probe *p)
 
 void health_probe(struct look *l, const struct look_host *host, const struct addr *addr, bool has_1_3)
 {
-    struct probe p = {.l = l, .host = host, .addr = addr, .name = arena_cstr(l->a, host->name), .deadline_ms = deadline_in(HEALTH_PROBE_MS)};
+    struct probe p = {.l = l, .host = host, .addr = addr, .name = arena_cstr(l->a, host->name), .deadline_ms = health_deadline(l, HEALTH_PROBE_MS)};
     if (!p.name) {
         l->rc = RC_TEMP;
         return;

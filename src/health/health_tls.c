@@ -101,11 +101,20 @@ static void keep_leaf(struct look *l, const struct look_host *host, const struct
         l->rc = RC_TEMP;
 }
 
+/* A host that hangs holds a look no longer than this, nor than its end. */
+static struct smtp_client_settings times_of(const struct look *l, int64_t greeting_ms)
+{
+    const int64_t left_ms = l->deadline_ms - clock_mono_ms(), least_ms = left_ms > 1 ? left_ms : 1;
+    const int64_t each_ms = HEALTH_CONNECT_MS < least_ms ? HEALTH_CONNECT_MS : least_ms;
+    return (struct smtp_client_settings){.hostname = l->set->hostname, .connect_ms = each_ms, .mail_ms = each_ms,
+                                         .greeting_ms = greeting_ms < least_ms ? greeting_ms : least_ms};
+}
+
 /* One address. True: TLS is spoken there; *has_1_3 by it. */
 static bool talk(struct look *l, const struct look_host *host, const struct addr *addr, bool *has_1_3)
 {
     const struct health_settings *set = l->set;
-    const struct smtp_client_settings client = {.hostname = set->hostname, .connect_ms = HEALTH_CONNECT_MS, .greeting_ms = HEALTH_GREETING_MS};
+    const struct smtp_client_settings client = times_of(l, HEALTH_GREETING_MS);
     const char *name = arena_cstr(l->a, host->name);
     struct smtp_client_tls_report report = {0};
     struct smtp_client_target to = {.addr = addr,
@@ -163,7 +172,7 @@ static bool talk(struct look *l, const struct look_host *host, const struct addr
 static bool compare(struct look *l, const struct look_host *host, size_t which, const struct smtp_client_proof *proof, unsigned *fits)
 {
     const struct health_settings *set = l->set;
-    const struct smtp_client_settings client = {.hostname = set->hostname, .connect_ms = HEALTH_CONNECT_MS, .greeting_ms = HEALTH_CONNECT_MS};
+    const struct smtp_client_settings client = times_of(l, HEALTH_CONNECT_MS);
     const struct addr *addr = &host->addrs[which];
     struct health_seen *seen = &host->shown->seen[which];
     struct smtp_client_tls_report report;
