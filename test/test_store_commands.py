@@ -45,7 +45,20 @@ def test_wrong_usage_is_2(ici, args):
     fails(ici, 2, *args)
 
 
-IMPOSSIBLE = [(["domain", "remove", "nowhere.test"], "nowhere.test"), (["domain", "add", "ici.test"], "ici.test"), (["domain", "add", "bad domain"], "bad domain"),
+WORDS = {("queue", "shov"): "there is no `queue shov`", ("queue",): "wants a word", ("queue", "list", "--frob"): "has no option --frob", ("backup",): "too little",
+         ("account", "add"): "behind `account add`", ("log", "--limit", "x"): "a number of lines", ("log", "--level", "loud"): "debug, info",
+         ("quickstart", "me"): "me is no address", ("help", "frob"): "no command 'frob'", ("--frob",): "no option --frob"}
+
+
+def test_wrong_usage_says_what_is_wrong(ici):
+    for args, words in WORDS.items():
+        said = ici.run(*args, check=False)
+        assert said.returncode == 2 and words in said.stderr.splitlines()[0], said.stderr
+    assert "account passwd" not in ici.run("account", "add", check=False).stderr, "the forms of what was meant"
+
+
+IMPOSSIBLE = [(["account", "list", "nowhere.test"], "nowhere.test"), (["alias", "list", "nowhere.test"], "nowhere.test"),
+              (["domain", "remove", "nowhere.test"], "nowhere.test"), (["domain", "add", "ici.test"], "ici.test"), (["domain", "add", "bad domain"], "bad domain"),
               (["domain", "add", "x" * 70 + ".test"], ""), (["domain", "add", "-x.test"], "-x.test"), (["domain", "remove", "ici.test"], "account"),
               (["account", "add", "x@nowhere.test"], "nowhere.test"), (["account", "add", "anne@ici.test"], "anne@ici.test"), (["account", "add", "noat"], "noat"),
               (["account", "add", "a\nb@ici.test"], "a?b@ici.test"), (["account", "remove", "nobody@ici.test"], "nobody@ici.test"),

@@ -88,7 +88,8 @@ async function writeC(file, depfile, must) {
   let made;
   if (!must && !tryInstall()) {
     made = { files: [], inputs: [installed] };
-    console.error('warning: npm could not install the packages of the pages: the program is built without them');
+    console.error('warning: npm could not install the packages of the pages: the program is built without them. ' +
+      '`ninja` tries again; behind a proxy that opens TLS set NODE_EXTRA_CA_CERTS (docs/install.md)');
   } else {
     made = await build();
   }

@@ -19,7 +19,8 @@ struct app {
     struct arena arena;     /* lives as long as the command */
     struct config *config;  /* NULL until app_config */
     struct store *store;    /* NULL until app_store */
-    const struct command *command; /* the one that runs */
+    const struct command *command; /* the one that runs, and its words; [0] is its name */
+    char *const *words;
 };
 
 /* A subcommand: argv[0] is its name; usage lines follow "facteur ". Returns an exit code.
@@ -50,7 +51,7 @@ int app_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int app_fail_rc(enum rc rc, const char *what);
 /* What a command has done, and what comes next, on stdout (as {"done": TEXT} with --json); returns EXIT_DONE. */
 int app_done(const struct app *app, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The command's usage on stderr; returns EXIT_USAGE. */
+/* What cannot be meant by the command's words, and its forms, on stderr; returns EXIT_USAGE. */
 int app_usage(const struct app *app);
 /* Prints and frees; returns EXIT_DONE, or EXIT_FAILED when stdout cannot take it. NULL: out of memory. */
 int app_print_json(json_t *j);

@@ -13,7 +13,7 @@ static int add_account(struct app *app, const char *address)
     struct buf password;
     uint64_t id;
 
-    if (!app_store(app) || !app_password(&password))
+    if (!app_store(app) || people_may_add(app, address) != EXIT_DONE || !app_password(&password))
         return EXIT_FAILED;
     int code = people_add(app, address, &id);
     /* An account whose password could not be kept would be one that nobody can open. */
@@ -56,7 +56,7 @@ static int list_accounts(struct app *app, struct view domain)
     struct directory_account *list;
     size_t n;
 
-    if (!app_store(app))
+    if (!app_store(app) || people_is_ours(app, domain) != EXIT_DONE)
         return EXIT_FAILED;
     enum rc rc = directory_accounts(app->store, domain, &app->arena, &list, &n);
     if (rc != RC_OK)

@@ -118,6 +118,8 @@ static int list_aliases(struct app *app, struct view domain)
 {
     struct directory_alias *list;
     size_t n;
+    if (people_is_ours(app, domain) != EXIT_DONE)
+        return EXIT_FAILED;
     enum rc rc = directory_aliases(app->store, domain, &app->arena, &list, &n);
 
     if (rc != RC_OK)

@@ -95,7 +95,7 @@ static int remove_domain(struct app *app, const char *name)
         return EXIT_FAILED;
     enum rc rc = directory_domain_remove(app->store, view_str(name));
     if (rc == RC_NOTFOUND || rc == RC_SYNTAX)
-        return app_fail("%s is not hosted here", name);
+        return app_fail("%s is not hosted here: `facteur domain list` shows all", name);
     if (rc == RC_EXISTS)
         return app_fail("%s still has accounts or aliases: remove these first (`facteur account list %s`, `facteur alias list %s`)", name, name, name);
     if (rc != RC_OK)

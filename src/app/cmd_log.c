@@ -59,6 +59,13 @@ struct ask {
     bool follow;
 };
 
+/* What --level or --limit cannot be. */
+static int bad_value(const char *option, const char *value, const char *can)
+{
+    app_fail("%s is %s, not '%s'", option, can, value);
+    return EXIT_USAGE;
+}
+
 static int read_log_args(struct app *app, int argc, char **argv, struct ask *k)
 {
     k->q.words = k->words;
@@ -80,6 +87,10 @@ static int read_log_args(struct app *app, int argc, char **argv, struct ask *k)
                     continue;
                 else
                     return bad_time(next);
+            else if (strcmp(argv[i - 1], "--level") == 0)
+                return bad_value("--level", next, "debug, info, warn or error");
+            else if (strcmp(argv[i - 1], "--limit") == 0)
+                return bad_value("--limit", next, "a number of lines");
             else
                 return app_usage(app);
         } else if (*argv[i] == '-' || k->q.n_words == WORDS_MAX) {
@@ -173,6 +184,8 @@ static int read_trace_args(struct app *app, int argc, char **argv, struct trace_
             q->id = view_str(value);
         else if (strcmp(argv[i], "--limit") == 0 && view_is_u64(view_str(value), TRACE_LIMIT_MAX, &limit) && limit > 0)
             continue;
+        else if (strcmp(argv[i], "--limit") == 0)
+            return bad_value("--limit", value, "a number of messages, 200 at most");
         else if (strcmp(argv[i], "--since") != 0)
             return app_usage(app);
         else if (!read_since(value, &q->from_ms))

@@ -259,8 +259,9 @@ static void tell_link(struct plan *p)
     }
     buf_init(&link, 1024);
     if (people_find(p->app, p->address, &account) == EXIT_DONE && people_link(p->app, account.id, &link) == EXIT_DONE)
-        printf("\n3. Open the pages to run all of this. This link logs you in, once, within a day (the browser warns of the certificate, see 4):\n\n"
-               "    %.*s\n", VIEW_FMT(buf_view(&link)));
+        printf("\n3. Open the pages to run all of this. This link logs you in, once, within a day (the browser warns of the certificate, see 4;\n"
+               "   while the DNS does not know %s, put this machine's address in its place):\n\n"
+               "    %.*s\n", p->hostname, VIEW_FMT(buf_view(&link)));
     buf_wipe(&link);
     buf_clear(&link);
 }
@@ -348,8 +349,12 @@ int cmd_quickstart(struct app *app, int argc, char **argv)
             return app_usage(app);
     }
     size_t at = p.address ? view_rchr(view_str(p.address), '@') : VIEW_NONE;
-    if (at == VIEW_NONE || at == 0 || p.address[at + 1] == 0)
+    if (!p.address)
         return app_usage(app);
+    if (at == VIEW_NONE || at == 0 || p.address[at + 1] == 0) {
+        app_fail("%s is no address: quickstart wants yours, such as you@example.org", p.address);
+        return EXIT_USAGE;
+    }
     domain = view_from(view_str(p.address), at + 1);
     p.domain = arena_cstr(&app->arena, domain);
     if (!p.hostname)

@@ -67,13 +67,46 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static void print_usage(FILE *to, const struct command *c)
+/* Whether a form goes on behind the command's name with this word, as in "queue show ID". */
+static bool has_verb(struct view form, const char *verb)
 {
-    struct view rest = view_str(c->usage), line;
-    while (rest.n > 0) {
-        view_split(&rest, '\n', &line);
-        fprintf(to, "  facteur [-c FILE] %.*s\n", VIEW_FMT(line));
+    struct view word;
+    view_split(&form, ' ', &word);
+    view_split(&form, ' ', &word);
+    return verb && view_eq(word, view_str(verb));
+}
+
+/* The forms of `verb`, or all where there is no such. False: none has it. */
+static bool print_usage(FILE *to, const struct command *c, const char *verb)
+{
+    struct view rest = view_str(c->usage), form;
+    bool any = false;
+    for (struct view forms = rest; forms.n > 0;) {
+        view_split(&forms, '\n', &form);
+        any |= has_verb(form, verb);
     }
+    while (to && rest.n > 0) {
+        view_split(&rest, '\n', &form);
+        if (!any || has_verb(form, verb))
+            fprintf(to, "  facteur [-c FILE] %.*s\n", VIEW_FMT(form));
+    }
+    return any;
+}
+
+/* Whether some form of the command has this option. */
+static bool has_option(const struct command *c, const char *option)
+{
+    struct view rest = view_str(c->usage), word;
+    while (rest.n > 0) {
+        struct view at = rest;
+        view_skip(&rest, 1);
+        if (at.p[0] != '-' || !view_take(&at, view_str(option)))
+            continue;
+        word = view_slice(at, 0, 1);
+        if (word.n == 0 || (!is_alnum((unsigned char)word.p[0]) && word.p[0] != '-'))
+            return true;
+    }
+    return false;
 }
 
 static void print_overview(FILE *to)
@@ -87,13 +120,32 @@ static void print_overview(FILE *to)
 static void print_command(const struct command *c)
 {
     printf("%s\n", c->summary);
-    print_usage(stdout, c);
+    print_usage(stdout, c, NULL);
+}
+
+/* A sentence on what is wrong, as far as words alone tell. */
+static void tell_wrong(const struct command *c, char *const *words)
+{
+    const char *verb = words[1], *form = c->usage + strlen(c->name);
+    const bool wants_verb = *form && is_alpha((unsigned char)form[1]) && form[1] >= 'a';
+    for (size_t i = 1; words[i]; i++)
+        if (words[i][0] == '-' && words[i][1] && !has_option(c, words[i])) {
+            fprintf(stderr, "facteur: `%s` has no option %s\n", c->name, words[i]);
+            return;
+        }
+    if (!verb)
+        fprintf(stderr, wants_verb ? "facteur: `%s` wants a word that says what to do\n" : "facteur: `%s` alone says too little\n", c->name);
+    else if (wants_verb && !print_usage(NULL, c, verb))
+        fprintf(stderr, "facteur: there is no `%s %s`\n", c->name, verb);
+    else
+        fprintf(stderr, "facteur: a word too few, too many or misplaced behind `%s%s%s`\n", c->name, wants_verb ? " " : "", wants_verb ? verb : "");
 }
 
 int app_usage(const struct app *app)
 {
+    tell_wrong(app->command, app->words);
     fprintf(stderr, "usage:\n");
-    print_usage(stderr, app->command);
+    print_usage(stderr, app->command, app->words[1]);
     return EXIT_USAGE;
 }
 
@@ -106,8 +158,10 @@ static int cmd_help(struct app *app, int argc, char **argv)
         return EXIT_DONE;
     }
     const struct command *c = find_command(argv[1]);
-    if (!c)
-        return app_fail("there is no command '%s'; `facteur help` lists them", argv[1]);
+    if (!c) {
+        app_fail("there is no command '%s'; `facteur help` lists them", argv[1]);
+        return EXIT_USAGE;
+    }
     print_command(c);
     return EXIT_DONE;
 }
@@ -150,6 +204,7 @@ int main(int argc, char **argv)
             print_overview(stdout);
             return EXIT_DONE;
         } else {
+            fprintf(stderr, strcmp(argv[i], "-c") == 0 ? "facteur: -c wants a file\n\n" : "facteur: there is no option %s\n\n", argv[i]);
             print_overview(stderr);
             return EXIT_USAGE;
         }
@@ -170,6 +225,7 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     app.json = take_json(&argc, argv);
+    app.words = argv;
     int code = app.command->run(&app, argc, argv);
     if (fflush(stdout) != 0 && code == EXIT_DONE)
         code = app_fail("cannot write the output");

@@ -72,9 +72,8 @@ int people_find(struct app *app, const char *address, struct directory_account *
     return app_fail_rc(rc, "find the account");
 }
 
-int people_add(struct app *app, const char *address, uint64_t *id)
+static int tell_add(const char *address, enum rc rc)
 {
-    enum rc rc = directory_account_add(app->store, view_str(address), id);
     switch (rc) {
     case RC_OK:       return EXIT_DONE;
     case RC_EXISTS:   return app_fail("%s exists already", address);
@@ -83,6 +82,34 @@ int people_add(struct app *app, const char *address, uint64_t *id)
                                       people_domain(address));
     default:          return app_fail_rc(rc, "add the account");
     }
+}
+
+int people_may_add(struct app *app, const char *address)
+{
+    struct directory_account account;
+    const size_t at = view_rchr(view_str(address), '@');
+    bool ours = false;
+    if (at == VIEW_NONE || at == 0)
+        return tell_add(address, RC_SYNTAX);
+    enum rc rc = directory_has_domain(app->store, view_from(view_str(address), at + 1), &ours);
+    if (rc != RC_OK || !ours)
+        return tell_add(address, rc == RC_OK ? RC_NOTFOUND : rc);
+    rc = directory_account(app->store, view_str(address), &app->arena, &account);
+    return tell_add(address, rc == RC_OK ? RC_EXISTS : rc == RC_NOTFOUND ? RC_OK : rc);
+}
+
+int people_is_ours(struct app *app, struct view domain)
+{
+    bool ours = domain.n == 0;
+    enum rc rc = ours ? RC_OK : directory_has_domain(app->store, domain, &ours);
+    if (rc != RC_OK && rc != RC_SYNTAX)
+        return app_fail_rc(rc, "find the domain");
+    return ours ? EXIT_DONE : app_fail("%.*s is not hosted here: `facteur domain list` shows all", VIEW_FMT(domain));
+}
+
+int people_add(struct app *app, const char *address, uint64_t *id)
+{
+    return tell_add(address, directory_account_add(app->store, view_str(address), id));
 }
 
 int people_remove(struct app *app, const char *address)

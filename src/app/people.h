@@ -12,6 +12,10 @@
 const char *people_domain(const char *address);
 /* The account so named, or EXIT_FAILED after the reason. */
 int people_find(struct app *app, const char *address, struct directory_account *out);
+/* Whether such an account may be made; asked before a password is. */
+int people_may_add(struct app *app, const char *address);
+/* For lists of one domain; "": all. */
+int people_is_ours(struct app *app, struct view domain);
 /* An account without password; *id is its number. */
 int people_add(struct app *app, const char *address, uint64_t *id);
 /* Account, mailbox and password go; its sessions end. */
