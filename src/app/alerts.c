@@ -13,7 +13,7 @@
 #include "message/encoded.h"
 #include "report/tls.h"
 #include "store/directory.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define MEMORY       (32u << 20) /* of one round */
 #define SETTINGS_MAX (1u << 20)
@@ -34,13 +34,9 @@ struct alerts {
     struct dns *dns;
     mail_sign_fn sign;
     void *sign_ctx;
-    pthread_t thread;
-    bool has_thread;
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t changed;
+    struct worker worker;
+    pthread_mutex_t lock; /* guards lent */
     struct lent *lent;
-    bool woken;
-    atomic_bool stop;
 };
 
 /* --- settings --- */
@@ -229,7 +225,7 @@ static enum rc post(struct alerts *al, const struct lent *l, struct view url, st
     if (dns_addrs(al->dns, view_str(to.host), to.port, deadline_ms, a, &answer, &addrs, &n) != DNS_OK)
         return RC_TEMP;
     const struct fetch_request r = {.host = to.host, .port = to.port, .path = to.path, .type = "application/json", .addrs = addrs, .n_addrs = n,
-                                    .trust = l->trust, .deadline_ms = deadline_ms, .stop = &al->stop};
+                                    .trust = l->trust, .deadline_ms = deadline_ms, .stop = &al->worker.stop};
     const struct fetch_upload upload = {.method = "POST", .bytes = json, .type = "application/json"};
     buf_init(&body, 65536);
     enum fetch_fault fault = fetch_exchange(&r, &upload, &reply, &body, words);
@@ -247,14 +243,14 @@ static void call_hook(struct alerts *al, const struct lent *l, const struct aler
     size_t n;
     if (set->webhook.n == 0 || alert_untold(al->store, &wanted, ALERTS_ONE_MAIL, a, &list, &n) != RC_OK)
         return;
-    for (size_t i = 0; i < n && !al->stop; i++) {
+    for (size_t i = 0; i < n && !al->worker.stop; i++) {
         const char *why = "no memory";
         json_t *j = hook_json(l, &list[i]);
         char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
         enum rc rc = text ? post(al, l, set->webhook, view_str(text), a, &why) : RC_TEMP;
         free(text);
         json_decref(j);
-        if (al->stop)
+        if (al->worker.stop)
             return;
         alert_hooked(al->store, list[i].id, rc == RC_OK ? 0 : list[i].hook_left - 1);
         if (rc == RC_OK)
@@ -268,27 +264,15 @@ static void call_hook(struct alerts *al, const struct lent *l, const struct aler
 
 /* --- rounds --- */
 
-static bool rest(struct alerts *al, int64_t until_ms, bool *woken)
-{
-    pthread_mutex_lock(&al->lock);
-    while (!al->stop && !al->woken && clock_mono_ms() < until_ms)
-        thread_cond_wait(&al->changed, &al->lock, until_ms);
-    *woken = al->woken;
-    al->woken = false;
-    const bool on = !al->stop;
-    pthread_mutex_unlock(&al->lock);
-    return on;
-}
-
 static void watch_domains(struct alerts *al, const struct alerts_watch *w, struct arena *a)
 {
     struct view *domains;
     size_t n;
     if (directory_domains(al->store, a, &domains, &n) != RC_OK)
         return;
-    for (size_t i = 0; i < n && !al->stop; i++)
+    for (size_t i = 0; i < n && !al->worker.stop; i++)
         alerts_watch_domain(w, domains[i]);
-    if (!al->stop)
+    if (!al->worker.stop)
         alerts_watch_sources(w);
 }
 
@@ -299,7 +283,7 @@ static void watch(void *arg)
     struct arena a;
     bool woken;
     arena_init(&a, MEMORY);
-    for (int64_t until_ms = deadline_in(ALERTS_FIRST_MS); rest(al, until_ms, &woken); arena_reset(&a)) {
+    for (int64_t until_ms = deadline_in(ALERTS_FIRST_MS); worker_rest(&al->worker, until_ms, &woken); arena_reset(&a)) {
         struct lent *l = hold(al);
         struct alert_settings set;
         read_settings(al, &a, &set);
@@ -313,9 +297,9 @@ static void watch(void *arg)
         }
         if (w.now_s - forgotten_s >= FORGET_S && alert_forget(al->store, w.now_s) == RC_OK)
             forgotten_s = w.now_s;
-        if (!al->stop)
+        if (!al->worker.stop)
             send_mail(al, l, &set, w.now_s, &a);
-        if (!al->stop)
+        if (!al->worker.stop)
             call_hook(al, l, &set, w.now_s, &a);
         drop(l);
         until_ms = deadline_in(ALERTS_CHECK_MS);
@@ -334,15 +318,14 @@ enum rc alerts_new(const struct alerts_settings *set, struct alerts **out)
     al->sign = set->sign;
     al->sign_ctx = set->sign_ctx;
     pthread_mutex_init(&al->lock, NULL);
-    thread_cond_init(&al->changed);
+    worker_init(&al->worker);
     al->lent = lend(set);
     enum rc rc = al->lent ? RC_OK : RC_TEMP;
     if (rc == RC_OK)
         rc = resolver_open_fresh(set->config, DNS_KEEP_S, &al->dns, &why);
     if (rc == RC_OK) {
         why = "no thread";
-        rc = thread_start("alerts", watch, al, &al->thread);
-        al->has_thread = rc == RC_OK;
+        rc = worker_start(&al->worker, "alerts", watch, al);
     }
     if (rc == RC_OK) {
         *out = al;
@@ -368,25 +351,16 @@ enum rc alerts_reload(struct alerts *al, const struct alerts_settings *from)
 
 void alerts_wake(struct alerts *al)
 {
-    pthread_mutex_lock(&al->lock);
-    al->woken = true;
-    pthread_cond_broadcast(&al->changed);
-    pthread_mutex_unlock(&al->lock);
+    worker_call(&al->worker);
 }
 
 void alerts_free(struct alerts *al)
 {
     if (!al)
         return;
-    pthread_mutex_lock(&al->lock);
-    al->stop = true;
-    pthread_cond_broadcast(&al->changed);
-    pthread_mutex_unlock(&al->lock);
-    if (al->has_thread)
-        pthread_join(al->thread, NULL);
+    worker_clear(&al->worker);
     dns_free(al->dns);
     drop(al->lent);
     pthread_mutex_destroy(&al->lock);
-    pthread_cond_destroy(&al->changed);
     free(al);
 }

@@ -8,7 +8,7 @@
 #include "crypto/random.h"
 #include "store/challenge.h"
 #include "store/directory.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define MEMORY      (64u << 20)
 #define NAME_MAX_N  256
@@ -33,12 +33,8 @@ struct keeping {
 struct certificates {
     struct certificates_settings set;
     struct arena texts;
-    pthread_t thread;
-    bool has_thread;
-    atomic_bool stop;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct keeping *names; /* the thread's alone */
+    struct worker worker;
+    struct keeping *names; /* the worker's alone */
 };
 
 /* --- challenges --- */
@@ -80,7 +76,7 @@ static struct acme_settings acme_settings_of(struct certificates *c)
                                   .ctx = c,
                                   .by_http = c->set.http,
                                   .by_tls = c->set.https,
-                                  .stop = &c->stop};
+                                  .stop = &c->worker.stop};
 }
 
 /* --- one name --- */
@@ -236,7 +232,7 @@ static bool obtain(struct certificates *c, struct keeping *k)
             log_warn("acme.key.failed", F_CSTR("name", k->name));
         return true;
     }
-    if (atomic_load(&c->stop))
+    if (atomic_load(&c->worker.stop))
         return false;
     int64_t wait = CERTIFICATES_RETRY_S;
     for (unsigned i = 0; i < k->failures && wait < CERTIFICATES_RETRY_MAX_S; i++)
@@ -281,7 +277,7 @@ static bool has_address(struct certificates *c, const char *name, struct arena *
 static bool look_at(struct certificates *c, const char *key, const char *name, const char *const *chains)
 {
     struct keeping *k = keep_name(c, key, name);
-    return k && !atomic_load(&c->stop) && clock_mono_ms() >= k->next_try_ms && is_due(c, k, chains) && obtain(c, k);
+    return k && !atomic_load(&c->worker.stop) && clock_mono_ms() >= k->next_try_ms && is_due(c, k, chains) && obtain(c, k);
 }
 
 static void look_at_all(struct certificates *c)
@@ -323,14 +319,8 @@ static int64_t next_look(const struct certificates *c)
 static void run(void *arg)
 {
     struct certificates *c = arg;
-    while (!atomic_load(&c->stop)) {
+    for (int64_t until_ms = 0; worker_rest(&c->worker, until_ms, NULL); until_ms = next_look(c))
         look_at_all(c);
-        const int64_t next = next_look(c);
-        pthread_mutex_lock(&c->lock);
-        while (!atomic_load(&c->stop) && thread_cond_wait(&c->changed, &c->lock, next))
-            ;
-        pthread_mutex_unlock(&c->lock);
-    }
 }
 
 /* --- life --- */
@@ -348,23 +338,7 @@ static enum rc copy_settings(struct certificates *c, const struct certificates_s
 
 static enum rc begin(struct certificates *c)
 {
-    if (!c->set.directory)
-        return RC_OK;
-    atomic_store(&c->stop, false);
-    c->has_thread = thread_start("acme", run, c, &c->thread) == RC_OK;
-    return c->has_thread ? RC_OK : RC_TEMP;
-}
-
-static void end(struct certificates *c)
-{
-    if (!c->has_thread)
-        return;
-    pthread_mutex_lock(&c->lock);
-    atomic_store(&c->stop, true);
-    pthread_cond_signal(&c->changed);
-    pthread_mutex_unlock(&c->lock);
-    pthread_join(c->thread, NULL);
-    c->has_thread = false;
+    return c->set.directory ? worker_start(&c->worker, "acme", run, c) : RC_OK;
 }
 
 enum rc certificates_new(const struct certificates_settings *set, struct certificates **out)
@@ -372,8 +346,7 @@ enum rc certificates_new(const struct certificates_settings *set, struct certifi
     struct certificates *c = calloc(1, sizeof *c);
     if (!c)
         return RC_TEMP;
-    pthread_mutex_init(&c->lock, NULL);
-    thread_cond_init(&c->changed);
+    worker_init(&c->worker);
     arena_init(&c->texts, 1 << 20);
     enum rc rc = copy_settings(c, set);
     if (rc == RC_OK)
@@ -388,7 +361,7 @@ enum rc certificates_new(const struct certificates_settings *set, struct certifi
 /* What was put off is tried at once: perhaps the new settings are why it works now. */
 enum rc certificates_reload(struct certificates *c, const struct certificates_settings *set)
 {
-    end(c);
+    worker_end(&c->worker);
     for (struct keeping *k = c->names; k; k = k->next) {
         k->next_try_ms = 0;
         k->failures = 0;
@@ -402,13 +375,11 @@ void certificates_free(struct certificates *c)
 {
     if (!c)
         return;
-    end(c);
+    worker_clear(&c->worker);
     for (struct keeping *k; (k = c->names);) {
         c->names = k->next;
         free(k);
     }
     arena_clear(&c->texts);
-    pthread_mutex_destroy(&c->lock);
-    pthread_cond_destroy(&c->changed);
     free(c);
 }

@@ -11,7 +11,7 @@
 #include "health/health_records.h"
 #include "store/directory.h"
 #include "store/health_result.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define MEMORY       (32u << 20) /* of one look */
 #define HTTPS_PORT   443
@@ -40,13 +40,10 @@ struct health_desk {
     struct dns *dns;
     struct sts_cache *sts;
     struct publish *publish;
-    pthread_t answering, daily;
-    bool has_answering, has_daily;
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t changed;
+    struct worker answering, daily;
+    atomic_bool stop; /* for both */
+    pthread_mutex_t lock; /* guards set */
     struct desk_settings *set;
-    bool woken;
-    atomic_bool stop;
 };
 
 /* --- settings --- */
@@ -205,26 +202,13 @@ static void answer(struct health_desk *d, struct arena *a, struct health_result 
 
 /* --- questions --- */
 
-/* Waits until woken, stopped or the time has come. False: stopped. */
-static bool rest(struct health_desk *d, int64_t until_ms, bool wakes)
-{
-    pthread_mutex_lock(&d->lock);
-    while (!d->stop && !(wakes && d->woken) && clock_mono_ms() < until_ms)
-        thread_cond_wait(&d->changed, &d->lock, until_ms);
-    if (wakes)
-        d->woken = false;
-    const bool on = !d->stop;
-    pthread_mutex_unlock(&d->lock);
-    return on;
-}
-
 static void answer_all(void *arg)
 {
     struct health_desk *d = arg;
     struct health_result r;
     struct arena a;
     arena_init(&a, MEMORY);
-    for (int64_t until_ms = 0; rest(d, until_ms, true); arena_reset(&a)) {
+    for (int64_t until_ms = 0; worker_rest(&d->answering, until_ms, NULL); arena_reset(&a)) {
         until_ms = deadline_in(HEALTH_DESK_CHECK_MS);
         if (health_result_next(d->store, &a, &r) != RC_OK)
             continue;
@@ -259,7 +243,7 @@ static void look_daily(void *arg)
     struct health_desk *d = arg;
     struct arena a;
     arena_init(&a, MEMORY);
-    for (int64_t until_ms = deadline_in(HEALTH_DESK_FIRST_MS); rest(d, until_ms, false); arena_reset(&a)) {
+    for (int64_t until_ms = deadline_in(HEALTH_DESK_FIRST_MS); worker_rest(&d->daily, until_ms, NULL); arena_reset(&a)) {
         bool more = look_at_one(d, &a);
         if (!more)
             health_result_forget(d->store, clock_real_s() - HEALTH_KEEP_S);
@@ -279,7 +263,8 @@ enum rc health_desk_new(const struct health_desk_settings *set, struct health_de
         return RC_TEMP;
     d->store = set->store;
     pthread_mutex_init(&d->lock, NULL);
-    thread_cond_init(&d->changed);
+    worker_init(&d->answering);
+    worker_init(&d->daily);
     d->sts = set->sts;
     d->publish = set->publish;
     d->set = make_settings(set);
@@ -288,13 +273,10 @@ enum rc health_desk_new(const struct health_desk_settings *set, struct health_de
         rc = resolver_open_fresh(set->config, HEALTH_DESK_KEEP_S, &d->dns, &why);
     if (rc == RC_OK) {
         why = "no thread";
-        rc = thread_start("health", answer_all, d, &d->answering);
-        d->has_answering = rc == RC_OK;
+        rc = worker_start(&d->answering, "health", answer_all, d);
     }
-    if (rc == RC_OK) {
-        rc = thread_start("health-daily", look_daily, d, &d->daily);
-        d->has_daily = rc == RC_OK;
-    }
+    if (rc == RC_OK)
+        rc = worker_start(&d->daily, "health-daily", look_daily, d);
     if (rc == RC_OK) {
         *out = d;
     } else {
@@ -319,27 +301,18 @@ enum rc health_desk_reload(struct health_desk *d, const struct health_desk_setti
 
 void health_desk_wake(struct health_desk *d)
 {
-    pthread_mutex_lock(&d->lock);
-    d->woken = true;
-    pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
+    worker_call(&d->answering);
 }
 
 void health_desk_free(struct health_desk *d)
 {
     if (!d)
         return;
-    pthread_mutex_lock(&d->lock);
-    d->stop = true;
-    pthread_cond_broadcast(&d->changed);
-    pthread_mutex_unlock(&d->lock);
-    if (d->has_answering)
-        pthread_join(d->answering, NULL);
-    if (d->has_daily)
-        pthread_join(d->daily, NULL);
+    atomic_store(&d->stop, true);
+    worker_clear(&d->answering);
+    worker_clear(&d->daily);
     dns_free(d->dns);
     drop_settings(d->set);
     pthread_mutex_destroy(&d->lock);
-    pthread_cond_destroy(&d->changed);
     free(d);
 }

@@ -12,7 +12,7 @@
 #include "store/directory.h"
 #include "store/directory_dkim.h"
 #include "store/health_result.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define MEMORY       (32u << 20)
 #define SETTINGS_MAX (1u << 20)
@@ -163,17 +163,12 @@ struct publish {
     struct dns *dns;
     void (*changed_fn)(void *ctx);
     void *ctx;
-    pthread_t thread;
-    bool has_thread;
-    struct remembered *known; /* the thread's, under the settings' lock */
-    size_t n_known;
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t changed;
-    pthread_rwlock_t settings; /* guards config and secret */
+    struct worker worker;
+    pthread_rwlock_t settings; /* guards all below */
     const struct config *config; /* NULL: not configured */
     char *secret;
-    atomic_bool stop;
-    bool woken;
+    struct remembered *known;
+    size_t n_known;
 };
 
 /* Only where DNSSEC proves the host's address (RFC 7672 §2.2). RC_TEMP: not all keys are known, and half of them would cut mail off. */
@@ -269,7 +264,7 @@ static void look_at_all(struct publish *p, struct arena *a)
         return;
     struct arena one;
     arena_init(&one, MEMORY);
-    for (size_t i = 0; i < n && !p->stop; i++) {
+    for (size_t i = 0; i < n && !p->worker.stop; i++) {
         pthread_rwlock_rdlock(&p->settings);
         if (p->config)
             look_at(p, domains[i], &one);
@@ -284,15 +279,9 @@ static void run(void *arg)
     struct publish *p = arg;
     struct arena a;
     arena_init(&a, MEMORY);
-    while (!p->stop) {
+    for (int64_t until_ms = 0; worker_rest(&p->worker, until_ms, NULL); until_ms = deadline_in(PUBLISH_LOOK_MS)) {
         look_at_all(p, &a);
         arena_reset(&a);
-        const int64_t until = deadline_in(PUBLISH_LOOK_MS);
-        pthread_mutex_lock(&p->lock);
-        while (!p->stop && !p->woken && clock_mono_ms() < until)
-            thread_cond_wait(&p->changed, &p->lock, until);
-        p->woken = false;
-        pthread_mutex_unlock(&p->lock);
     }
     arena_clear(&a);
 }
@@ -331,13 +320,11 @@ enum rc publish_new(const struct publish_settings *set, struct publish **out)
     p->changed_fn = set->changed;
     p->ctx = set->ctx;
     p->known = calloc(DOMAINS_MAX, sizeof *p->known);
-    pthread_mutex_init(&p->lock, NULL);
-    thread_cond_init(&p->changed);
+    worker_init(&p->worker);
     pthread_rwlock_init(&p->settings, NULL);
     enum rc rc = p->known ? take_settings(p, set) : RC_TEMP;
     if (rc == RC_OK)
-        rc = thread_start("publish", run, p, &p->thread);
-    p->has_thread = rc == RC_OK;
+        rc = worker_start(&p->worker, "publish", run, p);
     if (rc != RC_OK)
         publish_free(p);
     else
@@ -354,10 +341,7 @@ enum rc publish_reload(struct publish *p, const struct publish_settings *set)
 
 void publish_wake(struct publish *p)
 {
-    pthread_mutex_lock(&p->lock);
-    p->woken = true;
-    pthread_cond_signal(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    worker_call(&p->worker);
 }
 
 enum rc publish_domain(struct publish *p, struct view domain, struct arena *a, json_t **out)
@@ -378,19 +362,11 @@ void publish_free(struct publish *p)
 {
     if (!p)
         return;
-    if (p->has_thread) {
-        pthread_mutex_lock(&p->lock);
-        p->stop = true;
-        pthread_cond_signal(&p->changed);
-        pthread_mutex_unlock(&p->lock);
-        pthread_join(p->thread, NULL);
-    }
+    worker_clear(&p->worker);
     if (p->secret)
         explicit_bzero(p->secret, strlen(p->secret));
     free(p->secret);
     free(p->known);
     pthread_rwlock_destroy(&p->settings);
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->changed);
     free(p);
 }

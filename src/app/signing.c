@@ -7,7 +7,7 @@
 #include "crypto/pkey.h"
 #include "mailauth/dkim_key.h"
 #include "store/directory_dkim.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define MEMORY (64u << 20) /* for the rows of all keys */
 
@@ -16,12 +16,10 @@ struct signing {
     struct store *store;
     struct dns *dns;
     struct signer *signer;
-    pthread_t thread;
-    bool has_thread;
+    struct worker worker;
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t changed;
     int64_t keep_ms;
-    bool look, stop, woken;
+    bool look;
 };
 
 /* dkim_sign_fn; ctx: the vault. */
@@ -124,26 +122,20 @@ static int64_t run_round(struct signing *s, bool look, int64_t keep_ms)
 static void run(void *arg)
 {
     struct signing *s = arg;
-    int64_t next_look = deadline_in(SIGNING_LOOK_MS), next = 0;
+    int64_t next_look = deadline_in(SIGNING_LOOK_MS);
 
-    pthread_mutex_lock(&s->lock);
-    while (!s->stop) {
-        if (!s->woken && clock_mono_ms() < next) {
-            thread_cond_wait(&s->changed, &s->lock, next);
-            continue;
-        }
+    for (int64_t next = 0; worker_rest(&s->worker, next, NULL);) {
+        pthread_mutex_lock(&s->lock);
         const bool look = s->look || clock_mono_ms() >= next_look;
         const int64_t keep_ms = s->keep_ms;
-        s->look = s->woken = false;
+        s->look = false;
         pthread_mutex_unlock(&s->lock);
         if (look)
             next_look = deadline_in(SIGNING_LOOK_MS);
         next = deadline_in(run_round(s, look, keep_ms));
-        pthread_mutex_lock(&s->lock);
-        if (look) /* what was switched now is retired, with a time of its own */
-            s->woken = true;
+        if (look)
+            next = 0; /* what was switched now is retired, with a time of its own */
     }
-    pthread_mutex_unlock(&s->lock);
 }
 
 /* --- what others call --- */
@@ -160,11 +152,10 @@ enum rc signing_new(struct vault *vault, struct store *store, struct dns *dns, i
     s->dns = dns;
     s->keep_ms = keep_ms;
     pthread_mutex_init(&s->lock, NULL);
-    thread_cond_init(&s->changed);
+    worker_init(&s->worker);
     enum rc rc = signer_new(store, signing_by_vault, vault, &s->signer);
     if (rc == RC_OK)
-        rc = thread_start("signing", run, s, &s->thread);
-    s->has_thread = rc == RC_OK;
+        rc = worker_start(&s->worker, "signing", run, s);
     if (rc != RC_OK)
         signing_free(s);
     else
@@ -176,16 +167,9 @@ void signing_free(struct signing *s)
 {
     if (!s)
         return;
-    if (s->has_thread) {
-        pthread_mutex_lock(&s->lock);
-        s->stop = true;
-        pthread_cond_signal(&s->changed);
-        pthread_mutex_unlock(&s->lock);
-        pthread_join(s->thread, NULL);
-    }
+    worker_clear(&s->worker);
     signer_free(s->signer);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->changed);
     free(s);
 }
 
@@ -198,9 +182,8 @@ void signing_set_keep(struct signing *s, int64_t keep_ms)
 {
     pthread_mutex_lock(&s->lock);
     s->keep_ms = keep_ms;
-    s->woken = true;
-    pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    worker_call(&s->worker);
 }
 
 void signing_wake(struct signing *s, bool look)
@@ -208,7 +191,6 @@ void signing_wake(struct signing *s, bool look)
     signer_refresh(s->signer);
     pthread_mutex_lock(&s->lock);
     s->look |= look;
-    s->woken = true;
-    pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    worker_call(&s->worker);
 }

@@ -12,18 +12,15 @@
 #include "crypto/digest.h"
 #include "store/suppression.h"
 #include "sys/board.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define CALLS_ARENA (8u << 20)
 #define EVENT_ID    16 /* bytes */
 
 struct webhooks {
-    pthread_t thread;
-    atomic_bool stop;
+    struct worker worker;
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t changed;
     struct webhooks_settings set;
-    bool wanted; /* there may be new calls */
     uint64_t feedback[WEBHOOKS_FEEDBACK]; /* blobs */
     size_t n_feedback;
 };
@@ -101,19 +98,12 @@ enum rc webhooks_fate(void *webhooks, const struct queue_fate *f, struct arena *
     return rc;
 }
 
-static void wake(struct webhooks *w)
-{
-    pthread_mutex_lock(&w->lock);
-    w->wanted = true;
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-}
-
 void webhooks_told(void *webhooks, const struct mailq_event *e)
 {
+    struct webhooks *w = webhooks;
     if (e->dead.n > 0)
         log_suppressed(e->account, e->dead, SUPPRESSED_BOUNCE, e->reason);
-    wake(webhooks);
+    worker_call(&w->worker);
 }
 
 /* --- complaints --- */
@@ -124,9 +114,8 @@ void webhooks_feedback(void *webhooks, uint64_t blob)
     pthread_mutex_lock(&w->lock);
     if (w->n_feedback < WEBHOOKS_FEEDBACK)
         w->feedback[w->n_feedback++] = blob;
-    w->wanted = true;
-    pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
+    worker_call(&w->worker);
 }
 
 static void complained(void *ctx, const struct complaint *c)
@@ -152,7 +141,7 @@ static void complained(void *ctx, const struct complaint *c)
 
 static void read_feedback(struct webhooks *w, const uint64_t *blobs, size_t n)
 {
-    for (size_t i = 0; i < n && !atomic_load(&w->stop); i++) {
+    for (size_t i = 0; i < n && !atomic_load(&w->worker.stop); i++) {
         enum rc rc = complaints_read(w->set.store, blobs[i], complained, w);
         if (rc != RC_OK && rc != RC_NOTFOUND)
             log_warn("complaint.failed", F_INT("blob", blobs[i]), F_CSTR("reason", rc_name(rc)));
@@ -174,10 +163,10 @@ static bool make_call(struct webhooks *w, const struct webhooks_settings *set, c
 {
     char why[WEBHOOK_WHY_MAX] = "";
     const int64_t now_s = clock_real_s();
-    const struct webhook_post p = {.dns = set->dns, .trust = set->trust, .allow_private = set->allow_private, .stop = &w->stop, .url = c->url,
+    const struct webhook_post p = {.dns = set->dns, .trust = set->trust, .allow_private = set->allow_private, .stop = &w->worker.stop, .url = c->url,
                                    .secret = c->secret, .body = c->body, .now_s = now_s};
     enum rc rc = webhook_post(&p, why);
-    if (atomic_load(&w->stop) && rc != RC_OK)
+    if (atomic_load(&w->worker.stop) && rc != RC_OK)
         return false; /* it was cut off: another time */
     const bool again = rc == RC_TEMP && c->tries + 1 < WEBHOOKS_TRIES && now_s - c->made_s < WEBHOOKS_KEEP_S;
     board_count(BOARD_WEBHOOKS, rc == RC_OK ? "ok" : again ? "failed" : "dropped");
@@ -205,7 +194,7 @@ static int64_t make_calls(struct webhooks *w, const struct webhooks_settings *se
     size_t n = WEBHOOKS_BATCH;
     int64_t next_s = INT64_MAX;
     arena_init(&a, CALLS_ARENA);
-    while (n == WEBHOOKS_BATCH && !atomic_load(&w->stop)) {
+    while (n == WEBHOOKS_BATCH && !atomic_load(&w->worker.stop)) {
         const int64_t now_s = clock_real_s();
         arena_reset(&a);
         if (webhook_due(set->store, now_s, WEBHOOKS_BATCH, &a, &calls, &n, &next_s) != RC_OK) {
@@ -213,7 +202,7 @@ static int64_t make_calls(struct webhooks *w, const struct webhooks_settings *se
             break;
         }
         bool failed[WEBHOOKS_BATCH] = {false};
-        for (size_t i = 0; i < n && !atomic_load(&w->stop); i++)
+        for (size_t i = 0; i < n && !atomic_load(&w->worker.stop); i++)
             failed[i] = !is_resting(calls, failed, i, calls[i].hook) && !make_call(w, set, &calls[i]);
         if (n > 0 && n < WEBHOOKS_BATCH) /* what failed has a new time */
             n = WEBHOOKS_BATCH;
@@ -225,14 +214,8 @@ static int64_t make_calls(struct webhooks *w, const struct webhooks_settings *se
 static void run(void *arg)
 {
     struct webhooks *w = arg;
-    int64_t next_ms = 0;
-    pthread_mutex_lock(&w->lock);
-    while (!atomic_load(&w->stop)) {
-        if (!w->wanted && clock_mono_ms() < next_ms) {
-            thread_cond_wait(&w->changed, &w->lock, next_ms);
-            continue;
-        }
-        w->wanted = false;
+    for (int64_t next_ms = 0; worker_rest(&w->worker, next_ms, NULL);) {
+        pthread_mutex_lock(&w->lock);
         uint64_t blobs[WEBHOOKS_FEEDBACK];
         const size_t n_blobs = w->n_feedback;
         memcpy(blobs, w->feedback, sizeof blobs);
@@ -243,9 +226,7 @@ static void run(void *arg)
         read_feedback(w, blobs, n_blobs);
         next_ms = make_calls(w, &set);
         tls_client_free(set.trust);
-        pthread_mutex_lock(&w->lock);
     }
-    pthread_mutex_unlock(&w->lock);
 }
 
 /* --- life --- */
@@ -257,17 +238,15 @@ enum rc webhooks_new(const struct webhooks_settings *set, struct webhooks **out)
     if (!w)
         return RC_TEMP;
     pthread_mutex_init(&w->lock, NULL);
-    thread_cond_init(&w->changed);
+    worker_init(&w->worker);
     w->set = *set;
     w->set.trust = tls_client_ref(set->trust);
-    enum rc rc = thread_start("webhooks", run, w, &w->thread);
-    if (rc != RC_OK) {
-        tls_client_free(w->set.trust);
-        free(w);
-        return rc;
-    }
-    *out = w;
-    return RC_OK;
+    enum rc rc = worker_start(&w->worker, "webhooks", run, w);
+    if (rc != RC_OK)
+        webhooks_free(w);
+    else
+        *out = w;
+    return rc;
 }
 
 void webhooks_reload(struct webhooks *w, const struct webhooks_settings *set)
@@ -284,13 +263,8 @@ void webhooks_free(struct webhooks *w)
 {
     if (!w)
         return;
-    atomic_store(&w->stop, true);
-    pthread_mutex_lock(&w->lock);
-    pthread_cond_signal(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
+    worker_clear(&w->worker);
     tls_client_free(w->set.trust);
     pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->changed);
     free(w);
 }

@@ -10,7 +10,7 @@
 #include "report/failing.h"
 #include "report/tls.h"
 #include "store/directory.h"
-#include "sys/thread.h"
+#include "sys/worker.h"
 
 #define NOTE_ARENA   (256u << 10)
 #define RETURNED_MAX 32 /* bounces that wait for the thread; further ones are not looked at */
@@ -30,15 +30,11 @@ struct report {
     struct collect *collect;
     struct failing *failing;
     uint8_t bounce_key[BOUNCE_KEY_SIZE];
-    pthread_t thread;
-    bool has_thread;
+    struct worker worker;
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t wake;
     struct snapshot *now;
-    bool asked;
     char returned[RETURNED_MAX][BOUNCE_TAG + 1]; /* tags of bounces */
     size_t n_returned;
-    atomic_bool stop;     /* set with the lock held, too */
 };
 
 /* --- settings --- */
@@ -227,7 +223,7 @@ static void answer(struct report *r, const struct report_settings *set)
     for (enum seen_kind kind = SEEN_DMARC; kind <= SEEN_TLS; kind++) {
         n = sends(set, kind) ? REPORT_SEND_MAX : 0;
         for (int rounds = 0; rc == RC_OK && n == REPORT_SEND_MAX && rounds < REPORT_DAY_MAX / REPORT_SEND_MAX; rounds++)
-            rc = report_round(r->store, r->dns, set, kind, now_s, &r->stop, &n);
+            rc = report_round(r->store, r->dns, set, kind, now_s, &r->worker.stop, &n);
     }
     if (seen_answer(r->store, asked) != RC_OK)
         log_warn("report.failed", F_VIEW("domain", VIEW("")), F_CSTR("reason", "an operator waits for an answer"));
@@ -255,25 +251,22 @@ static void run(void *arg)
     struct report *r = arg;
     const struct snapshot *checked = NULL;
     int64_t look_at = 0, forget_at = deadline_in(FORGET_MS / 60);
-    pthread_mutex_lock(&r->lock);
-    while (!r->stop) {
-        bool asked = r->asked;
-        r->asked = false;
-        pthread_mutex_unlock(&r->lock);
+    bool asked;
+    for (int64_t until_ms = 0; worker_rest(&r->worker, until_ms, &asked); until_ms = deadline_in(REPORT_FLUSH_MS)) {
         struct snapshot *snap = take_snapshot(r);
         if (checked != snap)
             check_from(r, &snap->set);
         checked = snap;
         collect_flush(r->collect, r->store);
         pause_returned(r);
-        failing_send(r->failing, r->store, r->dns, &snap->set, &r->stop);
+        failing_send(r->failing, r->store, r->dns, &snap->set, &r->worker.stop);
         if (asked || clock_mono_ms() >= look_at) {
             size_t more = 0;
             answer(r, &snap->set);
             for (enum seen_kind kind = SEEN_DMARC; kind <= SEEN_TLS; kind++) {
                 size_t n = 0;
                 if (sends(&snap->set, kind))
-                    (void)report_round(r->store, r->dns, &snap->set, kind, clock_real_s(), &r->stop, &n); /* has logged */
+                    (void)report_round(r->store, r->dns, &snap->set, kind, clock_real_s(), &r->worker.stop, &n); /* has logged */
                 more += n == REPORT_SEND_MAX;
             }
             look_at = deadline_in(more > 0 ? 0 : REPORT_LOOK_MS);
@@ -284,19 +277,12 @@ static void run(void *arg)
             forget_at = deadline_in(FORGET_MS);
         }
         drop_snapshot(r, snap);
-        pthread_mutex_lock(&r->lock);
-        if (!r->stop && !r->asked)
-            thread_cond_wait(&r->wake, &r->lock, deadline_in(REPORT_FLUSH_MS));
     }
-    pthread_mutex_unlock(&r->lock);
 }
 
 void report_wake(struct report *r)
 {
-    pthread_mutex_lock(&r->lock);
-    r->asked = true;
-    pthread_cond_signal(&r->wake);
-    pthread_mutex_unlock(&r->lock);
+    worker_call(&r->worker);
 }
 
 enum rc report_new(const struct report_settings *set, struct store *s, struct dns *dns, struct report **out)
@@ -309,7 +295,7 @@ enum rc report_new(const struct report_settings *set, struct store *s, struct dn
     r->store = s;
     r->dns = dns;
     pthread_mutex_init(&r->lock, NULL);
-    thread_cond_init(&r->wake);
+    worker_init(&r->worker);
     rc = collect_new(&r->collect);
     if (rc == RC_OK)
         rc = failing_new(s, &r->failing);
@@ -318,8 +304,7 @@ enum rc report_new(const struct report_settings *set, struct store *s, struct dn
     if (rc == RC_OK)
         rc = make_snapshot(r, set, &r->now);
     if (rc == RC_OK)
-        rc = thread_start("reports", run, r, &r->thread);
-    r->has_thread = rc == RC_OK;
+        rc = worker_start(&r->worker, "reports", run, r);
     if (rc != RC_OK)
         report_free(r);
     else
@@ -329,21 +314,14 @@ enum rc report_new(const struct report_settings *set, struct store *s, struct dn
 
 void report_drain(struct report *r)
 {
-    if (!r->has_thread)
-        return;
-    pthread_mutex_lock(&r->lock);
-    r->stop = true;
-    pthread_cond_signal(&r->wake);
-    pthread_mutex_unlock(&r->lock);
-    pthread_join(r->thread, NULL);
-    r->has_thread = false;
+    worker_end(&r->worker);
 }
 
 void report_free(struct report *r)
 {
     if (!r)
         return;
-    report_drain(r);
+    worker_clear(&r->worker);
     if (r->collect)
         collect_flush(r->collect, r->store);
     collect_free(r->collect);
@@ -351,6 +329,5 @@ void report_free(struct report *r)
     if (r->now)
         free_snapshot(r->now);
     pthread_mutex_destroy(&r->lock);
-    pthread_cond_destroy(&r->wake);
     free(r);
 }

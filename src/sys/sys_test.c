@@ -13,6 +13,7 @@
 #include "sys/fdpass.h"
 #include "sys/file.h"
 #include "sys/thread.h"
+#include "sys/worker.h"
 
 static char dir[64];
 
@@ -167,12 +168,57 @@ static void test_threads(void **state)
     pthread_cond_destroy(&s.cond);
 }
 
+struct rounds {
+    struct worker worker;
+    atomic_int n, calls;
+};
+
+static void count_rounds(void *arg)
+{
+    struct rounds *r = arg;
+    bool is_called;
+    for (int64_t until_ms = deadline_in(3600000); worker_rest(&r->worker, until_ms, &is_called);) {
+        r->n++;
+        r->calls += is_called;
+        until_ms = deadline_in(r->n == 1 ? 1 : 3600000); /* the second comes by itself */
+    }
+}
+
+static void wait_rounds(struct rounds *r, int n)
+{
+    const int64_t end = deadline_in(10000);
+    while (r->n < n && clock_mono_ms() < end)
+        sched_yield();
+    assert_int_equal(r->n, n);
+}
+
+static void test_worker(void **state)
+{
+    struct rounds r = {.n = 0};
+    (void)state;
+    worker_init(&r.worker);
+    worker_end(&r.worker); /* it does not run: nothing */
+    worker_call(&r.worker); /* before it runs: not lost */
+    assert_int_equal(worker_start(&r.worker, "rounds", count_rounds, &r), RC_OK);
+    wait_rounds(&r, 2);
+    assert_int_equal(r.calls, 1);
+    worker_call(&r.worker);
+    wait_rounds(&r, 3);
+    assert_int_equal(r.calls, 2);
+    worker_end(&r.worker);
+    worker_call(&r.worker);
+    assert_int_equal(r.n, 3);
+    assert_int_equal(worker_start(&r.worker, "rounds", count_rounds, &r), RC_OK); /* again */
+    wait_rounds(&r, 4);
+    worker_clear(&r.worker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_round_trip), cmocka_unit_test(test_file_longer_than_buffer),
         cmocka_unit_test(test_mkdirs),          cmocka_unit_test(test_fdpass),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),         cmocka_unit_test(test_worker),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
