@@ -8,13 +8,15 @@ import threading
 
 import pytest
 
+from answers import Answers
 from lab import Lab, PORTS, SERVICES, SLOW, wait_for
 
 PASSWORD = "une phrase assez longue"
 
 
 class Api:
-    """A client with a cookie, as a browser keeps it."""
+    """A client with a cookie, as a browser keeps it. Every answer is held against the API's description."""
+    answers = None  # of the first server that is asked; all are of one build
 
     def __init__(self, server, lab, tls=True, headers=None):
         self.server, self.lab, self.tls, self.cookie, self.headers = server, lab, tls, None, headers or {}
@@ -42,7 +44,15 @@ class Api:
         if set_cookie and set_cookie.startswith("facteur_session="):
             self.cookie = set_cookie.split(";")[0].split("=", 1)[1] or None
         is_json = answer.headers.get("Content-Type", "").startswith("application/json")
-        return answer.status, json.loads(text) if is_json and text else text, answer
+        body = json.loads(text) if is_json and text else text
+        if path == "/openapi.json":
+            Api.answers = Answers(body)
+        elif not path.startswith("/admin") and self.tls:
+            if Api.answers is None:
+                self.ask("GET", "/openapi.json")
+            faults = Api.answers.faults(method, path, answer.status, body, is_json and bool(text))
+            assert not faults, "\n".join(faults)
+        return answer.status, body, answer
 
     def login(self, address, password=PASSWORD):
         status, body, answer = self.ask("POST", "/session", {"address": address, "password": password})

@@ -3,10 +3,12 @@ import gzip
 import http.client
 import json
 import random
+import re
 import urllib.parse
 
 import pytest
 
+from answers import Answers, wrong_schemas
 from lab import PORTS, SERVICES, SLOW
 
 PASSWORD = "une phrase assez longue"
@@ -179,47 +181,37 @@ def test_unknown_paths_and_methods(description, clients):
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None)}
 
 
-def mistakes(description, schema, value, where=""):
-    """A little JSON Schema: what the description uses."""
-    schema = look_up(description, schema)
-    for part in schema.get("allOf", []):
-        yield from mistakes(description, part, value, where)
-    for key in ("oneOf", "anyOf"):
-        if key in schema and all(list(mistakes(description, s, value, where)) for s in schema[key]):
-            yield "%s: none of the forms" % where
-    kinds = schema.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    if kinds and not any(isinstance(value, TYPES[k]) and not (k in ("integer", "number") and isinstance(value, bool)) for k in kinds):
-        yield "%s: %r is not %s" % (where, value, "|".join(kinds))
-        return
-    if "enum" in schema and value not in schema["enum"]:
-        yield "%s: %r is not one of %s" % (where, value, schema["enum"])
-    if isinstance(value, dict):
-        for name in schema.get("required", []):
-            if name not in value:
-                yield "%s: %s is missing" % (where, name)
-        for name, inner in schema.get("properties", {}).items():
-            if name in value:
-                yield from mistakes(description, inner, value[name], where + "." + name)
-        if schema.get("properties") and schema.get("additionalProperties", True) is False:
-            yield from ("%s: %s is not described" % (where, n) for n in value if n not in schema["properties"])
-    if isinstance(value, list) and "items" in schema:
-        for i, one in enumerate(value[:50]):
-            yield from mistakes(description, schema["items"], one, "%s[%d]" % (where, i))
-
-
 def test_answers_are_as_described(description, clients):
-    wrong = []
+    answers, wrong = Answers(description), []
     for method, path, words in routes(description):
         if method != "GET":
             continue
-        status, body, headers = ask(clients["operator"], description, method, path, words, {"domain": HERE, "address": "ugo@" + HERE, "id": "1"})
-        described = words["responses"].get(str(status)) or words["responses"]["default"]
-        described = look_up(description, described)
-        content = described.get("content", {}).get("application/json")
-        if headers.get("Content-Type", "").startswith("application/json") and content:
-            wrong += ["%s %s (%d): %s" % (method, path, status, m) for m in mistakes(description, content["schema"], body)]
+        for role in ("operator", "user", "nobody"):
+            status, body, headers = ask(clients[role], description, method, path, words, {"domain": HERE, "address": "ugo@" + HERE, "id": "1"})
+            is_json = headers.get("Content-Type", "").startswith("application/json")
+            wrong += answers.faults(method, fill(path, {"domain": HERE, "address": "ugo@" + HERE, "id": "1"}), status, body, is_json)
     assert not wrong, "\n".join(wrong)
+
+
+def test_description_is_sound(description):
+    """OpenAPI 3.1: every reference leads somewhere, schemas are JSON Schema, names are used once, parameters of paths are declared."""
+    def walk(thing):
+        if isinstance(thing, dict):
+            if isinstance(thing.get("$ref"), str):
+                assert look_up(description, thing)
+            for inner in thing.values():
+                walk(inner)
+        elif isinstance(thing, list):
+            for inner in thing:
+                walk(inner)
+    walk(description)
+    names = [words["operationId"] for _, _, words in routes(description)]
+    assert len(set(names)) == len(names)
+    for method, path, words in routes(description):
+        declared = {look_up(description, p)["name"] for p in words.get("parameters", []) if look_up(description, p)["in"] == "path"}
+        assert declared == {p[1:-1] for p in path.split("/") if p.startswith("{")}, path
+        assert words["responses"] and all(re.fullmatch(r"[1-5]\d\d|default", s) for s in words["responses"]), path
+    assert not wrong_schemas(description), wrong_schemas(description)
 
 
 # --- hostile input ---

@@ -12,6 +12,8 @@ def complete(path, method, route):
     right = route["x-right"]
     for status in REFUSALS[right]:
         route["responses"].setdefault(status, {"$ref": "#/components/responses/Refused"})
+    if "requestBody" in route:
+        route["responses"].setdefault("413", {"$ref": "#/components/responses/TooLarge"})
     route["responses"].setdefault("default", {"$ref": "#/components/responses/Refused"})
     if right == "none":
         route["security"] = []
