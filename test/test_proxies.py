@@ -184,6 +184,13 @@ def test_a_session(desk, lab, client):
     assert client.ask("DELETE", "/admin/api/session")[0] == 204
 
 
+def test_the_first_log_in_by_a_link(desk, client):
+    link = desk.run("account", "link", "anne@bureau.test").strip()
+    token = re.fullmatch(r"https://%s/admin/#/link/(\S+)" % re.escape(HOST), link).group(1)
+    status, body, answer = client.ask("POST", "/admin/api/session/link", {"token": token})
+    assert status == 200 and "Secure" in answer.headers["Set-Cookie"] and body["account"]["address"] == "anne@bureau.test"
+
+
 def test_redirects_keep_the_name(client):
     status, _, answer = client.ask("GET", "/admin")
     assert status == 308 and answer.headers["Location"] in ("/admin/", "https://%s/admin/" % client.outside())
