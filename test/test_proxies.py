@@ -201,6 +201,7 @@ def test_redirects_keep_the_name(client):
 
 
 def test_what_others_ask_for(desk, lab, client):
+    assert "_mta-sts.%s." % DOMAIN in desk.run("dns", DOMAIN)
     sts = Client(lab, client.ip, client.source, "mta-sts." + DOMAIN)
     status, body, answer = sts.ask("GET", "/.well-known/mta-sts.txt")
     assert status == 200 and answer.headers["Content-Type"].startswith("text/plain") and b"mx: " + HOST.encode() in body

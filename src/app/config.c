@@ -873,6 +873,18 @@ done:
     return rc;
 }
 
+unsigned config_https_port(const struct config *c)
+{
+    unsigned port = 0;
+    for (size_t i = 0; i < c->listen.n; i++) {
+        if (c->listen.v[i].service == SERVICE_HTTPS)
+            return addr_port(&c->listen.v[i].addr);
+        if (c->listen.v[i].service == SERVICE_HTTP && c->web.proxies.n > 0)
+            port = 443;
+    }
+    return port;
+}
+
 void config_free(struct config *c)
 {
     if (!c)

@@ -178,6 +178,8 @@ struct config {
 enum rc config_load(const char *file, struct config **out, struct buf *errors);
 /* As above from memory; relative paths are taken from the folder of `file`. */
 enum rc config_parse(const char *file, struct view text, struct config **out, struct buf *errors);
+/* Where the outside finds our HTTPS: the port of the listener, or 443 where a reverse proxy stands in front of http. 0: nowhere. */
+unsigned config_https_port(const struct config *c);
 void config_free(struct config *c); /* accepts NULL */
 
 /* "50mb" and "4h", whole strings. RC_SYNTAX, RC_LIMIT: larger than max. A bare number is bytes; times need a unit. */

@@ -34,7 +34,7 @@ enum rc own_records(const struct config *c, struct arena *a, struct records_sett
                                      .sources = c->outbound.bind.v,
                                      .n_sources = c->outbound.bind.n,
                                      .relay = c->relay.host,
-                                     .https = port_of(c, SERVICE_HTTPS) != 0,
+                                     .https = config_https_port(c) != 0,
                                      .ask_failure = c->reports.ask_failure};
     for (size_t i = 0; i < c->listen.n; i++)
         if (c->listen.v[i].service == SERVICE_SMTP && !is_any(&c->listen.v[i].addr))

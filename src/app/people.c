@@ -137,22 +137,10 @@ int people_set_password(struct app *app, uint64_t account, struct view password)
     return rc == RC_OK ? EXIT_DONE : app_fail_rc(rc, "keep the password");
 }
 
-/* Where browsers find the pages: the port of https, or that of a reverse proxy in front of http; 0: nowhere. */
-static unsigned pages_port(const struct config *c)
-{
-    unsigned port = 0;
-    for (size_t i = 0; i < c->listen.n; i++)
-        if (c->listen.v[i].service == SERVICE_HTTPS)
-            return addr_port(&c->listen.v[i].addr);
-        else if (c->listen.v[i].service == SERVICE_HTTP && c->web.proxies.n > 0)
-            port = 443;
-    return port;
-}
-
 int people_link(struct app *app, uint64_t account, struct buf *out)
 {
     uint8_t token[SESSION_HASH], hash[SESSION_HASH];
-    const unsigned port = pages_port(app->config);
+    const unsigned port = config_https_port(app->config);
 
     if (port == 0)
         return app_fail("the pages are not served: listen { https = ... } in %s serves them, or http behind one of web { proxies }", app->config_path);
