@@ -255,3 +255,19 @@ def test_queue_and_a_webhook_that_fails(desk, lab, hook):
     look_until(api, "it is over", lambda: "queue.growing/age" not in alerts(api))
     desk.run("queue", "remove", waiting["id"])
     assert [p["subject"] for p in posts(hook) if p["kind"] == "queue.growing"] == ["count", "age"]
+
+
+def test_a_certificate_that_expires(desk, lab, hook):
+    """By the doctor's own look: the lab's certificates are good for 20 days."""
+    api = Api(desk, lab).login("anne@bureau.test")
+    with sqlite3.connect("%s/facteur.db" % desk.data, timeout=20) as db:
+        db.execute("DELETE FROM health_result WHERE domain = 'bureau.test'")
+    db.close()
+    points = wait_for("what it says", lambda: [p for d in api.ask("GET", "/doctor?domain=bureau.test")[1].get("doctor", [])
+                                               for p in d["points"] if p["id"] == "tls.certificate"], 60)
+    assert [(p["valid"], p["days"]) for p in points] == [(True, 19)]
+    look(api, kinds={"certificate.expiring": {"on": True, "threshold": 14}})
+    look(api, kinds={"certificate.expiring": {"on": True, "threshold": 30}})
+    alert = look_until(api, "the alert", lambda: alerts(api).get("certificate.expiring/mx.bureau.test"))
+    assert "19" in alert["text"] and alert["domain"] == "bureau.test"
+    assert not [a for a in alerts(api) if a.startswith("certificate.bad/")]
