@@ -21,8 +21,11 @@ function wordOf(text) {
 
 /** One word, or what was before and what is after ("user -> owner"). */
 function Detail({ of }) {
+  if (of.startsWith('{')) return <details><summary>{t('audit.whole')}</summary><code>{of.replaceAll(',"', ', "')}</code></details>;
+  const files = /^read (\d+), known (\d+), refused (\d+)$/.exec(of);
+  if (files) return <>{t('audit.files', { read: files[1], known: files[2], refused: files[3] })}</>;
   const [before, after] = of.split(' -> ');
-  if (after === undefined) return <>{wordOf(of)}</>;
+  if (after === undefined || before === after) return <>{wordOf(before)}</>;
   return <>{before && <><s class="soft"><span class="unseen">{t('audit.before')} </span>{wordOf(before)}</s> </>}<span class="unseen">{t('audit.after')} </span>{wordOf(after)}</>;
 }
 
@@ -44,7 +47,7 @@ export default function Audit({ query }) {
               { key: 'what', label: t('audit.what'), show: (a) => (has(`did.${a.what}`) ? t(`did.${a.what}`) : <code>{a.what}</code>) },
               { key: 'about', label: t('audit.about'), show: (a) => <Address of={a.about} /> },
               { key: 'detail', label: t('audit.detail'), show: (a) => a.detail && <Detail of={a.detail} /> },
-              { key: 'peer', label: t('audit.peer') },
+              { key: 'peer', label: t('audit.peer'), show: (a) => a.peer && <span class="firm">{a.peer}</span> },
             ]} />
           ))}
         </Loaded>

@@ -27,7 +27,7 @@ function Reports({ domain, rows, more }) {
     { key: 'begin', label: t('received.period'), show: (r) => <span class="firm">{span(r)}</span> },
     { key: 'messages', label: t('dmarc.messages'), number: true },
     { key: 'rows_total', label: t('received.rows'), number: true },
-    { key: 'received', label: t('received.received'), show: (r) => <Time at={r.received} as="moment" /> },
+    { key: 'received', label: t('received.received'), show: (r) => <Time at={r.received} /> },
     { key: 'verdict', label: t('received.verdict'), value: (r) => (r.verdict?.counted ? 0 : 1), show: (r) => <Counted verdict={r.verdict} /> },
   ];
   const left = rows.filter((r) => !r.verdict?.counted);

@@ -95,7 +95,7 @@ function Selectors({ rows }) {
   if (!rows?.length) return null;
   const columns = [
     { key: 'selector', label: t('doctor.selector'), main: true, show: (k) => <code>{k.selector}</code> },
-    { key: 'algorithm', label: t('doctor.algorithm'), show: (k) => (k.algorithm ?? '').toUpperCase() },
+    { key: 'algorithm', label: t('doctor.algorithm'), show: (k) => (k.algorithm === 'ed25519' ? 'Ed25519' : (k.algorithm ?? '').toUpperCase()) },
     { key: 'bits', label: t('doctor.bits'), number: true },
     { key: 'since', label: t('doctor.since'), show: (k) => (k.since ? day(k.since) : t('doctor.not_known')) },
   ];
@@ -107,7 +107,7 @@ function Hosts({ rows }) {
   const columns = [
     { key: 'host', label: t('doctor.host'), main: true, show: (h) => <div class="source">{h.host}<div class="source-about">{(h.addresses ?? []).join(', ')}</div></div> },
     { key: 'preference', label: t('doctor.preference'), number: true },
-    { key: 'tls', label: 'TLS', show: (h) => h.tls || t('doctor.no_tls') },
+    { key: 'tls', label: 'TLS', show: (h) => <span class="firm">{h.tls || t('doctor.no_tls')}</span> },
     { key: 'issuer', label: t('doctor.certificate'), value: (h) => h.certificate?.issuer, show: (h) => (h.certificate ? <div>{h.certificate.issuer}<p class="hint">{(h.certificate.names ?? [h.certificate.subject]).join(', ')}</p></div> : '–') },
     { key: 'not_after', label: t('doctor.until'), value: (h) => h.certificate?.not_after, show: (h) => (h.certificate?.not_after ? day(h.certificate.not_after) : '–') },
     { key: 'dane', label: 'DANE', value: (h) => (h.dane ? 0 : 1), show: (h) => t(h.dane ? 'doctor.yes' : 'doctor.no') },

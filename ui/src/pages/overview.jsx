@@ -67,9 +67,9 @@ const TOLD = 3; // alerts with their sentence; of the others there is the number
 function Attention({ o, domains, alerts, account }) {
   const items = [];
   const loud = alerts.filter((a) => !silent(a)), told = loud.slice(0, TOLD);
-  for (const a of told) items.push({ mark: 'bad', key: 'a' + a.id, title: <Said text={a.text} />, text: <Said text={a.repair} />, href: '#/alerts', link: t('overview.see_alerts') });
+  for (const a of told) items.push({ mark: 'warn', key: 'a' + a.id, title: <Said text={a.text} />, text: <Said text={a.repair} />, href: '#/alerts', link: t('overview.see_alerts') });
   const more = (o.alerts ?? loud.length) - told.length;
-  if (more > 0) items.push({ mark: 'bad', key: 'a', title: t(told.length ? 'overview.more_alerts' : 'overview.alerts', { n: more }), href: '#/alerts', link: t('overview.see_alerts') });
+  if (more > 0) items.push({ mark: 'warn', key: 'a', title: t(told.length ? 'overview.more_alerts' : 'overview.alerts', { n: more }), href: '#/alerts', link: t('overview.see_alerts') });
   for (const d of domains) {
     if (d.health?.bad > 0) {
       items.push({ mark: 'bad', key: 'd' + d.domain, title: t('overview.sick', { domain: d.domain, n: d.health.bad }), text: t('overview.sick_text'),

@@ -69,7 +69,7 @@ function Received({ domain, from, to }) {
     { key: 'begin', label: t('received.period'), show: (r) => <span class="firm">{span(r)}</span> },
     { key: 'good', label: t('tls.good'), number: true, value: (r) => r.policies.reduce((a, p) => a + p.success, 0), show: (r) => number(r.policies.reduce((a, p) => a + p.success, 0)) },
     { key: 'failed', label: t('tls.failed'), number: true, value: (r) => r.policies.reduce((a, p) => a + p.failure, 0), show: (r) => number(r.policies.reduce((a, p) => a + p.failure, 0)) },
-    { key: 'received', label: t('received.received'), show: (r) => <Time at={r.received} as="moment" /> },
+    { key: 'received', label: t('received.received'), show: (r) => <Time at={r.received} /> },
     { key: 'verdict', label: t('received.verdict'), value: (r) => (r.verdict?.counted ? 0 : 1), show: (r) => <Counted verdict={r.verdict} /> },
   ];
   return <Card title={t('received.list')} flush><Loaded of={of}>{() => <Table caption={t('received.list')} columns={columns} rows={of.rows} more={of.more} />}</Loaded></Card>;
