@@ -1,6 +1,6 @@
 import { useList } from '../data.js';
 import { dayEnd } from '../format.js';
-import { t } from '../i18n.js';
+import { has, t } from '../i18n.js';
 import { Button } from '../parts/button.jsx';
 import { Card } from '../parts/card.jsx';
 import { Field, Filters } from '../parts/form.jsx';
@@ -33,7 +33,9 @@ export default function Log({ query }) {
             <Table caption={t('log.title')} rows={list.rows} row={(r, i) => i} more={list.more} columns={[
               { key: 'at', label: t('log.at'), show: (l) => <Time at={l.at} as="exact" /> },
               { key: 'level', label: t('log.level'), show: (l) => <Mark mark={MARKS[l.level] ?? 'note'}>{t(`log.is_${l.level}`)}</Mark> },
-              { key: 'event', label: t('log.event'), main: true, show: (l) => <><code>{l.event}</code><Fields fields={l.fields} /></> },
+              { key: 'event', label: t('log.event'), main: true, show: (l) => (
+                <>{has(`step.${l.event}`) && <span class="block">{t(`step.${l.event}`)}</span>}<code>{l.event}</code><Fields fields={l.fields} /></>
+              ) },
               { key: 'process', label: t('live.process') },
             ]} />
           ))}
