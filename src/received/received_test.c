@@ -272,6 +272,7 @@ static void tls_is_told(void **state)
     expect(VIEW("{\"policies\": [], \"date-range\": {\"end-datetime\": 1700086399}}"), "tls   1700000000-1700086399\n");
     expect(VIEW("[{\"report-id\": \"a\"}, {\"report-id\": \"b\"}]"), "tls  a 0-0\ntls  b 0-0\n");
     expect(VIEW("{\"report-id\": \"a\"}\n{\"report-id\": \"b\"}\n-- \nfooter"), "tls  a 0-0\ntls  b 0-0\n");
+    expect(VIEW("[{}]"), "refused: it is JSON, but no TLS report\n");
     expect(VIEW("[{\"report-id\": \"a\"}, 3]"), "tls  a 0-0\nrefused: it is JSON, but no TLS report\n");
 }
 

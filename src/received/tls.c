@@ -243,7 +243,7 @@ static enum rc tell(struct walk *w, const json_t *j)
 static enum rc tell_all(struct walk *w, const json_t *j)
 {
     enum rc rc = RC_OK;
-    if (!json_is_array(j))
+    if (json_array_size(j) == 0)
         return tell(w, j);
     for (size_t i = 0; i < json_array_size(j) && rc == RC_OK && w->members < RECEIVED_MEMBERS_MAX; i++) {
         w->members++;

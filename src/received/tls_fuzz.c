@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct received_sink sink = FUZZ_SINK(&count);
     struct walk w = {.sink = &sink, .left = RECEIVED_PLAIN_MAX};
     arena_init(&w.arena, RECEIVED_ARENA);
-    bug_if(tls_read(&w, view_of(data, size)) != RC_OK || w.told != 1);
+    bug_if(tls_read(&w, view_of(data, size)) != RC_OK || w.told < 1);
     arena_clear(&w.arena);
     return 0;
 }
