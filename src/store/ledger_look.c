@@ -1,4 +1,6 @@
 /* store/ledger_look: what pages and commands ask of received reports. Sums come from the daily ones; rows are read only where they are shown. */
+#include <stdlib.h>
+
 #include "store/ledger_internal.h"
 
 struct asking {
@@ -291,12 +293,15 @@ enum rc ledger_sources(struct store *s, const struct ledger_span *span, struct a
     return rc;
 }
 
+/* Those with most messages are found first, by one sum: a source may have hundreds of thousands of lines. */
 static enum rc ask_addresses(struct db *db, const struct asking *x, int64_t source, struct ledger_story *out)
 {
     struct db_query *q;
     enum rc rc = db_query(db, &q, "SELECT d.ip, d.host, d.country, d.header_from, d.envelope_from, d.selectors, d.first, d.last, y.* FROM"
                                   " (SELECT " SUM_TOTALS ", address FROM address_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND address IN"
-                                  " (SELECT id FROM address WHERE source = $4) GROUP BY address ORDER BY 1 DESC, address LIMIT $5) AS y JOIN"
+                                  " (SELECT address FROM (SELECT address, SUM(messages) AS most FROM address_day WHERE domain = $1 AND day BETWEEN $2"
+                                  " AND $3 AND address IN (SELECT id FROM address WHERE source = $4) GROUP BY address ORDER BY most DESC, address"
+                                  " LIMIT $5) AS top) GROUP BY address) AS y JOIN"
                                   " (SELECT address.id, ip, host, country, header_from, envelope_from, selectors, first, address_domain.last FROM"
                                   " address JOIN address_domain ON address_domain.address = address.id WHERE address_domain.domain = $1) AS d"
                                   " ON d.id = y.address ORDER BY 9 DESC, y.address",
@@ -317,6 +322,80 @@ static enum rc ask_addresses(struct db *db, const struct asking *x, int64_t sour
     }
     db_done(q);
     return ledger_nothing(rc);
+}
+
+/* Messages by reporter: added up here, where no line has to be sorted. */
+struct tally {
+    int64_t reporter;
+    uint64_t messages; /* 0: an empty bucket */
+};
+struct tallies {
+    struct arena a;
+    struct tally *all;
+    size_t n, room; /* room: a power of two, at least twice n */
+};
+
+static struct tally *find_tally(const struct tallies *t, int64_t reporter)
+{
+    size_t at = (size_t)reporter & (t->room - 1);
+    while (t->all[at].messages > 0 && t->all[at].reporter != reporter)
+        at = (at + 1) & (t->room - 1);
+    return &t->all[at];
+}
+
+static enum rc add_tally(struct tallies *t, int64_t reporter, uint64_t messages)
+{
+    if (2 * t->n >= t->room) {
+        const struct tallies old = *t;
+        t->room = old.room > 0 ? 2 * old.room : 64;
+        t->all = arena_new_array(&t->a, t->room, struct tally);
+        if (!t->all)
+            return RC_TEMP;
+        for (size_t i = 0; i < old.room; i++)
+            if (old.all[i].messages > 0)
+                *find_tally(t, old.all[i].reporter) = old.all[i];
+    }
+    struct tally *found = find_tally(t, reporter);
+    t->n += found->messages == 0 && messages > 0;
+    *found = (struct tally){reporter, found->messages + messages};
+    return RC_OK;
+}
+
+static int by_messages(const void *a, const void *b)
+{
+    const struct tally *x = a, *y = b;
+    return x->messages < y->messages ? 1 : x->messages > y->messages ? -1 : x->reporter > y->reporter ? 1 : x->reporter < y->reporter ? -1 : 0;
+}
+
+static enum rc tell_reporter(struct db *db, const struct tally *t, struct arena *a, struct ledger_count *out)
+{
+    struct db_query *q;
+    out->n = t->messages;
+    enum rc rc = db_first(db, &q, "SELECT name FROM reporter WHERE id = $1", DB_N(t->reporter));
+    if (rc == RC_OK)
+        rc = db_bytes_dup(q, 0, a, &out->name);
+    db_done(q);
+    return rc;
+}
+
+static enum rc ask_reporters(struct db *db, const struct asking *x, int64_t source, struct ledger_story *out)
+{
+    struct tallies t = {0};
+    struct db_query *q;
+    arena_init(&t.a, 64u << 20);
+    enum rc rc = db_query(db, &q, "SELECT reporter, messages FROM address_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND address IN"
+                                  " (SELECT id FROM address WHERE source = $4)",
+                          DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source));
+    while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
+        rc = add_tally(&t, db_number(q, 0), (uint64_t)db_number(q, 1));
+    db_done(q);
+    rc = ledger_nothing(rc);
+    if (t.n > 0)
+        qsort(t.all, t.room, sizeof *t.all, by_messages);
+    for (size_t i = 0; i < t.n && i < x->max && rc == RC_OK; i++)
+        rc = arena_room(x->a, out->reporters, out->n_reporters) ? tell_reporter(db, &t.all[i], x->a, &out->reporters[out->n_reporters++]) : RC_TEMP;
+    arena_clear(&t.a);
+    return rc;
 }
 
 /* What the lists do not tell of the source's sums. */
@@ -361,13 +440,7 @@ static enum rc ask_source(struct db *db, void *ctx)
     if (rc == RC_OK)
         rc = take_days(q, rc, x->a, &out->days, &out->n_days);
     if (rc == RC_OK)
-        rc = db_query(db, &q, "SELECT COALESCE((SELECT org FROM report WHERE report.domain = $1 AND kind = 0 AND report.reporter = by_reporter.reporter"
-                              " AND state = 1 LIMIT 1), name), n FROM (SELECT reporter, SUM(messages) AS n FROM address_day WHERE domain = $1 AND day BETWEEN"
-                              " $2 AND $3 AND address IN (SELECT id FROM address WHERE source = $4) GROUP BY reporter) AS by_reporter JOIN reporter ON"
-                              " reporter.id = by_reporter.reporter ORDER BY n DESC, 1 LIMIT $5", DB_N(x->domain), DB_N(x->span->from),
-                      DB_N(x->span->to), DB_N(source), DB_N(x->max));
-    if (rc == RC_OK)
-        rc = take_counts(q, rc, x->a, &out->reporters, &out->n_reporters);
+        rc = ask_reporters(db, x, source, out);
     if (rc == RC_OK)
         tell_rest(out);
     return rc;

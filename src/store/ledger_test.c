@@ -164,6 +164,28 @@ static void an_address_moves_with_its_sums(void **state)
     assert_true(view_eq(sources[0].said_name, VIEW("Our shop")) && view_eq(sources[0].said_kind, VIEW("ours")));
 }
 
+static void a_source_has_many_reporters(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger_story story;
+    for (int i = 1; i <= 100; i++) { /* the first one reports most */
+        char org[32];
+        snprintf(org, sizeof org, "Reporter %d", i);
+        const struct ledger_report r = report_of(org, "1", true);
+        const struct ledger_row rows[] = {row_of("\1\2\3\4", 101 - i, "net:one", true, true), row_of("\1\2\3\5", 1, "net:one", false, true)};
+        assert_int_equal(add_report(f->s, &r, rows, 2), RC_OK);
+    }
+    assert_int_equal(ledger_source(f->s, &span, VIEW("net:one"), 1000, &f->a, &story), RC_OK);
+    assert_true(story.source.sum.messages == 5150 && story.n_addresses == 2 && story.rest_messages == 0);
+    assert_true(story.n_reporters == 100 && story.rest_reporters == 0);
+    for (size_t i = 0; i < story.n_reporters; i++)
+        assert_int_equal(story.reporters[i].n, 101 - i);
+    assert_true(view_eq(story.reporters[0].name, VIEW("reporter 1")));
+    assert_int_equal(ledger_source(f->s, &span, VIEW("net:one"), 1, &f->a, &story), RC_OK);
+    assert_true(story.n_addresses == 1 && story.addresses[0].sum.messages == 5050 && story.rest_messages == 100);
+    assert_true(story.n_reporters == 1 && story.rest_reporters == 5150 - 101);
+}
+
 static void tls_is_summed(void **state)
 {
     struct fixture *f = *state;
@@ -228,6 +250,6 @@ static void time_takes_rows_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(sums_of_days), T(the_same_report_counts_once), T(nothing_is_seen_before_the_end),
-                                       T(an_address_moves_with_its_sums), T(tls_is_summed), T(time_takes_rows_first)};
+                                       T(an_address_moves_with_its_sums), T(a_source_has_many_reporters), T(tls_is_summed), T(time_takes_rows_first)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
