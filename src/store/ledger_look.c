@@ -293,108 +293,117 @@ enum rc ledger_sources(struct store *s, const struct ledger_span *span, struct a
     return rc;
 }
 
-/* Those with most messages are found first, by one sum: a source may have hundreds of thousands of lines. */
-static enum rc ask_addresses(struct db *db, const struct asking *x, int64_t source, struct ledger_story *out)
-{
-    struct db_query *q;
-    enum rc rc = db_query(db, &q, "SELECT d.ip, d.host, d.country, d.header_from, d.envelope_from, d.selectors, d.first, d.last, y.* FROM"
-                                  " (SELECT " SUM_TOTALS ", address FROM address_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND address IN"
-                                  " (SELECT address FROM (SELECT address, SUM(messages) AS most FROM address_day WHERE domain = $1 AND day BETWEEN $2"
-                                  " AND $3 AND address IN (SELECT id FROM address WHERE source = $4) GROUP BY address ORDER BY most DESC, address"
-                                  " LIMIT $5) AS top) GROUP BY address) AS y JOIN"
-                                  " (SELECT address.id, ip, host, country, header_from, envelope_from, selectors, first, address_domain.last FROM"
-                                  " address JOIN address_domain ON address_domain.address = address.id WHERE address_domain.domain = $1) AS d"
-                                  " ON d.id = y.address ORDER BY 9 DESC, y.address",
-                          DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source), DB_N(x->max));
-    while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
-        if (!arena_room(x->a, out->addresses, out->n_addresses)) {
-            rc = RC_TEMP;
-            break;
-        }
-        struct ledger_address *one = &out->addresses[out->n_addresses++];
-        struct view *const texts[] = {&one->host, &one->country, &one->header_from, &one->envelope_from, &one->selectors};
-        rc = ledger_ip_text(db_bytes(q, 0), x->a, &one->ip);
-        for (int i = 0; i < 5 && rc == RC_OK; i++)
-            rc = db_bytes_dup(q, 1 + i, x->a, texts[i]);
-        one->first = db_number(q, 6);
-        one->last = db_number(q, 7);
-        one->sum = ledger_sum_of(q, 8);
-    }
-    db_done(q);
-    return ledger_nothing(rc);
-}
-
-/* Messages by reporter: added up here, where no line has to be sorted. */
+/* Messages by address and by reporter, added up here in one pass: a source may have hundreds of thousands of lines, and to have the
+ * database group them by reporter would sort each. */
 struct tally {
-    int64_t reporter;
+    int64_t id;
     uint64_t messages; /* 0: an empty bucket */
 };
 struct tallies {
-    struct arena a;
     struct tally *all;
     size_t n, room; /* room: a power of two, at least twice n */
 };
 
-static struct tally *find_tally(const struct tallies *t, int64_t reporter)
+static struct tally *find_tally(const struct tallies *t, int64_t id)
 {
-    size_t at = (size_t)reporter & (t->room - 1);
-    while (t->all[at].messages > 0 && t->all[at].reporter != reporter)
+    size_t at = (size_t)id & (t->room - 1);
+    while (t->all[at].messages > 0 && t->all[at].id != id)
         at = (at + 1) & (t->room - 1);
     return &t->all[at];
 }
 
-static enum rc add_tally(struct tallies *t, int64_t reporter, uint64_t messages)
+static enum rc add_tally(struct tallies *t, int64_t id, uint64_t messages)
 {
     if (2 * t->n >= t->room) {
         const struct tallies old = *t;
-        t->room = old.room > 0 ? 2 * old.room : 64;
-        t->all = arena_new_array(&t->a, t->room, struct tally);
-        if (!t->all)
+        struct tally *more = calloc(old.room > 0 ? 2 * old.room : 64, sizeof *more);
+        if (!more)
             return RC_TEMP;
+        t->all = more;
+        t->room = old.room > 0 ? 2 * old.room : 64;
         for (size_t i = 0; i < old.room; i++)
             if (old.all[i].messages > 0)
-                *find_tally(t, old.all[i].reporter) = old.all[i];
+                *find_tally(t, old.all[i].id) = old.all[i];
+        free(old.all);
     }
-    struct tally *found = find_tally(t, reporter);
+    struct tally *found = find_tally(t, id);
     t->n += found->messages == 0 && messages > 0;
-    *found = (struct tally){reporter, found->messages + messages};
+    *found = (struct tally){id, found->messages + messages};
     return RC_OK;
 }
 
 static int by_messages(const void *a, const void *b)
 {
     const struct tally *x = a, *y = b;
-    return x->messages < y->messages ? 1 : x->messages > y->messages ? -1 : x->reporter > y->reporter ? 1 : x->reporter < y->reporter ? -1 : 0;
+    return x->messages < y->messages ? 1 : x->messages > y->messages ? -1 : x->id > y->id ? 1 : x->id < y->id ? -1 : 0;
 }
 
-static enum rc tell_reporter(struct db *db, const struct tally *t, struct arena *a, struct ledger_count *out)
+static enum rc add_lines(struct db *db, const struct asking *x, int64_t source, struct tallies *addresses, struct tallies *reporters)
 {
     struct db_query *q;
-    out->n = t->messages;
-    enum rc rc = db_first(db, &q, "SELECT name FROM reporter WHERE id = $1", DB_N(t->reporter));
+    enum rc rc = db_query(db, &q, "SELECT address, reporter, messages FROM address_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND address IN"
+                                  " (SELECT id FROM address WHERE source = $4)",
+                          DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source));
+    while (rc == RC_OK && (rc = db_next(q)) == RC_OK) {
+        rc = add_tally(addresses, db_number(q, 0), (uint64_t)db_number(q, 2));
+        if (rc == RC_OK)
+            rc = add_tally(reporters, db_number(q, 1), (uint64_t)db_number(q, 2));
+    }
+    db_done(q);
+    if (addresses->n > 0) {
+        qsort(addresses->all, addresses->room, sizeof *addresses->all, by_messages);
+        qsort(reporters->all, reporters->room, sizeof *reporters->all, by_messages);
+    }
+    return ledger_nothing(rc);
+}
+
+static enum rc take_address(struct db *db, const struct asking *x, int64_t id, struct ledger_address *one)
+{
+    struct db_query *q;
+    enum rc rc = db_first(db, &q, "SELECT ip, host, country, header_from, envelope_from, selectors, first, address_domain.last, y.* FROM address JOIN"
+                                  " address_domain ON address_domain.address = address.id AND address_domain.domain = $1 CROSS JOIN (SELECT " SUM_TOTALS
+                                  " FROM address_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND address = $4) AS y WHERE address.id = $4",
+                          DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(id));
+    struct view *const texts[] = {&one->host, &one->country, &one->header_from, &one->envelope_from, &one->selectors};
     if (rc == RC_OK)
-        rc = db_bytes_dup(q, 0, a, &out->name);
+        rc = ledger_ip_text(db_bytes(q, 0), x->a, &one->ip);
+    for (int i = 0; i < 5 && rc == RC_OK; i++)
+        rc = db_bytes_dup(q, 1 + i, x->a, texts[i]);
+    if (rc == RC_OK) {
+        one->first = db_number(q, 6);
+        one->last = db_number(q, 7);
+        one->sum = ledger_sum_of(q, 8);
+    }
     db_done(q);
     return rc;
 }
 
-static enum rc ask_reporters(struct db *db, const struct asking *x, int64_t source, struct ledger_story *out)
+static enum rc take_reporter(struct db *db, const struct asking *x, const struct tally *t, struct ledger_count *out)
 {
-    struct tallies t = {0};
     struct db_query *q;
-    arena_init(&t.a, 64u << 20);
-    enum rc rc = db_query(db, &q, "SELECT reporter, messages FROM address_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND address IN"
-                                  " (SELECT id FROM address WHERE source = $4)",
-                          DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source));
-    while (rc == RC_OK && (rc = db_next(q)) == RC_OK)
-        rc = add_tally(&t, db_number(q, 0), (uint64_t)db_number(q, 1));
+    out->n = t->messages;
+    enum rc rc = db_first(db, &q, "SELECT name FROM reporter WHERE id = $1", DB_N(t->id));
+    if (rc == RC_OK)
+        rc = db_bytes_dup(q, 0, x->a, &out->name);
     db_done(q);
-    rc = ledger_nothing(rc);
-    if (t.n > 0)
-        qsort(t.all, t.room, sizeof *t.all, by_messages);
-    for (size_t i = 0; i < t.n && i < x->max && rc == RC_OK; i++)
-        rc = arena_room(x->a, out->reporters, out->n_reporters) ? tell_reporter(db, &t.all[i], x->a, &out->reporters[out->n_reporters++]) : RC_TEMP;
-    arena_clear(&t.a);
+    return rc;
+}
+
+static enum rc ask_lines(struct db *db, const struct asking *x, int64_t source, struct ledger_story *out)
+{
+    struct tallies addresses = {0}, reporters = {0};
+    enum rc rc = add_lines(db, x, source, &addresses, &reporters);
+    const size_t n_addresses = addresses.n < x->max ? addresses.n : x->max, n_reporters = reporters.n < x->max ? reporters.n : x->max;
+    out->addresses = arena_new_array(x->a, n_addresses, struct ledger_address);
+    out->reporters = arena_new_array(x->a, n_reporters, struct ledger_count);
+    if (rc == RC_OK && (!out->addresses || !out->reporters))
+        rc = RC_TEMP;
+    for (; out->n_addresses < n_addresses && rc == RC_OK; out->n_addresses++)
+        rc = take_address(db, x, addresses.all[out->n_addresses].id, &out->addresses[out->n_addresses]);
+    for (; out->n_reporters < n_reporters && rc == RC_OK; out->n_reporters++)
+        rc = take_reporter(db, x, &reporters.all[out->n_reporters], &out->reporters[out->n_reporters]);
+    free(addresses.all);
+    free(reporters.all);
     return rc;
 }
 
@@ -433,14 +442,12 @@ static enum rc ask_source(struct db *db, void *ctx)
     rc = take_source(q, x->a, &out->source);
     db_done(q);
     if (rc == RC_OK)
-        rc = ask_addresses(db, x, source, out);
+        rc = ask_lines(db, x, source, out);
     if (rc == RC_OK)
         rc = db_query(db, &q, "SELECT day, 0, " SUM_NAMES " FROM source_day WHERE domain = $1 AND day BETWEEN $2 AND $3 AND source = $4 ORDER BY day",
                       DB_N(x->domain), DB_N(x->span->from), DB_N(x->span->to), DB_N(source));
     if (rc == RC_OK)
         rc = take_days(q, rc, x->a, &out->days, &out->n_days);
-    if (rc == RC_OK)
-        rc = ask_reporters(db, x, source, out);
     if (rc == RC_OK)
         tell_rest(out);
     return rc;
