@@ -14,7 +14,8 @@
 #include "net/addr.h"
 #include "store/directory.h"
 
-#define DESK_PATH  "/reports/tls" /* of POSTs, at our host name and at mta-sts.DOMAIN */
+#define DESK_PATH           "/reports/tls" /* of POSTs, at our host name and at mta-sts.DOMAIN */
+#define DESK_POST_PLAIN_MAX (16u << 20) /* decompressed bytes of one; TLS reports are far smaller */
 
 struct desk_settings {
     struct store *store;

@@ -474,7 +474,7 @@ enum rc desk_read(struct desk *d, const struct desk_asked *asked, struct desk_ou
     arena_init(&x.mem, ARENA_MAX);
     arena_init(&x.row, ARENA_MAX);
     pthread_rwlock_rdlock(&d->lock);
-    rc = received_read(asked->file, &sink);
+    rc = received_read_within(asked->file, asked->via == LEDGER_BY_POST ? DESK_POST_PLAIN_MAX : RECEIVED_PLAIN_MAX, &sink);
     ledger_abort(x.writer);
     pthread_rwlock_unlock(&d->lock);
     arena_clear(&x.mem);

@@ -8,8 +8,6 @@
 
 #include "message/header.h"
 
-#define RATIO_FROM (64u << 20) /* below, no ratio is suspicious */
-
 static bool is_gzip(struct view v)
 {
     return view_starts(v, view_of("\x1f\x8b", 2));
@@ -219,7 +217,7 @@ enum rc reader_read(struct reader *r, char *buf, size_t size, size_t *got)
     r->out += *got;
     if (rc == RC_OK && r->out > r->limit)
         return say(r, RC_LIMIT, "it is too large when decompressed");
-    if (rc == RC_OK && r->content->kind != CONTENT_PLAIN && r->out > RATIO_FROM && r->out / RECEIVED_RATIO_MAX > r->content->data.n)
+    if (rc == RC_OK && r->content->kind != CONTENT_PLAIN && r->out > RECEIVED_RATIO_FROM && r->out / RECEIVED_RATIO_MAX > r->content->data.n)
         return say(r, RC_LIMIT, "it grows more than a thousandfold when decompressed: no report does");
     return rc;
 }

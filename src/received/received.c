@@ -159,9 +159,22 @@ enum rc content_look(struct walk *w, const struct content *c, unsigned depth, bo
     return rc;
 }
 
+/* A container in a container may be tiny, and what is in that one huge: what counts is what came. */
+static uint64_t plain_of(struct view file)
+{
+    const uint64_t most = RECEIVED_RATIO_FROM + (uint64_t)file.n * RECEIVED_RATIO_MAX;
+    return most < RECEIVED_PLAIN_MAX ? most : RECEIVED_PLAIN_MAX;
+}
+
 enum rc received_read(struct view file, const struct received_sink *sink)
 {
-    struct walk w = {.sink = sink, .left = RECEIVED_PLAIN_MAX};
+    return received_read_within(file, RECEIVED_PLAIN_MAX, sink);
+}
+
+enum rc received_read_within(struct view file, uint64_t plain_max, const struct received_sink *sink)
+{
+    const uint64_t most = plain_of(file);
+    struct walk w = {.sink = sink, .left = most < plain_max ? most : plain_max};
     const struct content c = {.kind = CONTENT_PLAIN, .data = file};
     arena_init(&w.arena, RECEIVED_ARENA);
     enum rc rc = content_look(&w, &c, 0, false);

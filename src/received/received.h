@@ -22,7 +22,7 @@
 #define RECEIVED_FAILURES_MAX 10000              /* failure details of one TLS report; more: refused */
 #define RECEIVED_COUNT_MAX    UINT64_C(1000000000000) /* messages or sessions of one row; more: not believed */
 #define RECEIVED_PLAIN_MAX    (UINT64_C(1) << 31) /* decompressed bytes of one file or mail, all members together */
-#define RECEIVED_RATIO_MAX    1000               /* decompressed bytes for one compressed byte, past the first 64 MiB */
+#define RECEIVED_RATIO_MAX    1000               /* decompressed bytes for one byte of the file and of each container in it, past the first 64 MiB */
 #define RECEIVED_INNER_MAX    (64u << 20)        /* bytes of a container or mail within a container, and of a TLS report: held in memory */
 #define RECEIVED_MEMBERS_MAX  1000               /* files of archives and parts of mails that are looked at, and so reports */
 #define RECEIVED_DEPTH_MAX    8                  /* containers and mails within each other */
@@ -131,5 +131,7 @@ struct received_sink {
 /* Finds and tells all reports of a file, an HTTP body or a mail as received. A file in which there is nothing is told as refused, too.
  * RC_OK: all was told. RC_TEMP: no memory. Else what the sink gave. */
 enum rc received_read(struct view file, const struct received_sink *sink);
+/* The same, where no more than so many decompressed bytes are worth the work: for strangers. */
+enum rc received_read_within(struct view file, uint64_t plain_max, const struct received_sink *sink);
 
 #endif

@@ -11,6 +11,7 @@
 #define RECEIVED_ARENA      (4u << 20)
 #define RECEIVED_MIME_ARENA (2u << 20)
 #define RECEIVED_REASON     300
+#define RECEIVED_RATIO_FROM (64u << 20) /* below, no ratio is suspicious */
 
 /* One reading: where it stands and what was told. */
 struct walk {

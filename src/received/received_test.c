@@ -198,7 +198,7 @@ static void texts_are_clean(void **state)
 static void squeeze(struct view v, struct buf *out)
 {
     z_stream z = {0};
-    char room[65536];
+    static char room[1u << 17];
     assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
     z.next_in = (Bytef *)(uintptr_t)v.p;
     z.avail_in = (uInt)v.n;
@@ -241,6 +241,30 @@ static void containers_are_opened(void **state)
     buf_clear(&twice);
 }
 
+static void bombs_are_left(void **state)
+{
+    (void)state;
+    const size_t n = (64u << 20) + (8u << 20);
+    char *spaces = malloc(n);
+    struct buf once, twice, told;
+    assert_non_null(spaces);
+    memset(spaces, ' ', n);
+    memcpy(spaces, "<feedback>", 10);
+    buf_init(&once, 1u << 20);
+    buf_init(&twice, 65536);
+    buf_init(&told, 65536);
+    squeeze(view_of(spaces, n), &once);
+    free(spaces);
+    squeeze(buf_view(&once), &twice); /* a few hundred bytes: what counts is what came */
+    expect(buf_view(&twice), "refused: it is too large when decompressed\n");
+    const struct received_sink sink = {&told, tell_begin, tell_row, tell_end, tell_failure, tell_tls, tell_refused};
+    assert_int_equal(received_read_within(buf_view(&once), 1u << 20, &sink), RC_OK);
+    expect_text(buf_view(&told), "refused: it is too large when decompressed\n");
+    buf_clear(&once);
+    buf_clear(&twice);
+    buf_clear(&told);
+}
+
 static void failures_are_told(void **state)
 {
     (void)state;
@@ -281,7 +305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_told),         cmocka_unit_test(senders_bend_the_format), cmocka_unit_test(texts_are_clean),
         cmocka_unit_test(addresses_and_counts_are_believed_or_not), cmocka_unit_test(periods_are_understood_or_refused),
-        cmocka_unit_test(containers_are_opened), cmocka_unit_test(failures_are_told),       cmocka_unit_test(tls_is_told),
+        cmocka_unit_test(containers_are_opened), cmocka_unit_test(bombs_are_left),          cmocka_unit_test(failures_are_told),
+        cmocka_unit_test(tls_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
