@@ -86,6 +86,21 @@ def test_garbage(web):
     assert get(http.client.HTTPConnection(web.ip, PORTS["http"], timeout=20), "/healthz", "x")[0].status == 200
 
 
+def test_requests_that_can_be_read_in_two_ways(web):
+    """RFC 9112 §3.2, §5.1, §6: refused, and nothing behind them is taken for another request."""
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for fields, body in ((b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"), (b"Content-Length: 0\r\nContent-Length: 40\r\n", b""),
+                         (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n"),
+                         (b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"), (b"Content-Length : 40\r\n", b""), (b"Host: y\r\n", b""),
+                         (b"Content-Length: +0\r\n", b""), (b"Content-Length: 0, 40\r\n", b"")):
+        s = socket.create_connection((web.ip, PORTS["http"]), timeout=20)
+        s.sendall(b"POST /healthz HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n" + body + hidden)
+        s.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: s.recv(4096), b""))
+        s.close()
+        assert answer[:10] in (b"", b"HTTP/1.1 4") and b" 200 " not in answer, (fields, answer)
+
+
 def test_many_at_once(web, lab):
     wrong = []
 

@@ -202,6 +202,45 @@ static void read_request(struct http_server *s, struct MHD_Connection *c, const 
     out->host = host_of(http_field(out, "Host"), host, host_size);
 }
 
+/* Fields that say where a request ends and whom it is for. */
+struct framing {
+    unsigned hosts, lengths, codings;
+    bool is_odd;
+};
+
+static enum MHD_Result count_framing(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct framing *f = cls;
+    const struct view n = view_str(name);
+    (void)kind;
+    f->hosts += view_ieq(n, VIEW("Host"));
+    f->lengths += view_ieq(n, VIEW("Content-Length"));
+    if (view_ieq(n, VIEW("Transfer-Encoding"))) {
+        f->codings++;
+        f->is_odd |= !view_ieq(view_trim(view_str(value)), VIEW("chunked"));
+    }
+    f->is_odd |= n.n == 0 || is_wsp((unsigned char)n.p[n.n - 1]); /* RFC 9112 §5.1 */
+    return MHD_YES;
+}
+
+/* RFC 9112 §3.2, §6.1, §6.3: a proxy in front of us must not have understood another request. */
+static bool is_ambiguous(struct MHD_Connection *c)
+{
+    struct framing f = {0};
+    MHD_get_connection_values(c, MHD_HEADER_KIND, count_framing, &f);
+    return f.is_odd || f.hosts > 1 || f.lengths > 1 || f.codings > 1 || (f.lengths > 0 && f.codings > 0);
+}
+
+static enum MHD_Result refuse_ambiguous(struct MHD_Connection *c)
+{
+    struct http_response r = {.status = 400};
+    buf_init(&r.body, 0);
+    http_respond(&r, "Connection", VIEW("close"));
+    enum MHD_Result sent = send_made(c, r.status, make_response(&r));
+    clear_response(&r);
+    return sent;
+}
+
 /* The header alone: what is far too long by its own word is refused before it comes. Else it is read and thrown away, for many
  * clients look for an answer only when they have said all. */
 static enum MHD_Result begin(struct http_server *s, struct MHD_Connection *c, const struct http_request *r, void **state)
@@ -262,7 +301,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
         return send_status(c, in->refused);
     read_request(s, c, url, method, &peer, host, sizeof host, &r);
     if (!in)
-        return begin(s, c, &r, state);
+        return is_ambiguous(c) ? refuse_ambiguous(c) : begin(s, c, &r, state);
     r.body = buf_view(&in->body);
     struct http_response out = {.status = 200};
     buf_init(&out.body, HTTP_RESPONSE_MAX);
