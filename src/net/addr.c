@@ -157,6 +157,15 @@ bool addr_is_loopback(const struct addr *a)
     return is_mapped(bytes) ? bytes[12] == 127 : memcmp(bytes, loopback6, sizeof bytes) == 0;
 }
 
+bool addr_is_any(const struct addr *a)
+{
+    static const uint8_t any6[16];
+    uint8_t bytes[16];
+    if (!get_bytes(a, bytes))
+        return false;
+    return memcmp(is_mapped(bytes) ? &bytes[12] : bytes, any6, is_mapped(bytes) ? 4 : sizeof bytes) == 0;
+}
+
 bool addr_is_public(const struct addr *a)
 {
     static const char *const special[] = {

@@ -30,6 +30,8 @@ bool addr_eq_ip(const struct addr *a, const struct addr *b);
 unsigned addr_port(const struct addr *a);
 bool addr_is_ipv6(const struct addr *a);
 bool addr_is_loopback(const struct addr *a);
+/* 0.0.0.0 or [::]: all addresses of this machine where one listens, and to Linux itself where one connects. */
+bool addr_is_any(const struct addr *a);
 /* An address that others on the Internet can reach: no private, loopback, link-local, documentation or other special range
  * (RFC 6890), no tunnel that hides one. */
 bool addr_is_public(const struct addr *a);

@@ -106,7 +106,11 @@ static void test_unmap_and_keys(void **state)
     addr_parse_ip(VIEW("::1"), 0, &a);
     assert_true(addr_is_loopback(&a));
     addr_parse_ip(VIEW("128.0.0.1"), 0, &a);
-    assert_false(addr_is_loopback(&a));
+    assert_false(addr_is_loopback(&a) || addr_is_any(&a));
+    addr_parse_ip(VIEW("0.0.0.0"), 0, &a);
+    assert_true(addr_is_any(&a));
+    addr_parse_ip(VIEW("::"), 0, &a);
+    assert_true(addr_is_any(&a));
     static const struct {
         const char *ip;
         bool is_public;

@@ -25,9 +25,14 @@ static void shuffle(struct addr *v, size_t n)
 
 static bool is_own(const struct queue_settings *set, const struct addr *a)
 {
-    for (size_t i = 0; i < set->n_own; i++)
-        if (addr_eq_ip(&set->own[i], a) && addr_port(&set->own[i]) == addr_port(a))
+    if (addr_is_any(a)) /* RFC 1122 §3.2.1.3: nobody's; the kernel connects to this machine */
+        return true;
+    for (size_t i = 0; i < set->n_own; i++) {
+        const struct addr *own = &set->own[i];
+        bool all_of_us = addr_is_any(own) && addr_is_loopback(a) && addr_is_ipv6(own) == addr_is_ipv6(a);
+        if (addr_port(own) == addr_port(a) && (all_of_us || addr_eq_ip(own, a)))
             return true;
+    }
     return false;
 }
 

@@ -21,6 +21,7 @@ static const char script[] = "two.test MX 20 b.two.test\ntwo.test MX 10 a.two.te
                              "us.test MX 10 mx.ici.test\nus.test MX 20 b.two.test\n"
                              "third.test MX 10 a.two.test\nthird.test MX 20 mx.ici.test\nthird.test MX 20 b.two.test\nthird.test MX 30 plain.test\n"
                              "ourip.test MX 10 ours.test\nours.test A 192.0.2.25\n"
+                             "nil.test MX 10 nil.mx.test\nnil.mx.test A 0.0.0.0\n"
                              "six.test AAAA 2001:db8::6\n"
                              "smart.test A 192.0.2.99\n";
 
@@ -81,6 +82,9 @@ static void verdicts(void **state)
         {"nothing.test", ROUTE_FAIL, "5.1.2", ""},
         {"us.test", ROUTE_FAIL, "5.4.6", ""},
         {"ourip.test", ROUTE_FAIL, "5.4.6", ""},
+        {"nil.test", ROUTE_FAIL, "5.4.6", ""},
+        {"[ipv6:::]", ROUTE_FAIL, "5.4.6", ""},
+        {"[127.0.0.1]", ROUTE_OK, "", "127.0.0.1 "},
         {"deaf.test", ROUTE_TEMP, "4.4.3", ""},
         {"fog.test", ROUTE_TEMP, "4.4.3", ""},
         {"round.test", ROUTE_TEMP, "4.4.3", ""},
@@ -104,6 +108,22 @@ static void verdicts(void **state)
             assert_int_equal(r.hosts[k].level, SMTP_TLS_OPPORTUNISTIC);
         buf_clear(&names);
     }
+}
+
+/* Whoever listens at all addresses listens at these. */
+static void loopback_is_our_own(void **state)
+{
+    struct ctx *c = *state;
+    assert_int_equal(addr_parse(VIEW("0.0.0.0:25"), &c->own), RC_OK);
+    assert_int_equal(decide(c, "[127.0.0.1]").verdict, ROUTE_FAIL);
+    assert_int_equal(decide(c, "[127.9.0.1]").verdict, ROUTE_FAIL);
+    assert_int_equal(decide(c, "[ipv6:::1]").verdict, ROUTE_OK);
+    assert_int_equal(decide(c, "[192.0.2.25]").verdict, ROUTE_OK);
+    assert_int_equal(addr_parse(VIEW("[::]:25"), &c->own), RC_OK);
+    assert_int_equal(decide(c, "[ipv6:::1]").verdict, ROUTE_FAIL);
+    assert_int_equal(decide(c, "[127.0.0.1]").verdict, ROUTE_OK);
+    c->set.port = 10025; /* somebody else's */
+    assert_int_equal(decide(c, "[ipv6:::1]").verdict, ROUTE_OK);
 }
 
 static void both_families_and_one(void **state)
@@ -155,6 +175,6 @@ static void equal_preference_is_random(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(verdicts), T(both_families_and_one), T(smarthost_takes_all), T(equal_preference_is_random)};
+    const struct CMUnitTest tests[] = {T(verdicts), T(loopback_is_our_own), T(both_families_and_one), T(smarthost_takes_all), T(equal_preference_is_random)};
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }
