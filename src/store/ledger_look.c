@@ -382,7 +382,9 @@ static enum rc take_reporter(struct db *db, const struct asking *x, const struct
 {
     struct db_query *q;
     out->n = t->messages;
-    enum rc rc = db_first(db, &q, "SELECT name FROM reporter WHERE id = $1", DB_N(t->id));
+    enum rc rc = db_first(db, &q, "SELECT COALESCE((SELECT org FROM report WHERE domain = $1 AND kind = 0 AND reporter = $2 AND state = 1 LIMIT 1), name)"
+                                  " FROM reporter WHERE id = $2",
+                          DB_N(x->domain), DB_N(t->id));
     if (rc == RC_OK)
         rc = db_bytes_dup(q, 0, x->a, &out->name);
     db_done(q);

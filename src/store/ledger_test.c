@@ -180,7 +180,7 @@ static void a_source_has_many_reporters(void **state)
     assert_true(story.n_reporters == 100 && story.rest_reporters == 0);
     for (size_t i = 0; i < story.n_reporters; i++)
         assert_int_equal(story.reporters[i].n, 101 - i);
-    assert_true(view_eq(story.reporters[0].name, VIEW("reporter 1")));
+    assert_true(view_eq(story.reporters[0].name, VIEW("Reporter 1")));
     assert_int_equal(ledger_source(f->s, &span, VIEW("net:one"), 1, &f->a, &story), RC_OK);
     assert_true(story.n_addresses == 1 && story.addresses[0].sum.messages == 5050 && story.rest_messages == 100);
     assert_true(story.n_reporters == 1 && story.rest_reporters == 5150 - 101);
