@@ -96,7 +96,12 @@ def test_requests_that_can_be_read_in_two_ways(web):
         s = socket.create_connection((web.ip, PORTS["http"]), timeout=20)
         s.sendall(b"POST /healthz HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n" + body + hidden)
         s.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: s.recv(4096), b""))
+        answer = b""
+        try:
+            while piece := s.recv(4096):
+                answer += piece
+        except ConnectionResetError:  # the rest of what we said was not read
+            pass
         s.close()
         assert answer[:10] in (b"", b"HTTP/1.1 4") and b" 200 " not in answer, (fields, answer)
 
