@@ -261,14 +261,19 @@ class Facteur:
         return [self.process.pid] + [int(k) for k in kids]
 
     def child(self, name):
-        """The pid of "vault", "mta" or "access", by the name that the process gave itself."""
+        """The pid of "vault", "mta" or "access", by the name that the process gave itself: of the newest, as one that was
+        replaced stays for a while."""
+        found = []
         for pid in self.processes():
             try:
-                with open("/proc/%d/comm" % pid) as f:
-                    if name in f.read():
-                        return pid
+                with open("/proc/%d/stat" % pid) as f:
+                    comm, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+                if name in comm:
+                    found.append((int(rest.split()[19]), pid))  # when it was started
             except OSError:
                 pass
+        if found:
+            return max(found)[1]
         raise AssertionError("no process %s" % name)
 
     def stop(self, number=signal.SIGTERM, seconds=30):

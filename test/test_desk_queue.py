@@ -271,7 +271,12 @@ def test_no_english_sentence_of_ours_in_french(refusals):
     server.wait_log(r"queue\.deferred .*to=again@down\.test")
     server.run("account", "role", "anne@ici.test", "operator")
     api = Api(server, refusals.lab).login("anne@ici.test", "secret")
-    ids = {m["recipients"][0]["address"]: m["id"] for m in api.get("/queue")["queue"]}
+
+    def ids_by_recipient():
+        return {m["recipients"][0]["address"]: m["id"] for m in api.get("/queue")["queue"]}
+    staying = {*waits, "held@down.test", "again@down.test"}
+    wait_for("the bounces to be gone", lambda: set(ids_by_recipient()) == staying)
+    ids = ids_by_recipient()
     assert api.ask("POST", "/queue/%s/hold" % ids["held@down.test"], {})[0] == 200
     assert {r["address"]: r["reason"] for m in api.get("/queue")["queue"] for r in m["recipients"] if r["address"] in waits} == waits
 
