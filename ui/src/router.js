@@ -1,5 +1,5 @@
 /* Pages by the address after '#': '#/queue', '#/queue/17?state=held'. Patterns name parts: '/queue/:id'. */
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 
 export function here() {
   const [path, query] = (location.hash.slice(1) || '/').split('?');
@@ -22,7 +22,7 @@ export function setQuery(change) {
 
 export function useRoute() {
   const [route, setRoute] = useState(here);
-  useEffect(() => {
+  useLayoutEffect(() => { // not after the painting: an address that changes before it would be missed
     const changed = () => setRoute(here());
     addEventListener('hashchange', changed);
     return () => removeEventListener('hashchange', changed);

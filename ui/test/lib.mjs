@@ -54,11 +54,16 @@ export async function shown(page) {
 export async function to(page, address) {
   await page.goto(base + '#' + address);
   const at = decodeURIComponent(address.split('?')[0]);
-  await page.waitForFunction((want) => {
-    const path = decodeURIComponent(document.getElementById('main')?.dataset.path ?? '');
-    return want === '/' ? path === '/' : path.startsWith(want); // some lead on to another
-  }, at);
-  await shown(page);
+  try {
+    await page.waitForFunction((want) => {
+      const path = decodeURIComponent(document.getElementById('main')?.dataset.path ?? '');
+      return want === '/' ? path === '/' : path.startsWith(want); // some lead on to another
+    }, at);
+    await shown(page);
+  } catch (e) {
+    const stands = await page.evaluate(() => `${location.href}, ${document.getElementById('main')?.dataset.path}: ${document.body.innerText.slice(0, 1000)}`);
+    throw new Error(`${at} does not come; there stands ${stands}\n${e.message}`);
+  }
 }
 
 const RULES = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] };
