@@ -257,7 +257,7 @@ def test_authority_that_lies(lab):
     server.stop()
     server.start()
     assert "first day" in certificate(server, "imaps", "mx.menti.test")[0]
-    server.wait_log(r"acme\.certificate\.failed .*%s" % why, since=since)  # the try of the start is over
+    server.wait_log(r"acme\.certificate\.failed ", since=since)  # the try of the start is over
     os.remove(liar.csr)
     liar.days, liar.spoil = "20", lambda pem: pem
     reload(server)
